@@ -1,0 +1,55 @@
+"""French-English translation with a packed PyTorch Transformer: the public Python interface."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from translator.checkpoint import load_checkpoint
+    from translator.config import Config, load_config
+    from translator.decoding.translator import Hypothesis, Translation, Translator
+    from translator.inspection.attention_maps import AttentionMap, AttentionMaps, attention_maps
+    from translator.inspection.embeddings import Embeddings
+    from translator.inspection.trace import Trace, trace
+    from translator.inspection.worked_example import worked_example
+
+__version__ = "0.1.0"
+__all__ = [
+    "AttentionMap",
+    "AttentionMaps",
+    "Config",
+    "Embeddings",
+    "Hypothesis",
+    "Trace",
+    "Translation",
+    "Translator",
+    "attention_maps",
+    "load_checkpoint",
+    "load_config",
+    "trace",
+    "worked_example",
+]
+
+_HOMES = {
+    "AttentionMap": "translator.inspection.attention_maps",
+    "AttentionMaps": "translator.inspection.attention_maps",
+    "Config": "translator.config",
+    "Embeddings": "translator.inspection.embeddings",
+    "Hypothesis": "translator.decoding.translator",
+    "Trace": "translator.inspection.trace",
+    "Translation": "translator.decoding.translator",
+    "Translator": "translator.decoding.translator",
+    "attention_maps": "translator.inspection.attention_maps",
+    "load_checkpoint": "translator.checkpoint",
+    "load_config": "translator.config",
+    "trace": "translator.inspection.trace",
+    "worked_example": "translator.inspection.worked_example",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for, so that kernels and model stay importable on a bare machine."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'translator' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

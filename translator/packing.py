@@ -1,0 +1,96 @@
+"""Packed sequences: sentences laid end to end, with the offsets where each begins.
+
+Nothing in the model is padded. Linear layers, norms, dropout and the loss see `(num_tokens, ...)`; only attention
+knows where one sequence ends and the next begins, through `cu_seqlens`, the field's name in variable-length attention.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Sequences end to end.
+
+    Attributes:
+        values: `(num_tokens, ...)`, any dtype; token i of sequence s is row `cu_seqlens[s] + i`.
+        cu_seqlens: `(num_sequences + 1,)` int32, starts at 0, never decreases. Rows of `values` past its last entry are
+            filler that belongs to no sequence.
+        max_seqlen: an upper bound, in tokens, on the length of every sequence.
+    """
+
+    values: Tensor
+    cu_seqlens: Tensor
+    max_seqlen: int
+
+    @classmethod
+    def from_sequences(cls, sequences: Sequence[Sequence[int] | Tensor], dtype: torch.dtype = torch.int64) -> Packed:
+        """Pack sequences of token ids (lists or one-dimensional tensors) on the CPU."""
+        lengths = [len(sequence) for sequence in sequences]
+        parts = [torch.as_tensor(sequence, dtype=dtype) for sequence in sequences]
+        values = torch.cat(parts) if parts else torch.empty(0, dtype=dtype)
+        return cls(values, cu_seqlens_of(torch.tensor(lengths, dtype=torch.int64)), max(lengths, default=0))
+
+    @property
+    def num_sequences(self) -> int:
+        """Number of sequences, empty ones counted."""
+        return self.cu_seqlens.shape[0] - 1
+
+    @property
+    def lengths(self) -> Tensor:
+        """Tokens of each sequence: `(num_sequences,)` int32."""
+        return self.cu_seqlens.diff()
+
+    def unpack(self) -> list[Tensor]:
+        """The sequences one by one, as views: `num_sequences` tensors `(length, ...)`."""
+        offsets = self.cu_seqlens.tolist()
+        return [self.values[start:end] for start, end in pairwise(offsets)]
+
+    def with_values(self, values: Tensor) -> Packed:
+        """The same sequences holding other values, such as hidden states in place of token ids."""
+        return replace(self, values=values)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Packed:
+        """The same sequences on `device`."""
+        return Packed(
+            self.values.to(device, non_blocking=non_blocking),
+            self.cu_seqlens.to(device, non_blocking=non_blocking),
+            self.max_seqlen,
+        )
+
+    def positions(self) -> Tensor:
+        """Position of each row in its own sequence: `(num_tokens,)` int64; filler rows have position 0."""
+        rows = torch.arange(self.values.shape[0], device=self.values.device)
+        sequence = torch.searchsorted(self.cu_seqlens, rows, right=True) - 1
+        starts = self.cu_seqlens[sequence.clamp(max=self.num_sequences)]
+        return torch.where(rows < self.cu_seqlens[-1], rows - starts, 0)
+
+
+def cu_seqlens_of(lengths: Tensor) -> Tensor:
+    """Offsets of sequences with these lengths: `(num_sequences,)` integers to `(num_sequences + 1,)` int32."""
+    offsets = torch.zeros(lengths.shape[0] + 1, dtype=torch.int32, device=lengths.device)
+    torch.cumsum(lengths, dim=0, out=offsets[1:])
+    return offsets
+
+
+def pad(packed: Packed, padding_value: float = 0.0) -> Tensor:
+    """Sequences as a rectangle: `(num_sequences, longest, ...)`, `padding_value` after each end."""
+    lengths = packed.lengths
+    longest = int(lengths.max()) if packed.num_sequences else 0
+    padded = packed.values.new_full((packed.num_sequences, longest, *packed.values.shape[1:]), padding_value)
+    is_token = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    padded[is_token] = packed.values[: int(packed.cu_seqlens[-1])]
+    return padded
+
+
+def unpad(padded: Tensor, lengths: Tensor) -> Packed:
+    """The inverse of `pad`: `(num_sequences, longest, ...)` and `(num_sequences,)` lengths to `Packed`."""
+    longest = padded.shape[1]
+    is_token = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    return Packed(padded[is_token], cu_seqlens_of(lengths), longest)
