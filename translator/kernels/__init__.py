@@ -1,0 +1,195 @@
+"""Attention and loss kernels: the only room that knows how attention is computed.
+
+`packed_attention`, the two `decode_*attention` and `linear_cross_entropy` are its public names. Backends share one
+mathematics (reference.py) and differ in speed alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from translator.kernels import reference
+from translator.kernels.backends import BACKENDS, choose_backend
+from translator.kernels.checks import check_attention, check_offsets, dtype_name, is_checking_values
+from translator.kernels.cross_entropy import chunked_linear_cross_entropy
+from translator.kernels.decoding import decode_attention, decode_cross_attention
+from translator.kernels.grouped import grouped_attention, keep_mask
+
+__all__ = [
+    "BACKENDS",
+    "decode_attention",
+    "decode_cross_attention",
+    "dropout_mask",
+    "linear_cross_entropy",
+    "packed_attention",
+]
+
+
+def packed_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cu_seqlens_q: Tensor,
+    cu_seqlens_k: Tensor,
+    max_seqlen_q: int,
+    max_seqlen_k: int,
+    *,
+    causal: bool,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+    seed: Tensor | None = None,
+    backend: str = "auto",
+) -> Tensor:
+    """Multi-head attention over packed sequences (Vaswani et al., 2017, section 3.2).
+
+    The queries of sequence s see the keys of sequence s and no others. A query that sees no key gives zeros, and so do
+    rows past the last offset.
+
+    Args:
+        q: `(num_q_tokens, heads, head_dim)`, floating point.
+        k: `(num_k_tokens, heads, head_dim)`, same dtype.
+        v: `(num_k_tokens, heads, head_dim)`, same dtype.
+        cu_seqlens_q: `(num_sequences + 1,)` int32, offsets of the sequences in `q`.
+        cu_seqlens_k: `(num_sequences + 1,)` int32, offsets of the sequences in `k` and `v`.
+        max_seqlen_q: upper bound on the queries of a sequence.
+        max_seqlen_k: upper bound on the keys of a sequence.
+        causal: query i of n sees key j of m where j - i <= m - n (aligned at the bottom right).
+        scale: factor on the scores; `head_dim ** -0.5` by default.
+        dropout_p: probability that a weight is dropped.
+        seed: `(1,)` int64, determines which weights are dropped (see `counter_dropout`); required with dropout.
+        backend: `auto` takes `grouped` on the CPU, `triton` on CUDA, and `sdpa` for what neither serves.
+
+    Returns:
+        `(num_q_tokens, heads, head_dim)`, dtype of `q`.
+
+    Raises:
+        ValueError: shapes, dtypes, devices or the backend do not fit.
+    """
+    q, k, v = _as_autocast(q, k, v)
+    check_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, dropout_p, seed, backend)
+    backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
+    if backend == "reference" or is_checking_values():
+        check_offsets("cu_seqlens_q", cu_seqlens_q, q.shape[0], max_seqlen_q)
+        check_offsets("cu_seqlens_k", cu_seqlens_k, k.shape[0], max_seqlen_k)
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if backend == "triton":
+        from translator.kernels.triton_attention import triton_attention  # where triton is not installed all else works
+
+        bounds = (max_seqlen_q, max_seqlen_k)
+        out: Tensor = triton_attention(
+            q, k, v, cu_seqlens_q, cu_seqlens_k, *bounds, causal, scale, dropout_p, seed if dropout_p else None
+        )[0]
+        return out
+    if backend == "grouped":
+        seed = torch.zeros(1, dtype=torch.int64) if seed is None else seed
+        grouped: Tensor = grouped_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, dropout_p, seed)
+        return grouped
+    if backend == "sdpa":
+        return _sdpa(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, causal, scale, dropout_p)
+    return reference.packed_attention(
+        q, k, v, cu_seqlens_q, cu_seqlens_k, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed
+    )
+
+
+def _sdpa(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cu_seqlens_q: Tensor,
+    cu_seqlens_k: Tensor,
+    max_seqlen_q: int,
+    max_seqlen_k: int,
+    causal: bool,
+    scale: float,
+    dropout_p: float,
+) -> Tensor:
+    """Torch's own attention over one padded rectangle; its dropout draws from torch's generator, not from a seed."""
+    query, is_query = _places(cu_seqlens_q, max_seqlen_q)
+    key, is_key = _places(cu_seqlens_k, max_seqlen_k)
+    visible = is_key[:, None, None, :]  # (num_sequences, 1, 1, max_seqlen_k)
+    if causal:
+        shift = (cu_seqlens_k.diff() - cu_seqlens_q.diff())[:, None, None, None]
+        index_q = torch.arange(max_seqlen_q, device=q.device)[:, None]
+        visible = visible & (torch.arange(max_seqlen_k, device=q.device) <= index_q + shift)
+    has_key = visible.any(dim=-1, keepdim=True)
+    out = F.scaled_dot_product_attention(
+        q[query].transpose(1, 2),
+        k[key].transpose(1, 2),
+        v[key].transpose(1, 2),
+        attn_mask=visible | ~has_key,
+        dropout_p=dropout_p,
+        scale=scale,
+    )
+    out = torch.where(has_key, out, 0).transpose(1, 2)  # (num_sequences, max_seqlen_q, heads, head_dim)
+    packed = q.new_zeros(q.shape[0] + 1, *q.shape[1:])  # the last row takes the padding
+    row = torch.where(is_query, query, q.shape[0])
+    return packed.index_put((row,), out)[:-1]
+
+
+def _places(cu_seqlens: Tensor, max_seqlen: int) -> tuple[Tensor, Tensor]:
+    """Row behind each place of a `(num_sequences, max_seqlen)` rectangle, 0 behind padding; and which are real."""
+    position = torch.arange(max_seqlen, device=cu_seqlens.device)
+    is_real = position < cu_seqlens.diff()[:, None]
+    return torch.where(is_real, cu_seqlens[:-1, None] + position, 0), is_real
+
+
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, labels: Tensor, *, label_smoothing: float = 0.0, ignore_index: int = -100
+) -> Tensor:
+    """Summed cross entropy of the projection onto the vocabulary, without ever holding the full logits.
+
+    Labels are smoothed as in Szegedy et al. (2016), section 7: `1 - label_smoothing` on the label and the rest spread
+    evenly over the vocabulary, the label included.
+
+    Args:
+        hidden: `(num_tokens, d_model)`, floating point.
+        weight: `(vocab_size, d_model)`, same dtype.
+        labels: `(num_tokens,)` int64; rows that hold `ignore_index` do not count.
+        label_smoothing: in [0, 1).
+        ignore_index: a negative number.
+
+    Returns:
+        A scalar in nats, in float32 or wider.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not fit.
+    """
+    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(
+            "hidden and weight must be (num_tokens, d_model) and (vocab_size, d_model). "
+            f"Received: {tuple(hidden.shape)} and {tuple(weight.shape)}."
+        )
+    if labels.shape != hidden.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(
+            f"labels must be ({hidden.shape[0]},) int64. Received: {tuple(labels.shape)} {dtype_name(labels)}."
+        )
+    if hidden.dtype != weight.dtype:
+        raise ValueError(
+            f"hidden and weight must have one dtype. Received: {dtype_name(hidden)} and {dtype_name(weight)}."
+        )
+    hidden, weight = _as_autocast(hidden, weight)
+    needs_grad = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    loss: Tensor
+    loss, _, _ = chunked_linear_cross_entropy(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
+    return loss
+
+
+def _as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """Under `torch.autocast`, float32 in the dtype that products are made in: norms and rotations give float32."""
+    device_type = tensors[0].device.type
+    if device_type == "meta" or not torch.is_autocast_enabled(device_type):
+        return tensors
+    dtype = torch.get_autocast_dtype(device_type)
+    return tuple(x.to(dtype) if x.dtype == torch.float32 else x for x in tensors)
+
+
+def dropout_mask(x: Tensor, dropout_p: float) -> Tensor:
+    """What `x` is multiplied by under dropout: 0 with probability `dropout_p`, otherwise 1 / (1 - dropout_p).
+
+    Drawn from torch's default generator; same shape and device as `x`, dtype of `x`.
+    """
+    if x.device.type == "cpu":
+        return keep_mask(tuple(x.shape), dropout_p).to(x.dtype)
+    return F.dropout(torch.ones_like(x), dropout_p)

@@ -1,0 +1,102 @@
+"""What the inputs of attention must be, checked before any kernel starts.
+
+Shapes, dtypes, devices and strides are checked always: the host knows them. The numbers in `cu_seqlens` lie on the
+device, and reading them waits for it: they are checked in `reference`, and everywhere where TRANSLATOR_CHECK=1 is set.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+
+def check_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    cu_seqlens_q: Tensor,
+    cu_seqlens_k: Tensor,
+    dropout_p: float,
+    seed: Tensor | None,
+    backend: str,
+) -> None:
+    """Raise ValueError for what the host can see to be wrong; arguments as in `kernels.packed_attention`."""
+    if any(x.ndim != 3 for x in (q, k, v)) or k.shape != v.shape or q.shape[1:] != k.shape[1:]:
+        raise ValueError(
+            "q, k and v must be (num_tokens, heads, head_dim), k and v alike, heads and head_dim shared. "
+            f"Received: q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}."
+        )
+    if len({x.dtype for x in (q, k, v)}) > 1 or not q.is_floating_point():
+        raise ValueError(
+            "q, k and v must have one floating-point dtype. "
+            f"Received: {dtype_name(q)}, {dtype_name(k)}, {dtype_name(v)}."
+        )
+    tensors = [q, k, v, cu_seqlens_q, cu_seqlens_k, *([] if seed is None else [seed])]
+    if len({x.device for x in tensors}) > 1:
+        devices = ", ".join(str(x.device) for x in tensors)
+        raise ValueError(f"q, k, v, their offsets and the seed must be on one device. Received: {devices}.")
+    if any(x.stride(-1) != 1 for x in (q, k, v)) and q.shape[-1] > 1:
+        raise ValueError(
+            "q, k and v must be contiguous in their last dimension; call .contiguous() first. "
+            f"Received: strides {q.stride()}, {k.stride()}, {v.stride()}."
+        )
+    if cu_seqlens_q.dtype != torch.int32 or cu_seqlens_k.dtype != torch.int32:
+        raise ValueError(
+            f"cu_seqlens must be int32. Received: {dtype_name(cu_seqlens_q)} and {dtype_name(cu_seqlens_k)}."
+        )
+    if cu_seqlens_q.ndim != 1 or cu_seqlens_q.shape != cu_seqlens_k.shape or cu_seqlens_q.shape[0] < 1:
+        raise ValueError(
+            "cu_seqlens_q and cu_seqlens_k must be (num_sequences + 1,). "
+            f"Received: {tuple(cu_seqlens_q.shape)} and {tuple(cu_seqlens_k.shape)}."
+        )
+    _check_dropout(dropout_p, seed, backend)
+
+
+def _check_dropout(dropout_p: float, seed: Tensor | None, backend: str) -> None:
+    if not 0 <= dropout_p < 1:
+        raise ValueError(f"dropout_p must be at least 0 and below 1. Received: {dropout_p}.")
+    if dropout_p and seed is None and backend != "sdpa":
+        raise ValueError(f"dropout needs a seed. Received: dropout_p={dropout_p}, seed=None.")
+    if seed is not None and (seed.shape != (1,) or seed.dtype != torch.int64):
+        raise ValueError(f"seed must be (1,) int64. Received: {tuple(seed.shape)} {dtype_name(seed)}.")
+
+
+def is_checking_values() -> bool:
+    """Whether the environment asks for checks that wait for the device."""
+    return not torch.compiler.is_compiling() and os.environ.get("TRANSLATOR_CHECK") == "1"
+
+
+def check_offsets(name: str, cu_seqlens: Tensor, num_tokens: int, max_seqlen: int) -> None:
+    """Raise ValueError where offsets are not such, or go beyond the tensor or the bound. Waits for the device.
+
+    Args:
+        name: of the argument, for the message.
+        cu_seqlens: `(num_sequences + 1,)` int32.
+        num_tokens: rows of the packed tensor.
+        max_seqlen: upper bound on the length of each sequence.
+    """
+    offsets = cu_seqlens.tolist()
+    lengths = [end - start for start, end in pairwise(offsets)]
+    if offsets[0] != 0 or min(lengths, default=0) < 0:
+        raise ValueError(f"{name} must start at 0 and never decrease. Received: {_abridged(offsets)}.")
+    if offsets[-1] > num_tokens:
+        raise ValueError(
+            f"{name} must end within the {num_tokens} rows it divides. Received: {offsets[-1]} at its end."
+        )
+    if max(lengths, default=0) > max_seqlen:
+        raise ValueError(
+            f"No sequence of {name} may be longer than its max_seqlen, {max_seqlen}. Received: {max(lengths)} tokens."
+        )
+
+
+def dtype_name(x: Tensor) -> str:
+    """The dtype of `x` as people write it: float32."""
+    return str(x.dtype).removeprefix("torch.")
+
+
+def _abridged(numbers: list[int]) -> str:
+    shown = ", ".join(str(number) for number in numbers[:8])
+    return f"[{shown}{', ...' if len(numbers) > 8 else ''}]"

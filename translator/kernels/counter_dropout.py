@@ -1,0 +1,71 @@
+"""Dropout whose mask is a function of where a weight stands, so that it is never stored and any path can replay it.
+
+Weight (query i, key j) of head h in sequence s is dropped or kept by 16 bits of Philox 4x32 with seven rounds (Salmon
+et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed and its counter `(j // 8, i, s, h)`:
+positions count from the start of the sequence, and s is the sequence's number in the batch. So a mask does not depend
+on the lengths of the other sequences, on the offset in the packed batch, on filler, on bounds, nor on how a kernel
+tiles. Whoever wants two sentences to draw different masks gives them different numbers, as every batch does.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+ROUNDS = 7  # the fewest that pass the statistical tests of the paper, section 5
+_KEYS_IN_A_DRAW = 8
+_LEVELS = 2**16
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_WEYL_STEPS = (0x9E3779B9, 0xBB67AE85)
+_LOW_32_BITS = 0xFFFFFFFF
+
+
+def drop_threshold(dropout_p: float) -> int:
+    """Weights whose 16 bits are below this are dropped."""
+    return round(dropout_p * _LEVELS)
+
+
+def kept_weights(seed: Tensor, sequence: int, heads: int, num_queries: int, num_keys: int, dropout_p: float) -> Tensor:
+    """Which weights of one sequence survive dropout.
+
+    Args:
+        seed: `(1,)` int64.
+        sequence: its number in the batch.
+        heads: number of heads.
+        num_queries: queries of the sequence.
+        num_keys: keys of the sequence.
+        dropout_p: probability that a weight is dropped, to 1/65536.
+
+    Returns:
+        `(heads, num_queries, num_keys)` bool, on the device of `seed`.
+    """
+    device = seed.device
+    groups = -(-num_keys // _KEYS_IN_A_DRAW)
+    group = torch.arange(groups, device=device)
+    query = torch.arange(num_queries, device=device)[:, None]
+    head = torch.arange(heads, device=device)[:, None, None]
+    shape = (heads, num_queries, groups)
+    counter = [x.expand(shape) for x in (group, query, torch.full_like(head, sequence), head)]
+    words = torch.stack(_philox(seed, counter), dim=-1)  # (heads, num_queries, groups, 4)
+    halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1)  # the lower half belongs to the earlier key
+    bits = halves.reshape(heads, num_queries, groups * _KEYS_IN_A_DRAW)[..., :num_keys]
+    return bits >= drop_threshold(dropout_p)
+
+
+def _philox(seed: Tensor, counter: list[Tensor]) -> list[Tensor]:
+    """Four 32-bit words, in int64, for each counter of four 32-bit words."""
+    c0, c1, c2, c3 = counter
+    key = [seed & _LOW_32_BITS, (seed >> 32) & _LOW_32_BITS]
+    for _ in range(ROUNDS):
+        high0, low0 = _wide_product(_MULTIPLIERS[0], c0)
+        high1, low1 = _wide_product(_MULTIPLIERS[1], c2)
+        c0, c1, c2, c3 = high1 ^ c1 ^ key[0], low1, high0 ^ c3 ^ key[1], low0
+        key = [(word + step) & _LOW_32_BITS for word, step in zip(key, _WEYL_STEPS, strict=True)]
+    return [c0, c1, c2, c3]
+
+
+def _wide_product(factor: int, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Upper and lower 32 bits of a 64-bit product, by halves: int64 has no unsigned product to shift."""
+    lower, upper = factor * (x & 0xFFFF), factor * (x >> 16)
+    high = (upper + (lower >> 16)) >> 16
+    return high, (factor * x) & _LOW_32_BITS

@@ -1,0 +1,81 @@
+"""Vocabulary projection and label-smoothed cross entropy together, in chunks: the full logits never exist.
+
+The gradients are computed in the forward pass, while a chunk's probabilities are still in the cache, and scaled in the
+backward pass. The chunks are plain torch; on CUDA a Triton kernel does what lies between the matrix products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from translator.kernels.backends import triton_obstacle
+
+_CHUNK_ELEMENTS = 2**22  # logits in a chunk: 16 MB in float32; smaller ones stay in the cache, but multiply slower
+
+
+@torch.library.custom_op("translator::linear_cross_entropy", mutates_args=())
+def chunked_linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int, needs_grad: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The summed loss, and its gradients for hidden and weight (empty unless `needs_grad`)."""
+    if hidden.is_cuda and triton_obstacle(hidden.device.type, hidden.dtype) is None:
+        from translator.kernels.triton_cross_entropy import fused_linear_cross_entropy  # triton may not be installed
+
+        return fused_linear_cross_entropy(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
+    num_tokens, vocab_size = hidden.shape[0], weight.shape[0]
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    loss = hidden.new_zeros((), dtype=wide)
+    grad_hidden = torch.empty_like(hidden) if needs_grad else hidden.new_empty(0)
+    grad_weight = torch.zeros_like(weight) if needs_grad else weight.new_empty(0)
+    mean_weight = weight.mean(dim=0)
+    is_token = labels != ignore_index
+    label = labels.clamp(min=0)[:, None]
+    chunk = max(1, _CHUNK_ELEMENTS // vocab_size)
+    for start in range(0, num_tokens, chunk):
+        rows = slice(start, start + chunk)
+        logits = (hidden[rows] @ weight.T).to(wide)
+        label_logits = logits.gather(1, label[rows])
+        uniform_logits = (hidden[rows] @ mean_weight).to(wide)[:, None]
+        highest = logits.amax(dim=1, keepdim=True)
+        probabilities = torch.softmax(logits, dim=1, out=logits)
+        # log-sum-exp from the likeliest piece, whose probability never underflows
+        log_sum = highest - probabilities.amax(dim=1, keepdim=True).log()
+        smoothed = (1 - label_smoothing) * label_logits + label_smoothing * uniform_logits
+        loss += ((log_sum - smoothed).squeeze(1) * is_token[rows]).sum()
+        if needs_grad:
+            # what smoothing takes from every piece alike is left to the end: a pass over the chunk less
+            probabilities.scatter_add_(1, label[rows], torch.full_like(log_sum, label_smoothing - 1))
+            grad = probabilities.to(hidden.dtype)
+            torch.mm(grad, weight, out=grad_hidden[rows])
+            grad_weight.addmm_(grad.T, hidden[rows] * is_token[rows, None])
+    if needs_grad:
+        grad_hidden.sub_(mean_weight, alpha=label_smoothing).mul_(is_token[:, None])
+        grad_weight.sub_((hidden * is_token[:, None]).sum(dim=0), alpha=label_smoothing / vocab_size)
+    return loss, grad_hidden, grad_weight
+
+
+@chunked_linear_cross_entropy.register_fake
+def _(
+    hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int, needs_grad: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    loss = hidden.new_empty((), dtype=torch.promote_types(hidden.dtype, torch.float32))
+    if needs_grad:
+        return loss, torch.empty_like(hidden), torch.empty_like(weight)
+    return loss, hidden.new_empty(0), weight.new_empty(0)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    _, grad_hidden, grad_weight = output
+    ctx.mark_non_differentiable(grad_hidden, grad_weight)
+    ctx.save_for_backward(grad_hidden, grad_weight)
+
+
+def _backward(ctx: Any, grad_loss: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+    grad_hidden, grad_weight = ctx.saved_tensors
+    return grad_hidden * grad_loss, grad_weight * grad_loss, None, None, None, None
+
+
+chunked_linear_cross_entropy.register_autograd(_backward, setup_context=_setup_context)
