@@ -1,0 +1,102 @@
+"""Multi-head attention and the key-value cache."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from model_cases import random_batch
+from torch.nn import functional as F
+
+from translator.model.attention import CrossMemory, KeyValueCache, MultiHeadAttention
+
+
+def test_it_agrees_with_torchs_own_module() -> None:
+    torch.manual_seed(0)
+    ours, theirs = MultiHeadAttention(16, 4), torch.nn.MultiheadAttention(16, 4, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat((ours.query_projection.weight, ours.key_value_projection.weight)))
+        theirs.in_proj_bias.copy_(torch.cat((ours.query_projection.bias, ours.key_value_projection.bias)))
+        theirs.out_proj.load_state_dict(ours.output_projection.state_dict())
+    batch = random_batch([6], [9])
+    x, memory = torch.randn(9, 16), torch.randn(6, 16)
+    expected = theirs(x[None], memory[None], memory[None], need_weights=False)[0][0]
+    torch.testing.assert_close(ours(x, batch.target_input, memory, batch.source), expected)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(
+        ValueError, match=r"d_model must be divisible by num_heads\. Received: d_model=510, num_heads=8."
+    ):
+        MultiHeadAttention(510, 8)
+
+
+def test_an_explicit_scale_replaces_the_default_in_training_and_in_decoding() -> None:
+    torch.manual_seed(0)
+    default, half, flat = (MultiHeadAttention(16, 4, causal=True, scale=scale) for scale in (None, 0.5, 0.0))
+    half.load_state_dict(default.state_dict())
+    sequences = random_batch([5], [5]).source
+    x = torch.randn(5, 16)
+    with torch.no_grad():
+        assert torch.equal(default(x, sequences, x, sequences), half(x, sequences, x, sequences))  # head_dim is 4
+        cache = KeyValueCache()
+        stepped = [flat.step_self(row[None], cache, i) for i, row in enumerate(x)]
+        torch.testing.assert_close(torch.cat(stepped), flat(x, sequences, x, sequences))
+
+
+def test_attention_dropout_acts_in_training_alone_and_follows_the_global_seed() -> None:
+    attention = MultiHeadAttention(16, 4, dropout=0.5)
+    sequences = random_batch([5], [5]).source
+    x = torch.randn(5, 16)
+
+    def attended(seed: int) -> torch.Tensor:
+        torch.manual_seed(seed)
+        return attention(x, sequences, x, sequences)
+
+    assert torch.equal(attended(1), attended(1)) and not torch.equal(attended(1), attended(2))
+    attention.eval()
+    assert torch.equal(attended(1), attended(2))
+
+
+def test_a_cache_keeps_every_token_while_it_grows() -> None:
+    keys, values = torch.randn(2, 50, 3, 2, 4).unbind(0)  # (length, rows, heads, head_dim)
+    cache = KeyValueCache()
+    for i in range(50):
+        cached_keys, cached_values = cache.append(keys[i], values[i])
+        assert cache.length == i + 1
+    assert torch.equal(cached_keys, keys.permute(1, 2, 0, 3))
+    assert torch.equal(cached_values, values.permute(1, 2, 0, 3))
+
+
+def test_a_reordered_cache_repeats_and_forgets_rows() -> None:
+    cache = KeyValueCache()
+    cache.reorder(torch.tensor([0]))  # nothing to reorder yet
+    first, second = torch.randn(2, 3, 2, 4), torch.randn(2, 2, 2, 4)
+    cache.append(*first)
+    cache.reorder(torch.tensor([2, 2]))
+    keys, values = cache.append(*second)
+    expected = torch.stack((first[:, [2, 2]], second), dim=3)
+    assert torch.equal(keys, expected[0]) and torch.equal(values, expected[1])
+
+
+def test_selected_memories_are_those_of_the_sentences() -> None:
+    memory = CrossMemory(torch.randn(3, 2, 5, 4), torch.randn(3, 2, 5, 4), torch.rand(3, 1, 1, 5) > 0.5)
+    selected = memory.select(torch.tensor([0, 2]))
+    assert torch.equal(selected.keys, memory.keys[[0, 2]])
+    assert torch.equal(selected.values, memory.values[[0, 2]])
+    assert torch.equal(selected.hidden, memory.hidden[[0, 2]])
+
+
+def test_rows_of_one_sentence_share_its_memory_in_a_step() -> None:
+    torch.manual_seed(0)
+    attention = MultiHeadAttention(16, 4)
+    memory = torch.randn(2, 5, 16)
+    keys, values = (x.transpose(1, 2) for x in attention.keys_and_values(memory))
+    hidden = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])[:, None, None]
+    x = torch.randn(6, 16)  # three rows for each sentence
+    stepped = attention.step_cross(x, CrossMemory(keys, values, hidden))
+    for row in range(6):
+        one = CrossMemory(keys[[row // 3]], values[[row // 3]], hidden[[row // 3]])
+        torch.testing.assert_close(stepped[[row]], attention.step_cross(x[[row]], one))
+    queries = attention.query_projection(x[3:4]).view(1, 1, 4, 4).transpose(1, 2)
+    expected = F.scaled_dot_product_attention(queries, keys[1:, :, :3], values[1:, :, :3])
+    torch.testing.assert_close(stepped[3:4], attention.output_projection(expected.reshape(1, 16)))

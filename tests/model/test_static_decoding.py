@@ -1,0 +1,78 @@
+"""Decoding in static memory gives what decoding with growing caches gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from translator.config import ModelConfig
+from translator.decoding.beam import beam_search
+from translator.decoding.search import Candidate, greedy
+from translator.model import build_model, static_decoding
+from translator.model.models import EncoderDecoder
+from translator.model.static_decoding import StaticDecoder
+from translator.packing import Packed
+
+VOCAB_SIZE = 40
+
+
+def model_with(positions: str) -> EncoderDecoder:
+    torch.manual_seed(5)
+    sizes = {"d_model": 16, "d_ff": 32, "encoder_layers": 1, "decoder_layers": 2}
+    config = ModelConfig(**sizes, encoder_heads=2, decoder_heads=2, positions=positions)
+    model = build_model(config, VOCAB_SIZE, VOCAB_SIZE).eval()
+    for parameter in model.parameters():
+        parameter.data.mul_(2)  # further from uniform, so that beams part and sentences end at different times
+    return model
+
+
+def sentences(count: int, seed: int) -> Packed:
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 9, (count,), generator=generator).tolist()
+    return Packed.from_sequences([torch.randint(4, VOCAB_SIZE, (n,), generator=generator) for n in lengths])
+
+
+def assert_same(ours: list[list[Candidate]], right: list[list[Candidate]]) -> None:
+    for mine, others in zip(ours, right, strict=True):
+        assert [candidate.tokens for candidate in mine] == [candidate.tokens for candidate in others]
+        for candidate, other in zip(mine, others, strict=True):
+            assert candidate.score == pytest.approx(other.score, abs=1e-5)
+
+
+@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
+def test_searches_find_the_same_in_static_memory(monkeypatch: pytest.MonkeyPatch, positions: str) -> None:
+    """One decoder for several searches, larger and smaller, whose memory grows in every direction."""
+    monkeypatch.setattr(static_decoding, "_FIRST_ROOM", 4)
+    model = model_with(positions)
+    decoder = StaticDecoder(model)
+    for seed, (count, room) in enumerate(((3, 16), (9, 16), (1, 8))):
+        source = sentences(count, seed)
+        limits = [5 + 3 * (number % 3) for number in range(count)]
+        assert_same(greedy(decoder, source, max_lengths=limits), greedy(model, source, max_lengths=limits))
+        beam = {"max_lengths": limits, "beam_size": 4, "num_hypotheses": 2, "alpha": 0.6}
+        assert_same(beam_search(decoder, source, **beam), beam_search(model, source, **beam))
+        assert decoder.workspace.room == room
+
+
+def test_rows_of_different_sentences_may_not_mix() -> None:
+    decoder = StaticDecoder(model_with("sinusoidal"))
+    state = decoder.start(sentences(2, 0))
+    state = decoder.reorder(state, torch.tensor([0, 0, 1, 1]))
+    for rows in ([0, 2, 1, 3], [2, 3, 0, 1], [0, 1, 2]):
+        with pytest.raises(ValueError, match=r"rows must keep the sentences in order, as many rows for each. Received"):
+            decoder.reorder(state, torch.tensor(rows))
+
+
+def test_a_decoder_serves_one_search_at_a_time() -> None:
+    decoder = StaticDecoder(model_with("sinusoidal"))
+    first = decoder.start(sentences(2, 0))
+    decoder.start(sentences(2, 1))
+    with pytest.raises(AssertionError, match="one search at a time"):
+        decoder.step(torch.tensor([1, 1]), first)
+
+
+def test_sizes_are_few_and_at_most_a_quarter_too_large() -> None:
+    rounded = [static_decoding._rounded(size) for size in range(1, 1025)]
+    assert all(size <= up <= 1.25 * size for size, up in enumerate(rounded, start=1))
+    assert len(set(rounded)) < 40
+    assert static_decoding._rounded(3, least=64) == 64
