@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_up import contents, data_config, stream, take
+
+from translator.config import ModelConfig
+from translator.data.batching import IGNORE_INDEX, make_batches
+from translator.data.corpus import Corpus, DataError, Example
+from translator.model import build_model
+from translator.tokenizer import BOS_ID, EOS_ID
+
+Make = Callable[..., Corpus]
+MULTI30K = Path(__file__).parents[3] / "shared" / "data" / "multi30k" / "train.parquet"  # beside the repository
+
+
+def test_source_target_input_and_labels_are_shifted_as_they_should_be(make_corpus: Make) -> None:
+    corpus = make_corpus(500)
+    examples = {(*e.source.tolist(),): e.target.tolist() for e in corpus.encode(np.arange(500), 0)}
+    batch = next(stream(corpus))
+    labels = batch.target_input.with_values(batch.labels).unpack()
+    assert batch.index == 0
+    assert batch.num_target_tokens == len(batch.labels) == len(batch.target_input.values)
+    for source, target_input, label in zip(batch.source.unpack(), batch.target_input.unpack(), labels, strict=True):
+        target = examples[(*source.tolist(),)]
+        assert source[-1] == EOS_ID
+        assert target_input.tolist() == [BOS_ID, *target]
+        assert label.tolist() == [*target, EOS_ID]
+    assert batch.source.values.dtype == batch.labels.dtype == torch.int64
+    assert batch.source.cu_seqlens.dtype == torch.int32
+    assert batch.source.max_seqlen == int(batch.source.lengths.max())
+
+
+def test_an_epoch_shows_each_example_once_and_streams_into_the_next(make_corpus: Make) -> None:
+    corpus = make_corpus(700)
+    seen: Counter[tuple[int, ...]] = Counter()
+    batches = stream(corpus)
+    epochs = 0
+    for batch in batches:
+        seen.update(tuple(row.tolist()) for row in batch.source.unpack())
+        epochs = sum(seen.values()) // 700
+        if epochs == 4:
+            break
+    # What the buffer still holds may be an epoch late, never more.
+    assert len(seen) == 700
+    assert min(seen.values()) >= 3 and max(seen.values()) <= 5
+
+
+def test_weights_are_honoured_in_batches(make_corpus: Make) -> None:
+    corpus = make_corpus(600, weights=(2.0, 0.5))
+    first = {(*example.source.tolist(),) for example in corpus.encode(np.arange(600), 0)}
+    rows = [tuple(row.tolist()) for batch in islice(stream(corpus), 300) for row in batch.source.unpack()]
+    assert sum(row in first for row in rows) / len(rows) == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_batches_stay_within_both_budgets_and_are_98_percent_full(make_corpus: Make, alpha: float) -> None:
+    batches = stream(make_corpus(3000, alpha=alpha), batch_tokens=2048)
+    filled, capacity = [], batches.capacity
+    for batch in islice(batches, 60):
+        assert batch.num_target_tokens <= 2048 and len(batch.source.values) <= capacity.source_tokens
+        assert batch.source.num_sequences <= capacity.sequences
+        filled.append(batch.num_target_tokens / 2048)
+    assert np.mean(filled) >= 0.98
+
+
+@pytest.mark.skipif(not MULTI30K.exists(), reason=f"Multi30k is not at {MULTI30K}")
+def test_batches_of_real_text_are_98_percent_full(tmp_path: Path) -> None:
+    from translator.config import TokenizerConfig
+    from translator.data.corpus import load_corpus, read_pairs
+    from translator.tokenizer import Tokenizers
+
+    data = data_config(tmp_path, {"file": str(MULTI30K), "max_examples": 5000})
+    tokenizers = Tokenizers.train(read_pairs(data.train, data), TokenizerConfig(vocab_size=1000), seed=1)
+    corpus = load_corpus(
+        data.train, data, tokenizers, sampling_alpha=0.0, seed=1, max_positions=256, log=lambda line: None
+    )
+    for batch_tokens in (1024, 4096):
+        batches = stream(corpus, batch_tokens=batch_tokens)
+        assert np.mean([next(batches).num_target_tokens for _ in range(50)]) >= 0.98 * batch_tokens
+
+
+def test_long_sentences_wait_no_longer_than_the_next_batch(make_corpus: Make) -> None:
+    """Each example leaves the buffer within two batches of the place where its turn was."""
+    corpus = make_corpus(2000)
+    batches = stream(corpus, batch_tokens=256)
+    places = {(*e.source.tolist(),): place for place, e in enumerate(corpus.encode(batches._reader._order.epoch(0), 0))}
+    reached = 0
+    for batch in islice(batches, 100):
+        here = sorted(places[tuple(row.tolist())] for row in batch.source.unpack())
+        behind = [place for place in here if place < reached]
+        # What was passed over comes before anything new that is as far along as the last batch's head.
+        assert all(reached - place < 200 for place in behind)
+        reached = max(reached, here[len(here) // 2])
+
+
+def test_batches_are_unbiased_in_length(make_corpus: Make) -> None:
+    corpus = make_corpus(3000)
+    batches = stream(corpus, batch_tokens=512)
+    means = [float(next(batches).target_input.lengths.float().mean()) for _ in range(80)]
+    assert np.mean(means[:20]) == pytest.approx(np.mean(means[60:]), rel=0.05)
+    assert np.mean(means) == pytest.approx(corpus.mean_target_length, rel=0.03)
+
+
+def test_batch_k_is_a_function_of_seed_and_corpus(make_corpus: Make) -> None:
+    corpus = make_corpus(500)
+    assert take(stream(corpus), 50) == take(stream(corpus), 50)
+    assert take(stream(corpus, seed=2), 3) != take(stream(corpus), 3)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+@pytest.mark.parametrize("cut", [0, 1, 7, 23])
+def test_a_resumed_stream_is_the_uninterrupted_one(make_corpus: Make, alpha: float, cut: int) -> None:
+    corpus = make_corpus(300, alpha=alpha)  # some 9 batches an epoch: the run crosses borders
+    whole = take(stream(corpus), 45)
+    first = stream(corpus)
+    assert take(first, cut) == whole[:cut]
+    buffer = io.BytesIO()
+    torch.save(first.state_dict(), buffer)
+    buffer.seek(0)
+    second = stream(corpus)
+    next(second)  # where it stood before does not matter
+    second.load_state_dict(torch.load(buffer, weights_only=True))
+    assert take(second, 45 - cut) == whole[cut:]
+
+
+def test_the_state_is_small_whatever_the_batch(make_corpus: Make) -> None:
+    batches = stream(make_corpus(3000), batch_tokens=8192)
+    take(batches, 5)
+    assert len(batches.state_dict()["buffer"]) < 100
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_interleave_to_the_stream_of_one(make_corpus: Make, world_size: int) -> None:
+    corpus = make_corpus(300, alpha=0.2)
+    whole = take(stream(corpus), 24)
+    ranks = [stream(corpus, rank=rank, world_size=world_size) for rank in range(world_size)]
+    parts = [take(rank, 4) for rank in ranks]
+    assert [batch for round_ in zip(*parts, strict=True) for batch in round_] == whole[: 4 * world_size]
+    assert all(rank.state_dict() == ranks[0].state_dict() for rank in ranks)
+    alone = stream(corpus)
+    alone.load_state_dict(ranks[0].state_dict())
+    assert take(alone, 5) == whole[4 * world_size : 4 * world_size + 5]
+    ranks[1].load_state_dict(ranks[0].state_dict())
+    assert take(ranks[1], 1) == [whole[4 * world_size + 1]]
+
+
+def test_a_state_of_another_stream_is_refused(make_corpus: Make) -> None:
+    state = stream(make_corpus(300)).state_dict()
+    for other in (
+        stream(make_corpus(301)),
+        stream(make_corpus(300), seed=2),
+        stream(make_corpus(300), batch_tokens=511),
+    ):
+        with pytest.raises(DataError, match="must be of the same corpus, seed and batch_tokens"):
+            other.load_state_dict(state)
+    odd = stream(make_corpus(300))
+    next(odd)
+    with pytest.raises(DataError, match=r"multiple of the number of ranks. Received: batch 1 for 2 ranks"):
+        stream(make_corpus(300), world_size=2).load_state_dict(odd.state_dict())
+
+
+def test_static_shapes_are_the_same_in_every_batch_and_hold_the_same_sentences(make_corpus: Make) -> None:
+    corpus = make_corpus(500)
+    static, ragged = stream(corpus, static_shapes=True), stream(corpus)
+    for _ in range(20):
+        batch, plain = next(static), next(ragged)
+        count, capacity = batch.num_target_tokens, static.capacity
+        assert contents(batch) == contents(plain) and count == plain.num_target_tokens
+        assert batch.source.values.shape == (capacity.source_tokens,)
+        assert batch.target_input.values.shape == batch.labels.shape == (512,)
+        assert batch.source.cu_seqlens.shape == batch.target_input.cu_seqlens.shape == (capacity.sequences + 1,)
+        assert batch.source.max_seqlen == batch.target_input.max_seqlen == corpus.max_positions
+        assert batch.target_input.cu_seqlens[-1] == count
+        assert (batch.labels[count:] == IGNORE_INDEX).all() and (batch.target_input.values[count:] == EOS_ID).all()
+        assert (batch.labels[:count] >= 0).all()
+
+
+def test_a_batch_too_small_for_the_corpus_is_refused(make_corpus: Make) -> None:
+    with pytest.raises(
+        DataError, match=r"must hold the corpus's sentences\. Received: 20; \d+ of 500 pairs are longer"
+    ):
+        stream(make_corpus(500), batch_tokens=20)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_the_few_pairs_longer_than_a_batch_are_left_out_and_counted(make_corpus: Make, alpha: float) -> None:
+    corpus = make_corpus(500, alpha=alpha)
+    source, target = corpus.lengths(slice(0, 500))
+    budget = int(np.quantile(target, 0.97))
+    batches = stream(corpus, batch_tokens=budget)
+    fits = (source <= batches.capacity.source_tokens) & (target <= budget)
+    assert batches.left_out == (~fits).sum() > 0
+    seen: set[tuple[int, ...]] = set()
+    for batch in islice(batches, 400):
+        seen.update(tuple(row.tolist()) for row in batch.target_input.unpack())
+        assert len(batch.labels) <= budget
+    if alpha == 0:
+        assert len(seen) <= fits.sum()
+
+
+def test_a_corpus_smaller_than_a_batch_streams_too(make_corpus: Make) -> None:
+    batches = stream(make_corpus(5), batch_tokens=4096)
+    assert next(batches).num_target_tokens > 0.95 * 4096
+
+
+def test_validation_batches_keep_order_and_drop_nothing() -> None:
+    rng = np.random.default_rng(0)
+    examples = [
+        Example(np.append(rng.integers(3, 50, rng.integers(0, 30)), EOS_ID), rng.integers(3, 50, rng.integers(0, 30)))
+        for _ in range(100)
+    ]
+    examples[50] = Example(np.full(200, EOS_ID), examples[50].target)
+    batches = make_batches(examples, max_tokens=100)
+    assert [batch.index for batch in batches] == list(range(len(batches)))
+    sources = [row.tolist() for batch in batches for row in batch.source.unpack()]
+    targets = [row.tolist() for batch in batches for row in batch.target_input.unpack()]
+    assert sources == [example.source.tolist() for example in examples]
+    assert targets == [[BOS_ID, *example.target.tolist()] for example in examples]
+    for batch in batches:
+        assert batch.source.num_sequences == 1 or max(len(batch.source.values), len(batch.labels)) <= 100
+    assert make_batches([], max_tokens=100) == []
+
+
+def test_a_batch_moves_to_a_device_whole(make_corpus: Make) -> None:
+    batch = next(stream(make_corpus(50))).to("meta", non_blocking=True)
+    assert batch.source.values.is_meta and batch.target_input.cu_seqlens.is_meta and batch.labels.is_meta
+
+
+def test_filler_changes_neither_the_loss_nor_a_gradient(make_corpus: Make) -> None:
+    """What the GPU trains on, batches of exact sizes, is what the CPU trains on."""
+    corpus = make_corpus(100)
+    torch.manual_seed(0)
+    sizes = {"d_model": 16, "d_ff": 16, "encoder_layers": 1, "decoder_layers": 1}
+    config = ModelConfig(**sizes, encoder_heads=2, decoder_heads=2, dropout=0.0, max_positions=corpus.max_positions)
+    model = build_model(config, 300, 300).double()
+    results = []
+    for batch in (next(stream(corpus)), next(stream(corpus, static_shapes=True))):
+        loss, count = model.loss(batch)
+        results.append([loss.detach(), count, *torch.autograd.grad(loss, list(model.parameters()))])
+    for ragged, static in zip(*results, strict=True):
+        torch.testing.assert_close(static, ragged)

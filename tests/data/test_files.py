@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import csv
+import gzip
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_up import data_config, write_text
+
+from translator.config import Source
+from translator.data.corpus import DataError, read_pairs
+from translator.data.sources import open_source
+
+PAIRS = [("l'été, « bon »", "the summer"), ("un\u2028deux", 'say "two"'), ("a\tb", "c d"), ("", "x"), ("😀", "smile")]
+PLAIN = [("un", "one"), ("deux", "two"), ("trois", "three")]
+
+
+def read(cache: Path, source: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
+    data = data_config(cache, source)
+    return list(read_pairs(data.train, data))
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_aligned_files_are_read_line_by_line(tmp_path: Path, ending: str) -> None:
+    write = gzip.open if ending else open
+    for name, side in (("a.fr", 0), ("a.en", 1)):
+        with write(tmp_path / (name + ending), "wb") as file:
+            file.write("\n".join(pair[side] for pair in PAIRS).encode())
+    text = {"source": str(tmp_path / f"a.fr{ending}"), "target": str(tmp_path / f"a.en{ending}")}
+    assert read(tmp_path, {"text": text}) == PAIRS
+
+
+def test_lines_end_at_newline_only(tmp_path: Path) -> None:
+    odd = ["a\u2028b", "c\u0085d", "e\rf", "g\x0bh\x0ci\x1cj", "k\0l", "m"]
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbf" + "\n".join(odd).encode())
+    (tmp_path / "b").write_bytes(b"1\r\n2\r\n3\r\n4\r\n5\r\n6\r\n")
+    pairs = read(tmp_path, {"text": {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}})
+    assert pairs == list(zip(odd, "123456", strict=True))
+
+
+def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x\n" * 7)
+    (tmp_path / "b").write_text("x\n" * 4)
+    with pytest.raises(DataError, match=r"equally many lines\. Received: .*a with 7 lines, .*b with 4\."):
+        read(tmp_path, {"text": {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}})
+    with pytest.raises(DataError, match=r"b with 4 lines, .*a with 7\."):
+        read(tmp_path, {"text": {"source": str(tmp_path / "b"), "target": str(tmp_path / "a")}})
+
+
+def test_csv_is_quoted_and_tsv_is_not(tmp_path: Path) -> None:
+    rows = [('a "b", c', "d\ne"), ("f", "g")]
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("fr", "en"), *rows])
+    (tmp_path / "a.tsv").write_text('id\ten\tfr\n1\td "e\t"a\n2\tg\tf\n', encoding="utf-8")
+    assert read(tmp_path, {"file": str(tmp_path / "a.csv")}) == rows
+    assert read(tmp_path, {"file": str(tmp_path / "a.tsv")}) == [('"a', 'd "e'), ("f", "g")]
+
+
+def test_without_a_header_columns_are_numbered(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text("un\tone\tx\ndeux\ttwo\ty\n")
+    source = {"file": str(tmp_path / "a.tsv"), "header": False}
+    assert read(tmp_path, source) == PLAIN[:2]
+    assert read(tmp_path, source | {"source_column": "2", "target_column": "0"}) == [("x", "un"), ("y", "deux")]
+
+
+@pytest.mark.parametrize("form", ["flat", "nested"])
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "json", "json-lines-called-json", "json-data", "jsonl.gz"])
+def test_columns_are_found_alone_or_inside_translation(tmp_path: Path, form: str, kind: str) -> None:
+    rows: list[Any] = [{"en": b, "fr": a} for a, b in PAIRS]
+    if form == "nested":
+        rows = [{"id": 1, "translation": row} for row in rows]
+    path = tmp_path / f"a.{kind.split('-')[0]}"
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif kind == "json":
+        path.write_text(json.dumps(rows, indent=1))
+    elif kind == "json-data":
+        path.write_text(json.dumps({"data": rows}))
+    else:
+        path.write_bytes(gzip.compress(lines) if kind.endswith("gz") else lines)
+    assert read(tmp_path, {"file": str(path)}) == PAIRS
+
+
+def test_null_is_the_empty_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"fr": ["a", None], "en": [None, "b"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text('{"fr": "a", "en": null}\n\n{"fr": null, "en": "b"}\n')
+    for name in ("a.parquet", "a.jsonl"):
+        assert read(tmp_path, {"file": str(tmp_path / name)}) == [("a", ""), ("", "b")]
+
+
+def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"french": ["a"], "english": ["b"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.csv").write_text("french,english\na,b\n")
+    (tmp_path / "a.jsonl").write_text('{"french": "a", "translation": {"english": "b"}}\n')
+    for name, names in (
+        ("a.parquet", "french, english"),
+        ("a.csv", "french, english"),
+        ("a.jsonl", "french, translation, translation.english"),
+    ):
+        with pytest.raises(DataError, match=rf"Received: 'fr', which is not among {names} in .*{name}"):
+            read(tmp_path, {"file": str(tmp_path / name)})
+
+
+def test_a_column_must_hold_text(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"fr": [1], "en": ["b"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text('{"fr": 1, "en": "b"}\n')
+    for name in ("a.parquet", "a.jsonl"):
+        with pytest.raises(DataError, match=r"Column fr must hold text. Received: int"):
+            read(tmp_path, {"file": str(tmp_path / name)})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"fr": "a"\n', "valid JSON. Received: line 1 of"),
+        ("a.jsonl", b"[1, 2]\n", "must be a JSON object. Received: list"),
+        ("a.json", b"[1, 2", "valid JSON"),
+        ("a.json", b'{"rows":\n []}', "a list of records"),
+        ("a.tsv", b"fr\ten\na\n", "must have 2 fields. Received: 1 in row 1"),
+        ("a.csv", b"fr,en\na\n", "Received: 1 in row 1 of .*a.csv. Quote fields"),
+        ("a.csv", b'fr,en\n"a,b\nc,d\n', "quote fields as RFC 4180 does"),
+        ("a.parquet", b"PAR1 but no more", "must be a readable file"),
+        ("a.jsonl.gz", b"not gzip at all", "must be a readable file"),
+        ("a.jsonl.gz", gzip.compress(b"x" * 1000)[:-12], "must be a readable file"),
+        ("a.docx", b"x", "must be .parquet, .jsonl, .json, .csv or .tsv"),
+        ("a.tsv", b"", "which is empty"),
+        ("a.tsv", b"fr\ten\n", "must hold at least one pair"),
+        ("a.tsv", None, "a file that exists. Received: .* \\(no such file\\)"),
+    ],
+)
+def test_a_broken_file_is_one_clear_error(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, {"file": str(tmp_path / name)})
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="a folder"):
+        read(tmp_path, {"file": str(tmp_path)})
+
+
+def test_files_are_looked_for_before_the_first_pair_is_asked_for(tmp_path: Path) -> None:
+    data = data_config(tmp_path, write_text(tmp_path, PLAIN), {"file": str(tmp_path / "missing.tsv")})
+    with pytest.raises(DataError, match=r"missing.tsv"):
+        read_pairs(data.train, data)
+
+
+def test_invalid_bytes_are_replaced_and_visible_to_cleaning(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"caf\xe9 noir\n")
+    (tmp_path / "b").write_bytes(b"black\xff\xfe\n")
+    source = {"text": {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}}
+    assert read(tmp_path, source) == [("caf\ufffd noir", "black\ufffd\ufffd")]
+    raw = next(open_source(Source.model_validate(source), data_config(tmp_path, source)))
+    assert raw[0].encode("utf-8", "surrogateescape") == b"caf\xe9 noir"
+    (tmp_path / "a.tsv").write_bytes(b"fr\ten\ncaf\xe9\tb\n")
+    (tmp_path / "a.csv").write_bytes(b"fr,en\ncaf\xe9,b\n")
+    (tmp_path / "a.jsonl").write_bytes(b'{"fr": "caf\xe9", "en": "b"}\n')
+    bad = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\4\0\0\0"), pa.py_buffer(b"caf\xe9")])
+    pq.write_table(pa.table({"fr": bad, "en": ["b"]}), tmp_path / "a.parquet")
+    for name in ("a.tsv", "a.csv", "a.jsonl", "a.parquet"):
+        assert read(tmp_path, {"file": str(tmp_path / name)}) == [("caf\ufffd", "b")]
+
+
+def test_max_examples_stops_early(tmp_path: Path) -> None:
+    assert read(tmp_path, write_text(tmp_path, PLAIN) | {"max_examples": 2}) == PLAIN[:2]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """A web server on this machine: its address, its folder and the paths that were asked for."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+    asked: list[str] = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            asked.append(self.path)
+
+        def do_GET(self) -> None:
+            if self.path != "/cut.tsv":
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"fr\ten\n")
+            return None
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as http_server:
+        threading.Thread(target=http_server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http_server.server_port}", folder, asked
+        http_server.shutdown()
+
+
+def test_urls_are_downloaded_once(tmp_path: Path, server: tuple[str, Path, list[str]]) -> None:
+    address, folder, asked = server
+    for name, side in (("a.fr.gz", 0), ("a.en.gz", 1)):
+        (folder / name).write_bytes(gzip.compress("".join(pair[side] + "\n" for pair in PLAIN).encode()))
+    source = {"text": {"source": f"{address}/a.fr.gz", "target": f"{address}/a.en.gz"}}
+    assert read(tmp_path / "cache", source) == PLAIN
+    assert read(tmp_path / "cache", source) == PLAIN
+    assert sorted(asked) == ["/a.en.gz", "/a.fr.gz"]
+
+
+def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, server: tuple[str, Path, list[str]]) -> None:
+    address, folder, _ = server
+    (folder / "empty.tsv").write_bytes(b"")
+    for name, message in (
+        ("none.tsv", r"must be reachable\. Received: .*none.tsv \(HTTP Error 404"),
+        ("cut.tsv", "must be complete. Received: 6 of 1000 bytes|must be reachable"),
+        ("empty.tsv", "which is empty"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read(tmp_path / "cache", {"file": f"{address}/{name}"})
+    assert list((tmp_path / "cache" / "downloads").iterdir()) == []

@@ -1,0 +1,212 @@
+"""Cleaned text: what is left of the sources, as UTF-8 in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from translator.config import CleaningConfig, DataConfig, Source
+from translator.data.cleaning import DUPLICATE, UNDECODABLE, Progress, SourceReport, find_duplicates, reason_to_drop
+from translator.data.files import Pair
+from translator.data.sources import cache_folder, describe, identity, open_source
+from translator.data.store import IntArray, MappedArray, MappedRagged, RaggedWriter, build_once
+
+_FORMAT = 1  # of the cached text; counted up when its content or layout changes
+_BUCKETS = 64
+_BUFFERED_PAIRS = 4096
+_ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class CleanText:
+    """Cleaned pairs in the cache, numbered from 0 in the order of the sources; the kept ones are not all numbers.
+
+    Attributes:
+        fingerprint: of everything that decides what is in it, paths and times of files among them.
+        content: hash of the text alone, the same wherever the text lies.
+        report: what became of the pairs of each source.
+        stored_bounds: pairs of source i are numbers `stored_bounds[i]` to `stored_bounds[i + 1]`.
+    """
+
+    fingerprint: str
+    content: str
+    report: tuple[SourceReport, ...]
+    stored_bounds: tuple[int, ...]
+    _sides: tuple[MappedRagged, MappedRagged]
+    _kept: MappedArray
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def kept(self, rows: slice) -> IntArray:
+        """Numbers of a run of the kept pairs, duplicates left out: `(n,)` int64."""
+        numbers = self._kept.values[rows].copy()
+        self._kept.release()
+        return numbers
+
+    def take(self, numbers: IntArray) -> tuple[list[str], list[str]]:
+        """Source and target texts of these pairs."""
+        source, target = (side.take(numbers) for side in self._sides)
+        return _texts(source.values, source.offsets), _texts(target.values, target.offsets)
+
+    def source_of(self, numbers: IntArray) -> IntArray:
+        """Which source each of these pairs comes from: `(n,)` int64."""
+        return np.searchsorted(np.array(self.stored_bounds[1:]), numbers, side="right")
+
+
+def clean_text(sources: Sequence[Source], data: DataConfig, log: Callable[[str], None]) -> CleanText:
+    """Read and clean sources, or find them in the cache.
+
+    Raises:
+        DataError: a source cannot be read.
+    """
+    known = [_FORMAT, [identity(source, data) for source in sources], data.cleaning.model_dump()]
+    fingerprint = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
+    folder = build_once(
+        cache_folder(data) / "text" / fingerprint, lambda temporary: _clean(temporary, sources, data, log)
+    )
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    return CleanText(
+        fingerprint=fingerprint,
+        content=meta["content"],
+        report=tuple(SourceReport(**report) for report in meta["report"]),
+        stored_bounds=tuple(meta["stored_bounds"]),
+        _sides=(MappedRagged(folder, "source", np.uint8), MappedRagged(folder, "target", np.uint8)),
+        _kept=MappedArray(folder / "kept", np.int64),
+    )
+
+
+def _clean(folder: Path, sources: Sequence[Source], data: DataConfig, log: Callable[[str], None]) -> None:
+    """Write what is left of the sources into a folder of the cache."""
+    counts: list[dict[str, int]] = []
+    bounds = [0]
+    with _TextWriter(folder, log) as writer:
+        for source in sources:
+            dropped: dict[str, int] = {}
+            for pair in open_source(source, data):
+                reason = writer.add(pair, data.cleaning)
+                if reason:
+                    dropped[reason] = dropped.get(reason, 0) + 1
+            counts.append(dropped)
+            bounds.append(writer.num_pairs)
+    is_kept = np.ones(writer.num_pairs, np.bool_)
+    if data.cleaning.drop_duplicates:
+        for duplicates in writer.hashes.duplicates():
+            is_kept[duplicates] = False
+    writer.hashes.remove()
+    reports = []
+    with (folder / "kept").open("wb") as file:
+        for source, dropped, start, stop in zip(sources, counts, bounds, bounds[1:], strict=False):
+            kept = 0
+            for first in range(start, stop, _ROWS_AT_ONCE):
+                numbers = first + np.flatnonzero(is_kept[first : min(first + _ROWS_AT_ONCE, stop)])
+                file.write(numbers.astype(np.int64).tobytes())
+                kept += len(numbers)
+            read = stop - start + sum(dropped.values())
+            if stop - start > kept:
+                dropped[DUPLICATE] = stop - start - kept
+            reports.append(SourceReport(describe(source), read, kept, dropped))
+    meta = {
+        "content": writer.content.hexdigest(),
+        "report": [asdict(report) for report in reports],
+        "stored_bounds": bounds,
+    }
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+
+
+class _TextWriter:
+    """Writes pairs as they come, with the hashes that find duplicates and fingerprint the whole."""
+
+    def __init__(self, folder: Path, log: Callable[[str], None]) -> None:
+        self.num_pairs = 0
+        self.content = hashlib.sha256()
+        self.hashes = _HashBuckets(folder)
+        self._progress = Progress("Reading", None, log)
+        self._writers = (RaggedWriter(folder, "source"), RaggedWriter(folder, "target"))
+        self._texts: tuple[list[bytes], list[bytes]] = ([], [])
+        self._digests: list[bytes] = []
+
+    def __enter__(self) -> _TextWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._flush()
+        for writer in self._writers:
+            writer.__exit__(kind, error, trace)
+        self.hashes.close()
+
+    def add(self, pair: Pair, cleaning: CleaningConfig) -> str | None:
+        """Write a pair unless there is a reason to drop it, which is returned."""
+        source, target = pair[0].strip(), pair[1].strip()
+        if reason := reason_to_drop(source, target, cleaning):
+            return reason
+        try:
+            texts = source.encode(), target.encode()
+        except UnicodeEncodeError:
+            return UNDECODABLE
+        self._texts[0].append(texts[0])
+        self._texts[1].append(texts[1])
+        self._digests.append(hashlib.blake2b(b"%d %b%b" % (len(texts[0]), *texts), digest_size=16).digest())
+        self.num_pairs += 1
+        if len(self._digests) == _BUFFERED_PAIRS:
+            self._flush()
+        return None
+
+    def _flush(self) -> None:
+        for writer, texts in zip(self._writers, self._texts, strict=True):
+            writer.write(b"".join(texts), np.fromiter(map(len, texts), np.int64, len(texts)))
+            texts.clear()
+        digests = b"".join(self._digests)
+        self._digests.clear()
+        self.content.update(digests)
+        self.hashes.write(np.frombuffer(digests, np.uint64)[::2], self.num_pairs)
+        self._progress.reached(self.num_pairs)
+
+
+class _HashBuckets:
+    """Hashes of all pairs on disk, in buckets by their value: equal hashes meet in one, and one fits in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._paths = [folder / f"hashes-{number}" for number in range(_BUCKETS)]
+        self._files = [path.open("wb") for path in self._paths]
+
+    def write(self, hashes: IntArray, end: int) -> None:
+        """Append the hashes of the pairs up to number `end`."""
+        rows = np.stack([hashes, np.arange(end - len(hashes), end, dtype=np.uint64)], axis=1)
+        bucket = hashes % np.uint64(_BUCKETS)
+        for number in range(_BUCKETS):
+            self._files[number].write(rows[bucket == number].tobytes())
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+    def duplicates(self) -> Any:
+        """Numbers of all but the first of equal pairs, one array for each bucket."""
+        for path in self._paths:
+            rows = np.fromfile(path, np.uint64).reshape(-1, 2)
+            yield find_duplicates(rows[:, 0], rows[:, 1].astype(np.int64))
+
+    def remove(self) -> None:
+        """Delete the files."""
+        for path in self._paths:
+            path.unlink()
+
+
+def _texts(values: IntArray, offsets: IntArray) -> list[str]:
+    """Rows of UTF-8 as strings."""
+    encoded = values.tobytes()
+    ends = offsets.tolist()
+    return [encoded[start:end].decode() for start, end in pairwise(ends)]
