@@ -1,0 +1,69 @@
+"""A model directory with random weights: small, quick to make, the same for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from translator import Translator
+from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint, write_text
+from translator.config import Config, TokenizerConfig, to_yaml, validate
+from translator.model import build_model
+from translator.tokenizer import Tokenizers
+
+torch.set_num_threads(1)  # models this small only lose by more, and much where other processes run
+
+PAIRS = [
+    ("Le chat dort sur le canapé.", "The cat is sleeping on the sofa."),
+    ("Où est la gare ?", "Where is the station?"),
+    ("Je n'ai pas vu l'homme qui parlait.", "I did not see the man who was speaking."),
+    ("« Bonjour ! » dit-elle en souriant.", "“Hello!” she said with a smile."),
+    ("Nous avons mangé du pain et des œufs.", "We ate bread and eggs."),
+]
+
+
+@pytest.fixture(scope="session")
+def tokenizers() -> Tokenizers:
+    return Tokenizers.train(PAIRS * 20, TokenizerConfig(vocab_size=330), seed=1)
+
+
+@pytest.fixture(scope="session")
+def config() -> Config:
+    values = {
+        "output": "runs/random",
+        "data": {"source_language": "fr", "target_language": "en", "train": "none.tsv"},
+        "tokenizer": {"vocab_size": 330},
+        "model": {
+            "d_model": 32,
+            "d_ff": 64,
+            "encoder_layers": 2,
+            "decoder_layers": 2,
+            "encoder_heads": 4,
+            "decoder_heads": 4,
+            "max_positions": 40,
+        },
+        "decoding": {"beam_size": 3, "batch_tokens": 200},
+    }
+    return validate(values, "the tests' configuration")
+
+
+@pytest.fixture(scope="session")
+def model_directory(tmp_path_factory: pytest.TempPathFactory, tokenizers: Tokenizers, config: Config) -> Path:
+    directory = tmp_path_factory.mktemp("models") / "random"
+    directory.mkdir()
+    torch.manual_seed(3)
+    vocab_size = tokenizers.source.vocab_size
+    model = build_model(config.model, vocab_size, vocab_size)
+    for parameter in model.parameters():
+        parameter.data.mul_(1.5)  # further from uniform, so that translations differ
+    write_text(directory / CONFIG_FILE, to_yaml(config))
+    tokenizers.save(directory)
+    point(directory, "best", write_checkpoint(directory, "step-1", weights_of(model), tokenizers))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def random_translator(model_directory: Path) -> Translator:
+    return Translator.load(model_directory, "cpu")

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from translator.decoding.hardware import choose_device, set_threads
+from translator.decoding.search import DecodingError
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", ""])
+def test_a_device_that_is_not_here_is_refused(name: str) -> None:
+    with pytest.raises(DecodingError, match=rf"device must be auto, cpu, or .* Received: '{name}'\."):
+        choose_device(name)
+
+
+def test_auto_is_cuda_where_there_is_one() -> None:
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_threads_are_set_for_the_process() -> None:
+    before = torch.get_num_threads()
+    set_threads(2)
+    assert torch.get_num_threads() == 2
+    set_threads(None)
+    assert torch.get_num_threads() == 2
+    set_threads(before)
+
+
+def test_less_than_one_thread_is_refused() -> None:
+    with pytest.raises(DecodingError, match=r"threads must be at least 1\. Received: 0\."):
+        set_threads(0)

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from translator import Hypothesis, Translation, Translator
+from translator.decoding.scoring import token_log_probabilities
+from translator.decoding.search import DecodingError, Sampling
+
+SENTENCES = [
+    "Le chat dort.",
+    "Où est la gare ? Je n'ai pas vu l'homme.",
+    "",
+    "« Bonjour ! »",
+    "Nous avons mangé du pain et des œufs.",
+    "oui",
+    "Le chat dort.",
+]
+STRANGE = [
+    "   ",
+    "\t",
+    "\u2028",
+    "\u00a0",
+    "\u200b",
+    "a\rb\nc\u2028d\u2029e\x0bf\x0cg\x85h\x1ci",
+    "\0",
+    "😀🎉👩‍👩‍👧",
+    "مرحبا بالعالم",
+    "你好，世界。",
+    "x" * 50_000,
+    "è" * 3_000,
+    "👍" * 500,
+    "a\u0301" * 500,
+    "Bonjour. " * 300,
+    "\ud800 abc \udfff",
+    "▁ ▁",
+    "<s> </s> <unk> <0x0A>",
+    "﷽" * 30,
+]
+
+
+@pytest.fixture(scope="module")
+def translator(model_directory: Path) -> Translator:
+    return Translator.load(model_directory, device="cpu")
+
+
+def text_and_numbers(translation: Translation) -> list[tuple[str, float]]:
+    return [(hypothesis.text, pytest.approx(hypothesis.score, abs=1e-5)) for hypothesis in translation.hypotheses]
+
+
+def test_one_text_gives_one_translation_and_a_list_gives_a_list(translator: Translator) -> None:
+    one = translator.translate("Le chat dort.")
+    assert isinstance(one, Translation) and isinstance(one.hypotheses[0], Hypothesis)
+    assert one.text == one.hypotheses[0].text and one.score == one.hypotheses[0].score
+    assert one.tokens == one.hypotheses[0].tokens and one.text
+    assert translator.translate([]) == []
+    [same] = translator.translate(["Le chat dort."])
+    assert same == one
+
+
+@pytest.mark.parametrize("options", [{}, {"beam_size": 1}, {"sampling": Sampling(temperature=1.5, seed=4)}])
+def test_batch_mates_do_not_change_a_translation(translator: Translator, options: dict[str, object]) -> None:
+    texts = SENTENCES * 3
+    random.Random(1).shuffle(texts)
+    together = translator.translate(texts, batch_tokens=4096, **options)
+    for text, translation in zip(texts, together, strict=True):
+        alone = translator.translate(text, **options)
+        assert alone.text == translation.text
+        assert alone.score == pytest.approx(translation.score, abs=1e-5)
+    for batch_tokens in (1, 30, 100):
+        again = translator.translate(texts, batch_tokens=batch_tokens, **options)
+        assert [translation.text for translation in again] == [translation.text for translation in together]
+
+
+def test_translations_come_in_the_order_of_their_texts(translator: Translator) -> None:
+    texts = [f"Le chat {'très ' * (number % 5)}dort {number}." for number in range(40)]
+    assert [translation.source for translation in translator.translate(texts, beam_size=1)] == texts
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t \u00a0", "\u2028", "\n", "\u200b"])
+def test_nothing_to_translate_gives_nothing_without_running_the_model(translator: Translator, text: str) -> None:
+    class NoModel:
+        max_positions = 40
+
+    idle = Translator(NoModel(), translator.tokenizers)
+    translation = idle.translate(text, num_hypotheses=2)
+    assert (translation.text, translation.score, translation.flags) == ("", 0.0, ("empty",))
+
+
+@pytest.mark.parametrize("beam_size", [1, 2])
+def test_strange_texts_get_one_line_each(translator: Translator, beam_size: int) -> None:
+    for translation in translator.translate(STRANGE, beam_size=beam_size):
+        assert not re.search("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\0]", translation.text)
+        assert len(translation.text.splitlines()) <= 1
+
+
+def test_long_text_is_split_and_nothing_is_dropped(translator: Translator) -> None:
+    sentences = ["Le chat dort sur le canapé.", "Où est la gare ?", "Nous avons mangé du pain."]
+    translation = translator.translate(" ".join(sentences))
+    assert "split" in translation.flags
+    parts = translator.translate(sentences)
+    assert translation.text == " ".join(part.text for part in parts)
+    assert translation.score == pytest.approx(sum(part.score for part in parts), abs=1e-5)
+    assert translation.tokens == sum((part.tokens for part in parts), ())
+
+
+def test_the_longest_text_that_fits_is_not_split(translator: Translator) -> None:
+    word, texts = "oui ", []
+    while len(translator.tokenizers.source.encode(word * len(texts))) <= translator.longest_source:
+        texts.append((word * (len(texts) + 1)).strip())
+    flags = [translation.flags for translation in translator.translate(texts, beam_size=1)]
+    assert not any("split" in found for found in flags[:-1])
+    assert "split" in flags[-1]
+
+
+def test_parts_have_n_best_lists_of_their_own(translator: Translator) -> None:
+    sentences = ["Le chat dort sur le canapé.", "Où est la gare ?", "Nous avons mangé du pain."]
+    translation = translator.translate(" ".join(sentences), num_hypotheses=3)
+    parts = translator.translate(sentences, num_hypotheses=3)
+    assert [hypothesis.text for hypothesis in translation.hypotheses] == [
+        " ".join(part.hypotheses[number].text for part in parts) for number in range(3)
+    ]
+    assert list(translation.hypotheses) == sorted(translation.hypotheses, key=lambda hypothesis: -hypothesis.score)
+
+
+def test_output_that_runs_into_its_greatest_length_is_flagged(translator: Translator) -> None:
+    translation = translator.translate("Le chat dort.", beam_size=1, max_length_factor=0.01)
+    assert translation.flags == ("truncated",)
+    assert len(translation.tokens) == 11
+
+
+def test_no_output_needs_more_positions_than_the_model_has(translator: Translator) -> None:
+    texts = ["oui " * count for count in range(1, 30)]
+    translations = translator.translate(texts, max_length_factor=100.0)
+    lengths = [len(translation.tokens) for translation in translations if "split" not in translation.flags]
+    assert max(lengths) == translator.model.max_positions  # some have no end of their own
+
+
+def test_invalid_text_is_replaced_and_flagged(translator: Translator) -> None:
+    text = b"caf\xe9 noir".decode("utf-8", "surrogateescape")
+    translation = translator.translate(text)
+    assert translation.flags[0] == "invalid_bytes"
+    assert translation.source == "caf\ufffd noir"
+    assert text_and_numbers(translator.translate("caf\ufffd noir")) == text_and_numbers(translation)
+
+
+def test_more_hypotheses_begin_with_the_fewer(translator: Translator) -> None:
+    one, three = (translator.translate("Le chat dort.", num_hypotheses=count) for count in (1, 3))
+    assert len(three.hypotheses) == 3
+    assert three.hypotheses[0] == one.hypotheses[0]
+    assert len({hypothesis.tokens for hypothesis in three.hypotheses}) == 3
+
+
+def test_the_log_probability_of_a_translation_is_the_score_of_the_pair(translator: Translator) -> None:
+    sources = [text for text in SENTENCES if text]
+    translations = translator.translate(sources, beam_size=2)
+    # Text may be cut into pieces in more than one way: compare where encoding gives back what was decoded.
+    target = translator.tokenizers.target
+    pairs = [
+        (source, translation)
+        for source, translation in zip(sources, translations, strict=True)
+        if tuple(target.pieces(target.encode(translation.text))) == translation.tokens and not translation.flags
+    ]
+    scores = translator.score([(source, translation.text) for source, translation in pairs])
+    for (_, translation), score in zip(pairs, scores, strict=True):
+        assert score.tokens == translation.tokens
+        assert float(score) == pytest.approx(translation.hypotheses[0].log_probability, abs=1e-4)
+        assert score.token_log_probabilities == pytest.approx(
+            translation.hypotheses[0].token_log_probabilities, abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_decoding_with_a_cache_gives_the_probabilities_of_one_forward_pass(
+    translator: Translator, beam_size: int
+) -> None:
+    every_piece = translator.tokenizers.target.pieces(range(translator.tokenizers.target.vocab_size))
+    for translation in translator.translate(SENTENCES, beam_size=beam_size, max_length_factor=0.5):
+        if not {"split", "empty"}.intersection(translation.flags):
+            ids = translator.tokenizers.source.encode(translation.source)
+            tokens = [every_piece.index(piece) for piece in translation.tokens]
+            [expected] = token_log_probabilities(translator.model, [ids], [tokens], torch.device("cpu"))
+            found = translation.hypotheses[0].token_log_probabilities
+            assert found == pytest.approx(expected[: len(found)], abs=1e-4)
+
+
+def test_a_score_does_not_depend_on_the_batch(translator: Translator) -> None:
+    pairs = [(text, text[::-1]) for text in SENTENCES]
+    together = translator.score(pairs)
+    for batch_tokens in (1, 40):
+        for left, right in zip(translator.score(pairs, batch_tokens=batch_tokens), together, strict=True):
+            assert float(left) == pytest.approx(float(right), abs=1e-4)
+    assert len(together[0].token_log_probabilities) == len(together[0].tokens) + 1
+    assert all(math.isclose(float(score), sum(score.token_log_probabilities)) for score in together)
+
+
+def test_a_pair_that_is_too_long_has_no_score_and_says_so(translator: Translator) -> None:
+    short, left, right = translator.score([("a", "b"), ("a " * 99, "b"), ("a", "b " * 99)])
+    assert not short.flags and left.flags == right.flags == ("too_long",)
+    assert math.isnan(float(left)) and math.isnan(float(right))
+
+
+def test_no_pairs_have_no_scores(translator: Translator) -> None:
+    assert translator.score([]) == []
+
+
+def test_defaults_come_from_the_models_configuration(translator: Translator) -> None:
+    assert translator.decoding.beam_size == 3
+    greedy = Translator(
+        translator.model, translator.tokenizers, translator.decoding.model_copy(update={"beam_size": 1})
+    )
+    assert greedy.translate("Le chat dort.") == translator.translate("Le chat dort.", beam_size=1)
+
+
+def test_sampling_depends_on_its_seed_alone(translator: Translator) -> None:
+    draws = [translator.translate("Le chat dort.", sampling=Sampling(2.0, seed=seed)).text for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+    many = translator.translate("Le chat dort.", sampling=Sampling(2.0), num_hypotheses=6)
+    assert len({hypothesis.text for hypothesis in many.hypotheses}) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beam_size": 0}, "beam_size must be at least 1. Received: 0."),
+        ({"beam_size": 1, "num_hypotheses": 2}, "num_hypotheses=2, beam_size=1. Raise beam_size."),
+        ({"beam_size": 1, "length_penalty": -1.0}, "length_penalty must be at least 0 and finite. Received: -1.0."),
+        ({"max_length_factor": 0.0}, "max_length_factor must be above 0 and finite. Received: 0.0."),
+        ({"batch_tokens": 0}, "batch_tokens must be above 0 and finite. Received: 0."),
+        ({"sampling": Sampling(), "num_hypotheses": 0}, "num_hypotheses must be at least 1"),
+        ({"sampling": Sampling(), "beam_size": 2}, "Received: both sampling and beam_size. Leave one out."),
+    ],
+)
+def test_impossible_options_are_refused(translator: Translator, options: dict[str, object], message: str) -> None:
+    with pytest.raises(DecodingError, match=re.escape(message)):
+        translator.translate("oui", **options)
+
+
+def test_what_is_no_text_is_refused(translator: Translator) -> None:
+    with pytest.raises(DecodingError, match=r"A text must be a str. Received: bytes, as text 1"):
+        translator.translate(["oui", b"non"])
+
+
+def test_results_cannot_be_changed(translator: Translator) -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        translator.translate("oui").flags = ()
+
+
+def test_samples_of_one_text_may_end_at_different_steps(model_directory: Path) -> None:
+    translator = Translator.load(model_directory, "cpu")
+    sampling = Sampling(temperature=5.0, seed=2)
+    hypotheses = translator.translate("Le chat dort.", num_hypotheses=40, sampling=sampling).hypotheses
+    assert len({len(hypothesis.tokens) for hypothesis in hypotheses}) > 1
+    alone = [h.text for h in translator.translate("Le chat dort.", num_hypotheses=1, sampling=sampling).hypotheses]
+    assert alone[0] in [hypothesis.text for hypothesis in hypotheses]

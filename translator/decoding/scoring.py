@@ -1,0 +1,55 @@
+"""How probable a model finds translations that are already there: one forward pass, no search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from translator.decoding.search import Decodable
+from translator.packing import Packed
+from translator.tokenizer import BOS_ID, EOS_ID
+
+_LOGITS_AT_ONCE = 1024  # tokens whose distributions exist at the same time
+
+
+class TranslationModel(Decodable[Any], Protocol):
+    """A model that decodes step by step, and also predicts all tokens of given translations at once."""
+
+    max_positions: int
+
+    def __call__(self, source: Packed, target_input: Packed) -> Tensor:
+        """Hidden states `(num_target_tokens, d_model)`."""
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """`(n, d_model)` to `(n, vocab_size)` float32."""
+
+
+@torch.inference_mode()
+def token_log_probabilities(
+    model: TranslationModel,
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    device: torch.device,
+) -> list[tuple[float, ...]]:
+    """Log-probability of each target token and of EOS after them, given the tokens before and the source.
+
+    Args:
+        model: on `device`.
+        sources: ids of each sentence, without special ids.
+        targets: likewise.
+        device: where to compute.
+    """
+    source = Packed.from_sequences([[*ids, EOS_ID] for ids in sources]).to(device)
+    target_input = Packed.from_sequences([[BOS_ID, *ids] for ids in targets]).to(device)
+    labels = Packed.from_sequences([[*ids, EOS_ID] for ids in targets]).to(device)
+    hidden = model(source, target_input)
+    values = []
+    for start in range(0, hidden.shape[0], _LOGITS_AT_ONCE):
+        log_probs = model.logits(hidden[start : start + _LOGITS_AT_ONCE]).log_softmax(dim=-1)
+        values.append(log_probs.gather(1, labels.values[start : start + _LOGITS_AT_ONCE, None]).squeeze(1))
+    flat = torch.cat(values).tolist()
+    return [tuple(flat[start:end]) for start, end in pairwise(labels.cu_seqlens.tolist())]

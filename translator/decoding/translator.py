@@ -1,0 +1,380 @@
+"""`Translator`: text in, text out.
+
+It keeps the promises of the line contract: each text gets its translation, in order; empty gives empty; what is longer
+than the model takes is split, never cut; and what else shares the batch changes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+
+from translator.checkpoint import LoadedModel, load_model
+from translator.config import DecodingConfig
+from translator.decoding.beam import beam_search, check_beam
+from translator.decoding.hardware import choose_device, set_threads
+from translator.decoding.location import find_model
+from translator.decoding.scoring import TranslationModel, token_log_probabilities
+from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, greedy, sample
+from translator.decoding.splitting import split_text
+from translator.model import EncoderDecoder
+from translator.model.static_decoding import StaticDecoder
+from translator.packing import Packed
+from translator.tokenizer import EOS_ID, Tokenizers
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation of a text.
+
+    Attributes:
+        text: on one line.
+        score: log-probability over length penalty; the greater the better. For a split text, the sum of its parts'.
+        log_probability: of all tokens and the end, natural logarithm.
+        tokens: pieces; `▁` stands for a space.
+        token_log_probabilities: of each piece, then of the end (of each part, if the text was split).
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: tuple[str, ...]
+    token_log_probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A text and its translations.
+
+    Attributes:
+        source: the text as it was translated; what was no valid text is replaced by U+FFFD.
+        hypotheses: best first, at least one.
+        flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than
+            the model takes: translated in parts), `truncated` (the output ran into its greatest length).
+    """
+
+    source: str
+    hypotheses: tuple[Hypothesis, ...]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.hypotheses[0].text
+
+    @property
+    def score(self) -> float:
+        """Score of the best translation."""
+        return self.hypotheses[0].score
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Pieces of the best translation."""
+        return self.hypotheses[0].tokens
+
+
+@dataclass(frozen=True)
+class Score:
+    """How probable a given translation is.
+
+    Attributes:
+        log_probability: of all tokens and the end, natural logarithm; not a number if the pair is too long.
+        tokens: pieces of the translation.
+        token_log_probabilities: of each piece, then of the end.
+        flags: `too_long` if a side has more pieces than the model takes.
+    """
+
+    log_probability: float
+    tokens: tuple[str, ...]
+    token_log_probabilities: tuple[float, ...]
+    flags: tuple[str, ...] = ()
+
+    def __float__(self) -> float:
+        return self.log_probability
+
+
+class Translator:
+    """A model with its tokenizers and its way of searching.
+
+    Args:
+        model: in evaluation mode, on the device that decodes.
+        tokenizers: those that it was trained with.
+        decoding: what `translate` does where it is not told otherwise.
+        device: where the model is.
+    """
+
+    def __init__(
+        self,
+        model: TranslationModel,
+        tokenizers: Tokenizers,
+        decoding: DecodingConfig | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.model = model
+        self.tokenizers = tokenizers
+        self.decoding = decoding or DecodingConfig()
+        self.device = torch.device(device)
+        self._steps: Decodable[Any] = model
+        if self.device.type == "cuda" and isinstance(model, EncoderDecoder):
+            self._steps = StaticDecoder(model)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None) -> Translator:
+        """Load a model to translate with.
+
+        Args:
+            name_or_path: in this order, a path (run directory, checkpoint or bundle), the name of a bundled model, a
+                hub id `owner/name`.
+            device: `cpu`, `cuda`, `cuda:1`, …; `auto` is the first CUDA device, or the CPU where there is none.
+            threads: CPU threads of torch, in this whole process; by default as many as there are cores.
+
+        Raises:
+            ModelNotFoundError: there is no such model.
+            CheckpointError, TokenizerError, ConfigError: there is one that cannot be used.
+            DecodingError: there is no such device, or `threads` is out of range.
+        """
+        set_threads(threads)
+        chosen = choose_device(device)
+        return cls.of(load_model(find_model(name_or_path), str(chosen)), chosen)
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Translator:
+        """A translator around what `load_model` gives, on the device that it was loaded to."""
+        return cls(loaded.model, loaded.tokenizers, loaded.config.decoding, device)
+
+    @property
+    def longest_source(self) -> int:
+        """Most pieces of a text that is translated whole: three quarters of the model's positions.
+
+        The rest is room for the translation, which has as many positions and may need more pieces.
+        """
+        return self.model.max_positions * 3 // 4
+
+    @overload
+    def translate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+        self,
+        texts: str,
+        *,
+        beam_size: int | None = ...,
+        length_penalty: float | None = ...,
+        max_length_factor: float | None = ...,
+        num_hypotheses: int = ...,
+        batch_tokens: int | None = ...,
+        sampling: Sampling | None = ...,
+    ) -> Translation: ...
+    @overload
+    def translate(
+        self,
+        texts: Sequence[str],
+        *,
+        beam_size: int | None = ...,
+        length_penalty: float | None = ...,
+        max_length_factor: float | None = ...,
+        num_hypotheses: int = ...,
+        batch_tokens: int | None = ...,
+        sampling: Sampling | None = ...,
+    ) -> list[Translation]: ...
+    def translate(
+        self,
+        texts: str | Sequence[str],
+        *,
+        beam_size: int | None = None,
+        length_penalty: float | None = None,
+        max_length_factor: float | None = None,
+        num_hypotheses: int = 1,
+        batch_tokens: int | None = None,
+        sampling: Sampling | None = None,
+    ) -> Translation | list[Translation]:
+        """Translate one text, or many.
+
+        What is not given is as in the model's configuration.
+
+        Args:
+            texts: one text or a sequence of them; a line break in a text is white space.
+            beam_size: hypotheses kept; 1 is greedy.
+            length_penalty: alpha of Wu et al. (2016), equation 14.
+            max_length_factor: longest output, in pieces per piece of input, plus 10.
+            num_hypotheses: translations of each text, at most `beam_size`.
+            batch_tokens: source tokens translated together; the result does not depend on it.
+            sampling: draw instead of searching; excludes `beam_size`.
+
+        Raises:
+            DecodingError: an option is out of its range.
+        """
+        if sampling is not None and beam_size is not None:
+            raise DecodingError("Sampling has no beam. Received: both sampling and beam_size. Leave one out.")
+        options = _Options(
+            beam_size=self.decoding.beam_size if beam_size is None else beam_size,
+            length_penalty=self.decoding.length_penalty if length_penalty is None else length_penalty,
+            max_length_factor=self.decoding.max_length_factor if max_length_factor is None else max_length_factor,
+            batch_tokens=self.decoding.batch_tokens if batch_tokens is None else batch_tokens,
+            num_hypotheses=num_hypotheses,
+            sampling=sampling,
+        )
+        lines = self._read([texts] if isinstance(texts, str) else texts)
+        found = self._search([part for line in lines for part in line.parts], options)
+        translations = [self._write(line, found) for line in lines]
+        return translations[0] if isinstance(texts, str) else translations
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, batch_tokens: int | None = None) -> list[Score]:
+        """How probable the model finds given translations.
+
+        Args:
+            pairs: source text and target text.
+            batch_tokens: tokens of each side scored together; the result does not depend on it.
+        """
+        limit = self.decoding.batch_tokens if batch_tokens is None else batch_tokens
+        _require_positive("batch_tokens", limit)
+        sources = self.tokenizers.source.encode_batch([_clean(source) for source, _ in pairs])
+        targets = self.tokenizers.target.encode_batch([_clean(target) for _, target in pairs])
+        longest = [max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)]
+        scores: dict[int, tuple[float, ...]] = {}
+        fitting = [number for number, length in enumerate(longest) if length <= self.model.max_positions]
+        for batch in _batches(fitting, longest, limit):
+            chosen = [sources[number] for number in batch], [targets[number] for number in batch]
+            values = token_log_probabilities(self.model, *chosen, self.device)
+            scores |= dict(zip(batch, values, strict=True))
+        return [
+            Score(sum(scores[number]), tuple(self.tokenizers.target.pieces(target)), scores[number])
+            if number in scores
+            else Score(float("nan"), tuple(self.tokenizers.target.pieces(target)), (), ("too_long",))
+            for number, target in enumerate(targets)
+        ]
+
+    def _read(self, texts: Sequence[str]) -> list[_Line]:
+        """Clean, encode and where needed split the texts."""
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DecodingError(f"A text must be a str. Received: {type(text).__name__}, as text {number}.")
+        sources = [_clean(text) for text in texts]
+        lines = []
+        for text, source, ids in zip(texts, sources, self.tokenizers.source.encode_batch(sources), strict=True):
+            flags = ("invalid_bytes",) if source != text else ()
+            if not ids:
+                lines.append(_Line(source, (), (*flags, "empty")))
+            elif len(ids) <= self.longest_source:
+                lines.append(_Line(source, (tuple(ids),), flags))
+            else:
+                lines.append(self._split(source, flags))
+        return lines
+
+    def _split(self, source: str, flags: tuple[str, ...]) -> _Line:
+        encode = self.tokenizers.source.encode
+        texts = split_text(source, lambda text: len(encode(text)) <= self.longest_source)
+        parts = [tuple(ids) for text in texts if (ids := encode(text))]
+        if any(len(part) > self.longest_source for part in parts):  # one character of very many pieces
+            flags = (*flags, "truncated")
+        return _Line(source, tuple(part[: self.longest_source] for part in parts), (*flags, "split"))
+
+    def _search(self, parts: Iterable[tuple[int, ...]], options: _Options) -> dict[tuple[int, ...], list[Candidate]]:
+        """The candidates of each part; equal parts are translated once."""
+        unique = list(dict.fromkeys(parts))
+        found: dict[tuple[int, ...], list[Candidate]] = {}
+        for batch in _batches(range(len(unique)), [len(part) + 1 for part in unique], options.batch_tokens):
+            chosen = [unique[number] for number in batch]
+            found.update(zip(chosen, self._search_batch(chosen, options), strict=True))
+        return found
+
+    def _search_batch(self, parts: Sequence[tuple[int, ...]], options: _Options) -> list[list[Candidate]]:
+        source = Packed.from_sequences([[*part, EOS_ID] for part in parts]).to(self.device)
+        room = self.model.max_positions
+        max_lengths = [min(room, int(options.max_length_factor * len(part)) + 10 + 1) for part in parts]
+        alpha = options.length_penalty
+        if options.sampling is not None:
+            return sample(
+                self._steps,
+                source,
+                max_lengths=max_lengths,
+                sampling=options.sampling,
+                num_hypotheses=options.num_hypotheses,
+                alpha=alpha,
+            )
+        if options.beam_size == 1:
+            return greedy(self._steps, source, max_lengths=max_lengths, alpha=alpha)
+        return beam_search(
+            self._steps,
+            source,
+            max_lengths=max_lengths,
+            beam_size=options.beam_size,
+            alpha=alpha,
+            num_hypotheses=options.num_hypotheses,
+        )
+
+    def _write(self, line: _Line, found: dict[tuple[int, ...], list[Candidate]]) -> Translation:
+        """A line's translation from those of its parts: its n-th hypothesis joins the n-th of each part."""
+        candidates = [found[part] for part in line.parts]
+        count = max(map(len, candidates), default=1)
+        columns = [[part[min(number, len(part) - 1)] for part in candidates] for number in range(count)]
+        is_truncated = any(not candidate.is_finished for candidate in columns[0])
+        flags = (*line.flags, "truncated") if is_truncated and "truncated" not in line.flags else line.flags
+        return Translation(line.source, tuple(self._join(column) for column in columns), flags)
+
+    def _join(self, candidates: Sequence[Candidate]) -> Hypothesis:
+        target = self.tokenizers.target
+        return Hypothesis(
+            text=" ".join(text for candidate in candidates if (text := target.decode(candidate.tokens))),
+            score=sum(candidate.score for candidate in candidates),
+            log_probability=sum(candidate.log_probability for candidate in candidates),
+            tokens=tuple(piece for candidate in candidates for piece in target.pieces(candidate.tokens)),
+            token_log_probabilities=tuple(
+                value for candidate in candidates for value in candidate.token_log_probabilities
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A text on its way: cleaned, and encoded in one part or more; in none if there is nothing to translate."""
+
+    source: str
+    parts: tuple[tuple[int, ...], ...]
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """How one call translates."""
+
+    beam_size: int
+    length_penalty: float
+    max_length_factor: float
+    batch_tokens: int
+    num_hypotheses: int
+    sampling: Sampling | None
+
+    def __post_init__(self) -> None:
+        width = self.beam_size if self.sampling is None else max(1, self.num_hypotheses)
+        check_beam(width, self.length_penalty, self.num_hypotheses)
+        _require_positive("max_length_factor", self.max_length_factor)
+        _require_positive("batch_tokens", self.batch_tokens)
+
+
+def _clean(text: str) -> str:
+    """The text without lone surrogates, as bytes that are no UTF-8 become with `surrogateescape`."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _require_positive(name: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")
+
+
+def _batches(numbers: Iterable[int], lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Group numbers, longest first, so that the lengths of a group add up to `limit` at most, or it holds but one."""
+    batch: list[int] = []
+    tokens = 0
+    for number in sorted(numbers, key=lambda number: -lengths[number]):
+        if batch and tokens + lengths[number] > limit:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(number)
+        tokens += lengths[number]
+    if batch:
+        yield batch
