@@ -1,0 +1,62 @@
+"""What a run reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from translator.training.metrics import Metrics, Progress, StepTotals, Window
+
+
+def test_metrics_forget_what_came_after_the_step_that_a_run_goes_on_from(tmp_path: Path) -> None:
+    lines = [json.dumps({"step": step, "loss": 1.0}) for step in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 2, "lo')  # the last was cut by a kill
+    metrics = Metrics(tmp_path, step=2)
+    metrics.write(3, {"loss": 0.5})
+    metrics.close()
+    found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert found == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 0.5}]
+
+
+def test_metrics_are_there_for_tensorboard_too(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    metrics = Metrics(tmp_path, step=0)
+    metrics.write(1, {"loss": 2.0, "valid_bleu": 30.0})
+    metrics.close()
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert sorted(board.Tags()["scalars"]) == ["loss", "valid/bleu"]
+    assert board.Scalars("valid/bleu")[0].value == 30.0
+
+
+def test_a_window_weighs_losses_by_their_tokens() -> None:
+    window = Window()
+    window.add(StepTotals(loss=10.0, tokens=10, must_stop=False, norm=1.0, rate=0.1))
+    window.add(StepTotals(loss=90.0, tokens=30, must_stop=False, norm=3.0, rate=0.2))
+    summary = window.summary()
+    assert summary["loss"] == pytest.approx(2.5)
+    assert summary["gradient_norm"] == pytest.approx(2.0)
+    assert summary["learning_rate"] == 0.2
+
+
+def test_time_spent_paused_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("translator.training.metrics.time.monotonic", lambda: now[0])
+    window = Window()
+    window.add(StepTotals(loss=1.0, tokens=50, must_stop=False, norm=1.0, rate=0.1))
+    now[0] += 5
+    with window.paused():
+        now[0] += 1000
+    assert window.summary()["tokens_per_second"] == pytest.approx(10.0)
+
+
+def test_only_the_first_rank_shows_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    for is_shown in (True, False):
+        progress = Progress(0, 10, is_shown)
+        progress.say("a line")
+        progress.close()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "a line\n"

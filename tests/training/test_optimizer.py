@@ -1,0 +1,55 @@
+"""Optimizer, clipping and the moving average."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from translator.config import TrainingConfig
+from translator.training.optimizer import WeightAverage, build_optimizer, scale_and_clip, set_learning_rate
+
+
+def test_gradients_are_scaled_and_their_joint_norm_is_clipped() -> None:
+    gradients = [torch.full((3,), 4.0), torch.full((4,), 2.0)]  # norm 8
+    norm = scale_and_clip(gradients, torch.tensor(0.5), clip_norm=1.0)
+    assert float(norm) == pytest.approx(4.0)
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 100.0])
+def test_gradients_within_the_bound_are_only_scaled(clip_norm: float) -> None:
+    gradients = [torch.full((3,), 4.0)]
+    scale_and_clip(gradients, torch.tensor(0.5), clip_norm)
+    assert gradients[0].tolist() == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_only_matrices_decay(kind: str) -> None:
+    model = torch.nn.Linear(3, 2)
+    config = TrainingConfig.model_validate({"optimizer": kind, "weight_decay": 0.1, "learning_rate": 0.01})
+    optimizer = build_optimizer(model, config)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert not torch.equal(before[0], model.weight)
+    assert torch.equal(before[1], model.bias)
+
+
+def test_the_learning_rate_is_the_same_for_every_parameter() -> None:
+    optimizer = build_optimizer(torch.nn.Linear(3, 2), TrainingConfig())
+    set_learning_rate(optimizer, 0.25)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
+
+
+def test_the_average_follows_at_once_at_first_and_slowly_later() -> None:
+    weights = {"w": torch.zeros(2)}
+    average = WeightAverage(weights, decay=0.9)
+    weights["w"].fill_(1.0)
+    average.update(weights)
+    assert average.weights["w"].tolist() == pytest.approx([1 - 2 / 11] * 2)
+    for _ in range(500):
+        average.update(weights)
+    before = average.weights["w"].clone()
+    average.update({"w": torch.full((2,), 11.0)})
+    assert (average.weights["w"] - before).tolist() == pytest.approx([1.0, 1.0], abs=1e-4)

@@ -1,0 +1,244 @@
+"""The training loop: it learns, it resumes bit for bit, it refuses what it should."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from translator.checkpoint import CheckpointError, load_model, locked, read_training_state, read_weights
+from translator.config import Config, ConfigError, to_yaml
+from translator.decoding.translator import Translator
+from translator.training.trainer import TrainingError, train
+
+Tiny = Callable[..., Config]
+
+EVERYTHING = {
+    "model": {"dropout": 0.2, "attention_dropout": 0.1, "activation_dropout": 0.1},
+    "training": {
+        "accumulation": 2,
+        "ema_decay": 0.9,
+        "valid_decode_examples": 4,
+        "metric": "chrf",
+        "weight_decay": 0.01,
+    },
+    "tokenizer": {"sampling_alpha": 0.3},
+}
+
+
+def weights(run: str | Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return read_weights(Path(run) / name / "model.safetensors")[0]
+
+
+def assert_same_bits(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def with_sections(tiny: Tiny, output: str, **training: object) -> Config:
+    sections = {name: dict(section) for name, section in EVERYTHING.items()}
+    sections["training"] |= training
+    return tiny(output, **sections)
+
+
+def metric_lines(run: str | Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
+
+
+def start(config: Config, folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """The same run in a process of its own, through the command line."""
+    path = folder / f"{Path(config.output).name}.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    command = [sys.executable, "-m", "translator", "train", str(path), *arguments]
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums round by the number of threads
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **threads})
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.005)
+
+
+def test_a_short_run_learns_to_translate_and_leaves_a_whole_model_directory(tiny: Tiny) -> None:
+    schedule = {"max_steps": 300, "validate_every": 150, "save_every": 150, "log_every": 50, "schedule": "cosine"}
+    config = tiny(model={"d_model": 64, "d_ff": 128}, training={"batch_tokens": 512, "learning_rate": 0.01} | schedule)
+    run = train(config)
+    translator = Translator.load(run)
+    assert translator.translate("un petit chien mange ici").text == "a small dog eats here"
+    losses = [line["valid_loss"] for line in metric_lines(run) if "valid_loss" in line]
+    assert losses[-1] < 0.5
+    assert {"config.yaml", "tokenizer.model", "checkpoints", "best", "last", "metrics.jsonl", "README.md"} <= {
+        entry.name for entry in run.iterdir()
+    }
+    assert "300 steps" in (run / "README.md").read_text()
+
+
+def test_a_run_that_stops_halfway_and_goes_on_ends_with_the_same_bits(tiny: Tiny) -> None:
+    whole, halves = with_sections(tiny, "whole"), with_sections(tiny, "halves", max_steps=6)
+    train(whole)
+    train(halves)
+    train(with_sections(tiny, "halves"))
+    assert_same_bits(weights(whole.output), weights(halves.output))
+    states = [read_training_state((Path(config.output) / "last").resolve()) for config in (whole, halves)]
+    assert_same_bits(states[0]["weights"], states[1]["weights"])
+    assert states[0]["stream"] == states[1]["stream"]
+    assert states[0]["progress"] == states[1]["progress"]
+
+
+def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tiny: Tiny, tmp_path: Path) -> None:
+    whole, killed = with_sections(tiny, "whole", max_steps=40), with_sections(tiny, "killed", max_steps=40)
+    train(whole)
+    for checkpoint in ("tokenizer.model", "checkpoints/step-4", "checkpoints/step-20"):
+        process = start(killed, tmp_path)
+        wait_for(Path(killed.output) / checkpoint, process)
+        process.kill()
+        process.wait()
+    train(killed)
+    assert_same_bits(weights(whole.output), weights(killed.output))
+    assert [line["step"] for line in metric_lines(killed.output)] == [
+        line["step"] for line in metric_lines(whole.output)
+    ]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_run_that_is_asked_to_stop_saves_first_and_goes_on_later(
+    tiny: Tiny, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    config = tiny(training={"max_steps": 100_000, "save_every": 50_000, "validate_every": 50_000})
+    process = start(config, tmp_path)
+    wait_for(Path(config.output) / "metrics.jsonl", process)
+    while not (Path(config.output) / "metrics.jsonl").read_text():
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status
+    assert process.stderr is not None
+    assert "Traceback" not in process.stderr.read()
+    step = read_training_state((Path(config.output) / "last").resolve())["progress"]["step"]
+    assert step >= 3
+    train(tiny(training={"max_steps": step + 2, "save_every": 50_000, "validate_every": 50_000}))
+    assert read_training_state((Path(config.output) / "last").resolve())["progress"]["step"] == step + 2
+
+
+def test_two_ranks_give_the_result_of_one_rank_with_twice_the_accumulation(tiny: Tiny, tmp_path: Path) -> None:
+    one = tiny("one", model={"dropout": 0.1}, training={"accumulation": 2, "optimizer": "adam"})
+    two = tiny("two", model={"dropout": 0.1}, training={"accumulation": 1, "optimizer": "adam"})
+    train(one)
+    path = tmp_path / "two.yaml"
+    path.write_text(to_yaml(two), encoding="utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone",
+         "-m", "translator", "train", str(path)],
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True,
+    )  # fmt: skip
+    first, second = weights(one.output), weights(two.output)
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-5)
+    states = [read_training_state((Path(config.output) / "last").resolve())["progress"] for config in (one, two)]
+    assert states[0]["target_tokens"] == states[1]["target_tokens"]
+
+
+def test_a_resumed_run_with_another_configuration_shows_the_difference_and_is_refused(tiny: Tiny) -> None:
+    train(tiny())
+    changed = tiny(training={"learning_rate": 0.001})
+    with pytest.raises(ConfigError, match=r"training\.learning_rate: 0\.003 -> 0\.001"):
+        train(changed)
+    train(changed, allow_config_change=True)
+
+
+def test_a_resumed_run_on_another_corpus_is_refused(tiny: Tiny, corpus: Path) -> None:
+    train(tiny())
+    with pytest.raises(TrainingError, match="the corpus that it began with"):
+        train(tiny(data={"train": str(corpus / "valid.tsv")}), allow_config_change=True)
+
+
+def test_steps_that_are_not_finite_are_skipped_and_a_row_of_them_ends_the_run(tiny: Tiny) -> None:
+    config = tiny(training={"learning_rate": 1e30, "warmup_steps": 0, "max_skipped_steps": 3, "clip_norm": 0})
+    with pytest.raises(TrainingError, match="3 steps in a row that are not"):
+        train(config)
+
+
+def test_a_second_run_in_one_directory_is_refused(tiny: Tiny) -> None:
+    config = tiny()
+    with locked(Path(config.output)), pytest.raises(CheckpointError, match="One run a directory"):
+        train(config)
+
+
+def test_training_stops_when_validation_has_not_improved_for_long(tiny: Tiny) -> None:
+    config = tiny(
+        training={
+            "metric": "bleu",
+            "patience": 2,
+            "validate_every": 2,
+            "valid_decode_examples": 4,
+            "learning_rate": 1e-9,
+        }
+    )
+    train(config)
+    assert metric_lines(config.output)[-1]["step"] < 12
+
+
+def test_only_the_newest_checkpoints_and_the_best_are_kept(tiny: Tiny) -> None:
+    run = train(tiny(training={"keep_last": 2, "save_every": 2}))
+    kept = {path.name for path in (run / "checkpoints").iterdir()}
+    assert {"step-10", "step-12"} <= kept
+    assert kept <= {"step-10", "step-12", (run / "best").resolve().name}
+
+
+def test_the_average_of_the_last_checkpoints_is_their_mean(tiny: Tiny) -> None:
+    run = train(tiny(training={"average_checkpoints": 3}))
+    mean = weights(run / "checkpoints", "average")
+    parts = [weights(run / "checkpoints", f"step-{step}") for step in (4, 8, 12)]
+    for name in mean:
+        torch.testing.assert_close(mean[name], torch.stack([part[name] for part in parts]).mean(0))
+
+
+def test_bfloat16_training_follows_float32_training(tiny: Tiny) -> None:
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        run = train(tiny(precision, training={"precision": precision, "max_steps": 30}))
+        losses.append(metric_lines(run)[-1]["valid_loss"])
+        assert all(weight.dtype == torch.float32 for weight in weights(run).values())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_a_compiled_model_trains_like_one_that_is_not(tiny: Tiny) -> None:
+    losses = []
+    for is_compiled in (False, True):
+        training = {"compile": is_compiled, "max_steps": 3}
+        run = train(tiny(f"compiled-{is_compiled}", training=training, model={"dropout": 0.0}))
+        losses.append(metric_lines(run)[0]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_costs_nothing_that_was_there(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny()
+    train(config)
+    before = weights(config.output)
+    longer = tiny(training={"max_steps": 16})
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000));"
+        "from translator.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    path = tmp_path / "longer.yaml"
+    path.write_text(to_yaml(longer), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", script, "train", str(path)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert_same_bits(weights(config.output), before)
+    assert load_model(config.output).config.training.max_steps == 16

@@ -1,0 +1,23 @@
+"""The C library's allocator, told to keep what a training step frees."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_NEVER = 2**31 - 1
+
+
+def keep_freed_memory() -> None:
+    """Have glibc reuse large blocks from step to step instead of returning them to the system at each.
+
+    Every step allocates the same large blocks; mapping, clearing and returning them costs a CPU step a tenth of its
+    time and more. Other C libraries are left as they are.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _NEVER)
+        mallopt(_M_TRIM_THRESHOLD, _NEVER)
