@@ -1,0 +1,236 @@
+"""How fast is attention over packed sentences, beside the kernels that torch brings?
+
+Every contestant computes the same sentences: forward, and forward with backward, in bfloat16 and in a CUDA graph each,
+so that only the GPU's time counts. The padded one gets its sentences sorted by length into eight rectangles, which
+cost it nothing to fill. Dropout is compared among those that have it.
+
+    python benchmarks/attention.py --json results.json
+    python benchmarks/attention.py --rehearse      # any machine: tiny, and in Triton's interpreter without a GPU
+
+A row for each batch, direction and contestant: microseconds, the share of the byte floor (each tensor read or written
+once at the rate at which this card copies), and how many times as fast ours is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
+
+from measuring import DEVICE, HAS_GPU, as_graph, card, median_time, report, rotating, share
+from torch import Tensor
+from torch.nn import functional as F
+
+from translator.kernels import packed_attention
+from translator.packing import cu_seqlens_of
+
+OURS = "ours"
+HEAD_DIM = 64
+L2_BYTES = 60e6  # of an H200; inputs rotate past it
+NUM_RECTANGLES = 8
+
+Attend = Callable[["Problem"], Tensor]
+
+
+@dataclass
+class Problem:
+    """One set of inputs.
+
+    q, k, v and grad_out are `(num_tokens, heads, HEAD_DIM)`.
+    """
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    grad_out: Tensor
+    lengths: list[int]
+    causal: bool
+    dropout_p: float
+
+    def __post_init__(self) -> None:
+        self.cu_seqlens = cu_seqlens_of(torch.tensor(self.lengths)).to(DEVICE)
+        self.longest = max(self.lengths)
+        self.seed = torch.tensor([1], device=DEVICE)
+
+
+def lognormal_lengths(num_tokens: int) -> list[int]:
+    """Like those of a corpus: mean 27, one in twenty above 60, one in a hundred above 90."""
+    generator = torch.Generator().manual_seed(0)
+    lengths: list[int] = []
+    while sum(lengths) < num_tokens:
+        lengths.append(int(torch.randn((), generator=generator).mul(0.59).add(math.log(22.7)).exp().clamp(1, 250)))
+    return lengths
+
+
+def problem(lengths: list[int], heads: int, causal: bool, dropout_p: float, dtype: torch.dtype) -> Problem:
+    """Random numbers; q, k and v are views of one projection, as in the model."""
+    projection = torch.randn(sum(lengths), 3, heads, HEAD_DIM, device=DEVICE).to(dtype)
+    q, k, v = (x.requires_grad_() for x in projection.unbind(1))
+    return Problem(q, k, v, torch.randn(q.shape, device=DEVICE).to(dtype), lengths, causal, dropout_p)
+
+
+def ours(x: Problem) -> Tensor:
+    return packed_attention(
+        *(x.q, x.k, x.v, x.cu_seqlens, x.cu_seqlens, x.longest, x.longest),
+        causal=x.causal,
+        dropout_p=x.dropout_p,
+        seed=x.seed,
+        backend="triton",
+    )
+
+
+def varlen(x: Problem) -> Tensor:
+    """`torch.nn.attention.varlen`, which has no dropout and calls causality by one of two names."""
+    from torch.nn.attention.varlen import varlen_attn
+
+    if x.dropout_p:
+        raise NotImplementedError("has no dropout")
+    offsets = (x.cu_seqlens, x.cu_seqlens, x.longest, x.longest)
+    try:
+        return varlen_attn(x.q, x.k, x.v, *offsets, window_size=(-1, 0) if x.causal else (-1, -1))
+    except TypeError:
+        return varlen_attn(x.q, x.k, x.v, *offsets, is_causal=x.causal)
+
+
+def flash(x: Problem) -> Tensor:
+    """FlashAttention-2 as torch brings it."""
+    offsets = (x.cu_seqlens, x.cu_seqlens, x.longest, x.longest)
+    return torch.ops.aten._flash_attention_forward(x.q, x.k, x.v, *offsets, x.dropout_p, x.causal, False)[0]
+
+
+def efficient(x: Problem) -> Tensor:
+    """The CUTLASS kernel of xFormers as torch brings it; it takes a batch dimension of one."""
+    q, k, v = (tensor[None] for tensor in (x.q, x.k, x.v))
+    offsets = (x.cu_seqlens, x.cu_seqlens, x.longest, x.longest)
+    return torch.ops.aten._efficient_attention_forward(
+        q, k, v, None, *offsets, x.dropout_p, 2 if x.causal else 0, True
+    )[0][0]
+
+
+CONTESTANTS: dict[str, Attend] = {OURS: ours, "torch varlen": varlen, "flash": flash, "efficient": efficient}
+
+
+def padded(x: Problem) -> tuple[Callable[[], object], Callable[[], object]]:
+    """Forward, and both ways, of SDPA over rectangles of sentences of like length, masked where they are padded."""
+    order = sorted(x.lengths)
+    size = -(-len(order) // NUM_RECTANGLES)
+    groups = [order[start : start + size] for start in range(0, len(order), size)]
+    heads, dtype = x.q.shape[1], x.q.dtype
+    rectangles = []
+    for group in groups:
+        shape = (len(group), heads, group[-1], HEAD_DIM)
+        q, k, v = (torch.randn(shape, device=DEVICE).to(dtype).requires_grad_() for _ in range(3))
+        mask = None
+        if not x.causal and group[0] < group[-1]:  # where causal, padding comes after all that is real
+            mask = torch.arange(group[-1], device=DEVICE) < torch.tensor(group, device=DEVICE)[:, None, None, None]
+        rectangles.append((q, k, v, mask, torch.randn(shape, device=DEVICE).to(dtype)))
+
+    def forward() -> list[Tensor]:
+        return [
+            F.scaled_dot_product_attention(q, k, v, mask, x.dropout_p, is_causal=x.causal)
+            for q, k, v, mask, _ in rectangles
+        ]
+
+    def both() -> None:
+        for out, (q, k, v, _, grad_out) in zip(forward(), rectangles, strict=True):
+            torch.autograd.grad(out, (q, k, v), grad_out)
+
+    return forward, both
+
+
+def calls(name: str, problems: list[Problem]) -> dict[str, Callable[[], object]]:
+    """What is measured of a contestant, by direction."""
+    if name == "padded, sorted":
+        pairs = [padded(x) for x in problems]
+        return {"forward": _graphs([pair[0] for pair in pairs]), "both": _graphs([pair[1] for pair in pairs])}
+    attend = CONTESTANTS[name]
+
+    def forward(x: Problem) -> Callable[[], object]:
+        return lambda: attend(x)
+
+    def both(x: Problem) -> Callable[[], object]:
+        return lambda: torch.autograd.grad(attend(x), (x.q, x.k, x.v), x.grad_out)
+
+    return {"forward": _graphs([forward(x) for x in problems]), "both": _graphs([both(x) for x in problems])}
+
+
+def _graphs(runs: list[Callable[[], object]]) -> Callable[[], object]:
+    return rotating([as_graph(run) for run in runs])
+
+
+def fewest_bytes(x: Problem, direction: str) -> int:
+    """Reading q, k, v and writing the output; backward reads those with the gradient, and writes three."""
+    tensors = {"forward": 4, "both": 4 + 7}[direction]
+    return tensors * x.q.numel() * x.q.element_size()
+
+
+def measure(batch: str, problems: list[Problem], copy_rate: float | None) -> list[dict[str, Any]]:
+    """A row for each direction and contestant; one that cannot serve says why."""
+    seconds: dict[tuple[str, str], float] = {}
+    reasons: dict[str, str] = {}
+    for name in (*CONTESTANTS, "padded, sorted"):
+        try:
+            for direction, run in calls(name, problems).items():
+                seconds[direction, name] = median_time(run)
+        except (RuntimeError, NotImplementedError, ImportError) as error:
+            if name == OURS:
+                raise
+            reasons[name] = str(error).strip().split("\n")[0][:60]
+    rows = []
+    for (direction, name), time in seconds.items():
+        row = {"batch": batch, "direction": direction, "contestant": name, "us": time * 1e6}
+        row["of floor"] = share(fewest_bytes(problems[0], direction), time, copy_rate)
+        rows.append({**row, "ours is faster by": time / seconds[direction, OURS]})
+    return rows + [{"batch": batch, "contestant": name, "direction": reason} for name, reason in reasons.items()]
+
+
+def batches(num_tokens: int, is_rehearsal: bool) -> dict[str, list[int]]:
+    """Lengths of the sentences of each batch, by its name."""
+    fixed = (5, 40) if is_rehearsal else (16, 27, 64, 128, 256, 512, 2048)
+    return {
+        "lognormal, mean 27": lognormal_lengths(num_tokens),
+        **{f"all of {n}": [n] * max(1, num_tokens // n) for n in fixed},
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--tokens", type=int, default=25_000)
+    parser.add_argument("--heads", type=int, nargs="+", default=[8, 16])
+    parser.add_argument("--dropout", type=float, nargs="+", default=[0.0, 0.1])
+    parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--json", type=Path, help="where to write the table")
+    options = parser.parse_args()
+    if not (options.rehearse or HAS_GPU):
+        parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
+    tokens, all_heads, dtype = options.tokens, options.heads, torch.bfloat16
+    if options.rehearse:
+        tokens, all_heads, dtype = 50, [1], torch.float32
+    facts, rows = card(), []
+    for heads in all_heads:
+        for name, lengths in batches(tokens, options.rehearse).items():
+            is_main = name.startswith("lognormal")
+            for causal in (False, True) if is_main else (True,):
+                for dropout_p in options.dropout if is_main else options.dropout[:1]:
+                    copies = max(1, math.ceil(L2_BYTES / (4 * tokens * heads * HEAD_DIM * 2)))
+                    problems = [
+                        problem(lengths, heads, causal, dropout_p, dtype)
+                        for _ in range(1 if options.rehearse else copies + 1)
+                    ]
+                    kind = f"{name}, {heads} heads, {'causal' if causal else 'full'}, dropout {dropout_p}"
+                    rows += measure(kind, problems, facts.get("copy_bytes_s"))
+    report("attention", facts, rows, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+"""How many target tokens a second does a training step learn from on a GPU, beside a padded one in bfloat16?
+
+The whole step is measured: forward, backward, clipping and AdamW on float32 weights, products in bfloat16, dropout 0.1,
+32k pieces, sentences with the lengths of a general corpus. Ours runs on batches of exact sizes: as Python launches it,
+compiled, and compiled in one CUDA graph. The peer is `torch.nn.Transformer`, compiled, on batches sorted by length and
+padded (see training_step.py). Only real target tokens count.
+
+    python benchmarks/gpu_training_step.py --size base --tokens 25000 --json results.json
+    python benchmarks/gpu_training_step.py --rehearse   # any machine: tiny, and without a GPU not compiled
+
+A row for each contestant: milliseconds, target tokens per second, and the model FLOP utilization, which is the share
+of this card's rate of matrix products that the FLOP of the mathematics alone would take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
+
+import training_step
+from measuring import DEVICE, HAS_GPU, card, median_time, report, share
+from torch import Tensor, nn
+from training_step import LABEL_SMOOTHING, PackedBatch, PaddedTransformer, Pair, packed_batches, padded_batches
+
+from translator.config import ModelConfig
+from translator.model import EncoderDecoder, build_model
+from translator.packing import Packed
+
+SIZES = {  # FLOP a target token, with its 1.15 source tokens and 32k pieces: forward and backward
+    "base": {"d_model": 512, "d_ff": 2048, "layers": 6, "heads": 8, "mflop": 366},
+    "big": {"d_model": 1024, "d_ff": 4096, "layers": 6, "heads": 16, "mflop": 1260},
+    "rehearsal": {"d_model": 32, "d_ff": 32, "layers": 1, "heads": 2, "mflop": 1},
+}
+DROPOUT = 0.1
+IGNORE_INDEX = -100
+NUM_BATCHES = 8  # in turn
+
+Step = Callable[[], object]
+
+
+def to_exact_size(
+    batch: PackedBatch, source_tokens: int, target_tokens: int, sequences: int, longest: int
+) -> PackedBatch:
+    """The batch with filler that belongs to no sequence, so that all have one shape."""
+
+    def filled(packed: Packed, tokens: int) -> Packed:
+        filler = packed.values.new_full((tokens - len(packed.values),), 2)
+        ends = packed.cu_seqlens[-1].expand(sequences - packed.num_sequences)
+        return Packed(torch.cat([packed.values, filler]), torch.cat([packed.cu_seqlens, ends]), longest).to(DEVICE)
+
+    labels = torch.cat([batch.labels, batch.labels.new_full((target_tokens - len(batch.labels),), IGNORE_INDEX)])
+    return PackedBatch(
+        filled(batch.source, source_tokens), filled(batch.target_input, target_tokens), labels.to(DEVICE)
+    )
+
+
+def exact_batches(pairs: list[Pair], tokens: int) -> list[PackedBatch]:
+    """Batches of up to `tokens` target tokens, filled up to the sizes of the largest."""
+    batches = packed_batches(pairs, tokens)[:NUM_BATCHES]
+    source_tokens = max(len(batch.source.values) for batch in batches)
+    sequences = max(batch.source.num_sequences for batch in batches)
+    longest = max(max(batch.source.max_seqlen, batch.target_input.max_seqlen) for batch in batches)
+    return [to_exact_size(batch, source_tokens, tokens, sequences, longest) for batch in batches]
+
+
+def our_model(size: str) -> EncoderDecoder:
+    shape = SIZES[size]
+    config = ModelConfig(
+        d_model=shape["d_model"],
+        d_ff=shape["d_ff"],
+        encoder_layers=shape["layers"],
+        decoder_layers=shape["layers"],
+        encoder_heads=shape["heads"],
+        decoder_heads=shape["heads"],
+        dropout=DROPOUT,
+        attention_dropout=DROPOUT,
+    )
+    pieces = training_step.VOCAB_SIZE
+    return build_model(config, pieces, pieces, LABEL_SMOOTHING).to(DEVICE).train()
+
+
+def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
+    """It keeps its state on the device, so that a CUDA graph can hold its step."""
+    options = {"lr": 1e-4, "betas": (0.9, 0.98), "eps": 1e-9, "fused": True}
+    return torch.optim.AdamW(model.parameters(), **options, capturable=HAS_GPU)
+
+
+def learn(
+    model: nn.Module, loss: Callable[[Any], tuple[Tensor, Any]], optimizer: torch.optim.Optimizer, batch: Any
+) -> None:
+    """One step, nothing of which waits for the device."""
+    with torch.autocast(DEVICE, torch.bfloat16, enabled=HAS_GPU):
+        total, count = loss(batch)
+    (total / count).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def ours(size: str, batches: list[PackedBatch], is_compiled: bool) -> Step:
+    model = our_model(size)
+    optimizer = optimizer_of(model)
+    loss = torch.compile(model.loss, fullgraph=True, dynamic=False) if is_compiled else model.loss
+    coming: Iterator[PackedBatch] = cycle(batches)
+    return lambda: learn(model, loss, optimizer, next(coming))
+
+
+def ours_in_one_graph(size: str, batches: list[PackedBatch]) -> Step:
+    """The compiled step captured once; each replay takes the batch that was copied into the captured one's place."""
+    model = our_model(size)
+    optimizer = optimizer_of(model)
+    loss = torch.compile(model.loss, fullgraph=True, dynamic=False)
+    place = to_exact_size(batches[0], *_sizes(batches[0]))
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            learn(model, loss, optimizer, place)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        learn(model, loss, optimizer, place)
+    coming = cycle(batches)
+
+    def step() -> None:
+        batch = next(coming)
+        for there, here in zip(_tensors(place), _tensors(batch), strict=True):
+            there.copy_(here)
+        graph.replay()
+
+    return step
+
+
+def _tensors(batch: PackedBatch) -> tuple[Tensor, ...]:
+    sides = (batch.source, batch.target_input)
+    return (*(x for side in sides for x in (side.values, side.cu_seqlens)), batch.labels)
+
+
+def _sizes(batch: PackedBatch) -> tuple[int, int, int, int]:
+    target = batch.target_input
+    return len(batch.source.values), len(target.values), target.num_sequences, target.max_seqlen
+
+
+def peer(size: str, pairs: list[Pair], tokens: int) -> tuple[Step, float]:
+    """The padded step, and the real target tokens of its average batch."""
+    shape = {key: value for key, value in SIZES[size].items() if key != "mflop"}
+    batches = padded_batches(pairs, tokens)[:NUM_BATCHES]
+    real = sum(len(batch.labels) for batch in batches) / len(batches)
+    model = PaddedTransformer(**shape, dropout=DROPOUT, norm_first=True).to(DEVICE).train()
+    loss = torch.compile(model.loss, dynamic=True) if HAS_GPU else model.loss
+    optimizer = optimizer_of(model)
+    on_device = [
+        type(batch)(**{name: x if x is None else x.to(DEVICE) for name, x in vars(batch).items()}) for batch in batches
+    ]
+    coming = cycle(on_device)
+    return lambda: learn(model, loss, optimizer, next(coming)), real
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--size", choices=SIZES, default="base")
+    parser.add_argument("--tokens", type=int, default=25_000, help="target tokens of a batch")
+    parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
+    parser.add_argument("--json", type=Path, help="where to write the table")
+    options = parser.parse_args()
+    if not (options.rehearse or HAS_GPU):
+        parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
+    size, tokens = ("rehearsal", 300) if options.rehearse else (options.size, options.tokens)
+    training_step.VOCAB_SIZE = 100 if options.rehearse else 32_000  # the peer's too
+    torch.manual_seed(1)
+    facts = card()
+    pairs = training_step.sentence_pairs("general", NUM_BATCHES * tokens // 20)
+    batches = exact_batches(pairs, tokens)
+    real = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches) / len(batches)
+    peer_step, peer_real = peer(size, pairs, tokens)
+    steps: dict[str, tuple[Step, float]] = {"padded nn.Transformer, compiled": (peer_step, peer_real)}
+    steps["ours"] = (ours(size, batches, is_compiled=False), real)
+    if HAS_GPU:
+        steps["ours, compiled"] = (ours(size, batches, is_compiled=True), real)
+        steps["ours, compiled, one graph"] = (ours_in_one_graph(size, batches), real)
+    rows = []
+    for name, (step, real_tokens) in steps.items():
+        seconds = median_time(step, repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
+        rate = real_tokens / seconds
+        utilization = share(real_tokens * SIZES[size]["mflop"] * 1e6, seconds, facts.get("flop_s"))
+        rows.append({"contestant": name, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})
+    report(f"training step, {size}, {tokens} target tokens", facts, rows, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What the compiled kernels take of an A100 and of an H100: registers, shared memory, spilled bytes, tensor cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SM_86_SHARED = 99 * 1024  # bytes that a program may have on the consumer cards of the A100's generation
+SM_80_SHARED = 163 * 1024
+
+# Spilled bytes of a thread that are put up with, for kernels named with their tile, and why. All others spill nothing.
+SPILL_BUDGETS = {
+    # Backward holds four products of 128 x 128 in eight warps: 255 registers a thread, and a few bytes more on sm_80,
+    # whose matrix instructions take both operands from registers. Four tiles of 64 would recompute each softmax.
+    (80, "short_backward", 128): 24,
+    # The keys, values and both gradients of a tile stay in registers while queries stream by.
+    (80, "long_backward_keys", 64): 48,
+    # A row of 32k logits in 1024 threads of at most 64 registers: 32 hold logits. Reading the row twice costs more.
+    (80, "rows_loss", None): 128,
+    (90, "rows_loss", None): 128,
+}
+# Registers of a thread where more would halve the programs on a multiprocessor: the classes that most sentences are in.
+REGISTER_LIMITS = {
+    ("short_forward", 16): 80,
+    ("short_forward", 32): 80,
+    ("short_forward", 64): 128,
+    ("short_backward", 16): 128,
+    ("short_backward", 32): 144,
+    ("short_backward", 64): 200,
+    ("self_attention", 32): 80,
+    ("cross_attention", 16): 128,
+    ("merge", None): 40,
+    ("zero_filler", None): 32,
+    ("rows_loss", None): 64,
+}
+FOR_HOPPER = ("short_forward", 64), ("short_backward", 64), ("long_forward", 64), ("long_backward_queries", 64)
+
+
+def compiled(which: str, cache: Path) -> dict[int, list[dict[str, Any]]]:
+    """What the kernels use, by architecture; compiled in processes of their own, which do not interpret."""
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    root = Path(__file__).parents[2]
+    environment |= {"TRITON_CACHE_DIR": str(cache), "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    script = Path(__file__).with_name("ahead_of_time.py")
+    processes = {
+        arch: subprocess.Popen(
+            [sys.executable, script, which, str(arch)], env=environment, cwd=root, stdout=subprocess.PIPE, text=True
+        )
+        for arch in (80, 90)
+    }
+    outputs = {arch: process.communicate()[0] for arch, process in processes.items()}
+    assert all(process.returncode == 0 for process in processes.values())
+    return {arch: [json.loads(line) for line in output.splitlines()] for arch, output in outputs.items()}
+
+
+def tile_of(usage: dict[str, Any]) -> int | None:
+    """The number that tells the variants of a kernel apart: what a program owns, in tokens."""
+    constants = usage["constants"]
+    owned = {"long_backward_keys": "BLOCK_K", "self_attention": "BLOCK", "long_forward": "BLOCK_Q"}
+    name = owned.get(usage["name"], "BLOCK_Q" if usage["name"].startswith("long") else "TILE")
+    size: int | None = constants.get(name)
+    return size
+
+
+@pytest.fixture(scope="module")
+def usages(pytestconfig: pytest.Config) -> dict[int, list[dict[str, Any]]]:
+    pytest.importorskip("triton")
+    assert pytestconfig.cache is not None
+    return compiled("representatives", Path(pytestconfig.cache.mkdir("triton")))
+
+
+@pytest.mark.parametrize("arch", [80, 90])
+def test_kernels_fit_the_registers_and_the_shared_memory(usages: dict[int, list[dict[str, Any]]], arch: int) -> None:
+    names = {usage["name"] for usage in usages[arch]}
+    assert len(names) == 10, names
+    for usage in usages[arch]:
+        name, tile = usage["name"], tile_of(usage)
+        assert usage["spilled"] <= SPILL_BUDGETS.get((arch, name, tile), 0), usage
+        assert usage["registers"] <= REGISTER_LIMITS.get((name, tile), 255), usage
+        assert usage["shared"] <= SM_86_SHARED, usage
+
+
+@pytest.mark.parametrize("arch", [80, 90])
+def test_products_are_made_by_tensor_cores(usages: dict[int, list[dict[str, Any]]], arch: int) -> None:
+    for usage in usages[arch]:
+        multiplies = usage["name"].startswith(("short", "long", "cross"))
+        assert (usage["matrix_instructions"] > 0) == multiplies, usage
+
+
+def test_hopper_multiplies_by_whole_warp_groups(usages: dict[int, list[dict[str, Any]]]) -> None:
+    found = [usage for usage in usages[90] if (usage["name"], tile_of(usage)) in FOR_HOPPER]
+    assert len(found) == len(FOR_HOPPER)
+    for usage in found:
+        assert usage["warp_group_instructions"] > 0, usage
+
+
+@pytest.mark.skipif(
+    os.environ.get("TRANSLATOR_ALL_KERNELS") != "1", reason="takes an hour; set TRANSLATOR_ALL_KERNELS=1"
+)
+@pytest.mark.timeout(7200)
+def test_every_variant_compiles_and_fits_the_hardware(pytestconfig: pytest.Config) -> None:
+    assert pytestconfig.cache is not None
+    usages = compiled("everything", Path(pytestconfig.cache.mkdir("triton")))
+    for usage in [*usages[80], *usages[90]]:
+        assert usage["spilled"] <= 256 and usage["shared"] <= SM_80_SHARED, usage

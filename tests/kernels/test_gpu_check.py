@@ -1,0 +1,49 @@
+"""scripts/gpu_check.sh: what it says to those who call it wrongly, and a rehearsal of a stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+def gpu_check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHON": sys.executable}
+    command = ["bash", str(ROOT / "scripts" / "gpu_check.sh"), "--out", str(folder), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True)
+
+
+def test_unknown_stages_are_refused(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "everything")
+    assert done.returncode == 2
+    assert "a stage: tests, attention, step, decode. Received: everything." in done.stderr
+
+
+def test_wheels_must_be_a_directory(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "--wheels", str(tmp_path / "absent"), "tests")
+    assert done.returncode == 2
+    assert f"--wheels takes a directory. Received: {tmp_path / 'absent'}." in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "tests")
+    assert done.returncode == 2
+    assert "A CUDA device is required. Received: none. Use --rehearse" in done.stderr
+
+
+def test_a_stage_prints_its_table_last_and_writes_it(tmp_path: Path) -> None:
+    pytest.importorskip("triton")
+    done = gpu_check(tmp_path, "--rehearse", "decode")
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "decode.json").read_text())
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith(written["rows"][-1]["what"])
+    assert len(done.stdout.splitlines()) == len(written["rows"]) + 3  # the stage, the facts, the columns

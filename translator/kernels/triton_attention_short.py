@@ -1,0 +1,155 @@
+"""Attention for sentences: one program holds all queries and keys of a sequence and a head.
+
+At 10 to 128 tokens the whole score matrix fits into registers. So there is no online softmax, nothing is kept for the
+backward pass, and that pass makes the gradients of queries, keys and values in one program from one set of loads.
+A program serves the sequences of one length class, `SHORTER < longest <= TILE`, and returns at once for the others;
+the class follows from the sequence's own lengths, so that its bits do not depend on what shares the batch.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from translator.kernels.triton_tiles import (
+    RUNTIME_NUMBERS,
+    keep_tile,
+    load_tile,
+    sequence_bounds,
+    store_tile,
+    visible_tile,
+)
+
+
+@triton.jit
+def _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr, TILE: tl.constexpr):
+    """Softmax before its division: `(TILE, TILE)` and the sum of each row, 1 where a query sees no key."""
+    visible = visible_tile(0, 0, num_queries, num_keys, CAUSAL, TILE, TILE)
+    scores = tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale
+    scores = tl.where(visible, scores, -float("inf"))
+    highest = tl.max(scores, 1)
+    highest = tl.where(highest == -float("inf"), 0.0, highest)
+    exponentials = tl.exp2(scores - highest[:, None])
+    total = tl.sum(exponentials, 1)
+    return exponentials, tl.where(total == 0.0, 1.0, total)
+
+
+@triton.jit(do_not_specialize=RUNTIME_NUMBERS)
+def short_forward(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    out_ptr,
+    cu_seqlens_q_ptr,
+    cu_seqlens_k_ptr,
+    seed_ptr,
+    q_stride_token,
+    q_stride_head,
+    k_stride_token,
+    k_stride_head,
+    v_stride_token,
+    v_stride_head,
+    num_heads,
+    log2_scale,
+    drop_below,
+    keep_scale,
+    CAUSAL: tl.constexpr,
+    IS_DROPPING: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    SHORTER: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """`out = softmax(q k' scale) v`, contiguous, for the sequences of one class; a program for a sequence and head."""
+    sequence = tl.program_id(0) // num_heads
+    head = tl.program_id(0) % num_heads
+    q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
+    k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
+    longest = tl.maximum(num_queries, num_keys)
+    if (longest <= SHORTER) | (longest > TILE):
+        return
+    q = load_tile(q_ptr + head * q_stride_head, q_start, num_queries, q_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    k = load_tile(k_ptr + head * k_stride_head, k_start, num_keys, k_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    v = load_tile(v_ptr + head * v_stride_head, k_start, num_keys, v_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL, TILE)
+    if IS_DROPPING:
+        keep = keep_tile(tl.load(seed_ptr), sequence, head, 0, 0, drop_below, TILE, TILE)
+        weights = tl.where(keep, weights, 0.0)
+        total = total / keep_scale
+    out = tl.dot(weights.to(v.dtype), v, input_precision="ieee") / total[:, None]
+    store_tile(out_ptr + head * HEAD_DIM, out, q_start, num_queries, num_heads * HEAD_DIM, TILE, HEAD_DIM, BLOCK_D)
+
+
+@triton.jit(do_not_specialize=RUNTIME_NUMBERS)
+def short_backward(
+    grad_out_ptr,
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    grad_q_ptr,
+    grad_k_ptr,
+    grad_v_ptr,
+    cu_seqlens_q_ptr,
+    cu_seqlens_k_ptr,
+    seed_ptr,
+    grad_out_stride_token,
+    grad_out_stride_head,
+    q_stride_token,
+    q_stride_head,
+    k_stride_token,
+    k_stride_head,
+    v_stride_token,
+    v_stride_head,
+    num_heads,
+    scale,
+    log2_scale,
+    drop_below,
+    keep_scale,
+    CAUSAL: tl.constexpr,
+    IS_DROPPING: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    SHORTER: tl.constexpr,
+    TILE: tl.constexpr,
+):
+    """All three gradients for the sequences of one class; a program for each sequence and head.
+
+    With weights P, kept and scaled weights K(P) and gradients dO of the output: dV = K(P)' dO and dP = K(dO V'); then
+    dS = P (dP - rowsum(P dP)) scale, dQ = dS K and dK = dS' Q.
+    """
+    sequence = tl.program_id(0) // num_heads
+    head = tl.program_id(0) % num_heads
+    q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
+    k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
+    longest = tl.maximum(num_queries, num_keys)
+    if (longest <= SHORTER) | (longest > TILE):
+        return
+    q = load_tile(q_ptr + head * q_stride_head, q_start, num_queries, q_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    k = load_tile(k_ptr + head * k_stride_head, k_start, num_keys, k_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL, TILE)
+    weights = weights / total[:, None]
+    grad_out = load_tile(
+        grad_out_ptr + head * grad_out_stride_head,
+        q_start,
+        num_queries,
+        grad_out_stride_token,
+        TILE,
+        HEAD_DIM,
+        BLOCK_D,
+    )
+    v = load_tile(v_ptr + head * v_stride_head, k_start, num_keys, v_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
+    kept_weights = weights
+    if IS_DROPPING:
+        keep = keep_tile(tl.load(seed_ptr), sequence, head, 0, 0, drop_below, TILE, TILE)
+        kept_weights = tl.where(keep, weights * keep_scale, 0.0)
+        grad_weights = tl.where(keep, grad_weights * keep_scale, 0.0)
+    grad_v = tl.dot(tl.trans(kept_weights.to(grad_out.dtype)), grad_out, input_precision="ieee")
+    grad_head, grad_stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # the gradients are contiguous
+    store_tile(grad_v_ptr + grad_head, grad_v, k_start, num_keys, grad_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    mean_grad = tl.sum(weights * grad_weights, 1)
+    grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(q.dtype)
+    grad_q = tl.dot(grad_scores, k, input_precision="ieee")
+    store_tile(grad_q_ptr + grad_head, grad_q, q_start, num_queries, grad_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    grad_k = tl.dot(tl.trans(grad_scores), q, input_precision="ieee")
+    store_tile(grad_k_ptr + grad_head, grad_k, k_start, num_keys, grad_stride_token, TILE, HEAD_DIM, BLOCK_D)

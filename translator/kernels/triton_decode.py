@@ -1,0 +1,323 @@
+"""Attention of one new token a row, in Triton: over a static cache, and over the encoder's output.
+
+The cache is never copied when beam search reorders its hypotheses: each row finds the positions of its history through
+an index, its ancestry. The beams of a sentence read the sentence's keys and values once, as one tile of queries. Where
+rows are few the keys are split among programs, as in Flash-Decoding (Dao et al., 2023), and a second kernel merges.
+All that changes from step to step is read on the device, so that one CUDA graph serves every step.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from translator.kernels.triton_tiles import load_tile, on_device_of
+
+_BLOCK = 32  # keys in a tile
+_ENOUGH_PROGRAMS = 512  # about two for each multiprocessor of the largest GPUs
+
+
+@triton.jit
+def _store(
+    out_ptr,
+    partial_ptr,
+    peak_ptr,
+    out,
+    highest,
+    total,
+    row_and_head,
+    mask,
+    num_rows_and_heads,
+    SPLITS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """Store the output `(M, BLOCK_D)`, or what `_merge` makes it from: the sums, their peaks and their totals."""
+    column = tl.arange(0, BLOCK_D)
+    mask_2d = mask[:, None] & (column < HEAD_DIM)[None, :]
+    total_or_one = tl.where(total == 0.0, 1.0, total)
+    if SPLITS == 1:
+        offset = row_and_head.to(tl.int64)[:, None] * HEAD_DIM + column[None, :]
+        out = out / total_or_one[:, None]
+        tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=mask_2d)
+    else:
+        split = tl.program_id(1)
+        place = split.to(tl.int64) * num_rows_and_heads + row_and_head
+        tl.store(partial_ptr + place[:, None] * HEAD_DIM + column[None, :], out, mask=mask_2d)
+        tl.store(peak_ptr + place * 2, highest, mask=mask)
+        tl.store(peak_ptr + place * 2 + 1, total, mask=mask)
+
+
+@triton.jit
+def self_attention(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    ancestry_ptr,
+    length_ptr,
+    out_ptr,
+    partial_ptr,
+    peak_ptr,
+    q_stride_row,
+    q_stride_head,
+    k_stride_position,
+    k_stride_slot,
+    k_stride_head,
+    v_stride_position,
+    v_stride_slot,
+    v_stride_head,
+    ancestry_stride,
+    num_heads,
+    num_rows_and_heads,
+    keys_in_split,
+    log2_scale,
+    SPLITS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """One query over the positions of its history; a program for each row, head and split."""
+    row = tl.program_id(0) // num_heads
+    head = tl.program_id(0) % num_heads
+    column = tl.arange(0, BLOCK_D)
+    is_column = column < HEAD_DIM
+    q = tl.load(q_ptr + row.to(tl.int64) * q_stride_row + head * q_stride_head + column, mask=is_column, other=0.0)
+    q = q.to(tl.float32) * log2_scale
+    begin = tl.program_id(1) * keys_in_split
+    end = tl.minimum(begin + keys_in_split, tl.load(length_ptr))
+    highest = tl.full([1], -float("inf"), tl.float32)
+    total = tl.zeros([1], tl.float32)
+    out = tl.zeros([1, BLOCK_D], tl.float32)
+    for first in range(begin, end, BLOCK):
+        position = first + tl.arange(0, BLOCK)
+        mask = position < end
+        slot = row
+        if ancestry_ptr is not None:
+            slot = tl.load(ancestry_ptr + row.to(tl.int64) * ancestry_stride + position, mask=mask, other=0)
+        slot = slot.to(tl.int64)
+        mask_2d = mask[:, None] & is_column[None, :]
+        k_offset = position.to(tl.int64) * k_stride_position + slot * k_stride_slot + head * k_stride_head
+        v_offset = position.to(tl.int64) * v_stride_position + slot * v_stride_slot + head * v_stride_head
+        k = tl.load(k_ptr + k_offset[:, None] + column[None, :], mask=mask_2d, other=0.0).to(tl.float32)
+        v = tl.load(v_ptr + v_offset[:, None] + column[None, :], mask=mask_2d, other=0.0).to(tl.float32)
+        scores = tl.where(mask, tl.sum(k * q[None, :], 1), -float("inf"))
+        new_highest = tl.maximum(highest, tl.max(scores, 0))
+        correction = tl.exp2(highest - new_highest)
+        weights = tl.exp2(scores - new_highest)
+        total = total * correction + tl.sum(weights, 0)
+        out = out * correction[:, None] + tl.sum(weights[:, None] * v, 0)[None, :]
+        highest = new_highest
+    row_and_head = tl.program_id(0) + tl.arange(0, 1)
+    _store(
+        out_ptr,
+        partial_ptr,
+        peak_ptr,
+        out,
+        highest,
+        total,
+        row_and_head,
+        row_and_head < num_rows_and_heads,
+        num_rows_and_heads,
+        SPLITS,
+        HEAD_DIM,
+        BLOCK_D,
+    )
+
+
+@triton.jit
+def cross_attention(
+    q_ptr,
+    k_ptr,
+    v_ptr,
+    starts_ptr,
+    lengths_ptr,
+    out_ptr,
+    partial_ptr,
+    peak_ptr,
+    q_stride_row,
+    q_stride_head,
+    k_stride_token,
+    k_stride_head,
+    v_stride_token,
+    v_stride_head,
+    num_heads,
+    num_rows_and_heads,
+    keys_in_split,
+    log2_scale,
+    BEAMS: tl.constexpr,
+    TILE: tl.constexpr,
+    SPLITS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """The beams of a sentence over its keys; a program for each sentence, head and split."""
+    sentence = tl.program_id(0) // num_heads
+    head = tl.program_id(0) % num_heads
+    start, length = tl.load(starts_ptr + sentence), tl.load(lengths_ptr + sentence)
+    q = load_tile(q_ptr + head * q_stride_head, sentence * BEAMS, BEAMS, q_stride_row, TILE, HEAD_DIM, BLOCK_D)
+    begin = tl.program_id(1) * keys_in_split
+    end = tl.minimum(begin + keys_in_split, length)
+    highest = tl.full([TILE], -float("inf"), tl.float32)
+    total = tl.zeros([TILE], tl.float32)
+    out = tl.zeros([TILE, BLOCK_D], tl.float32)
+    for first in range(begin, end, BLOCK):
+        left = end - first
+        k = load_tile(k_ptr + head * k_stride_head, start + first, left, k_stride_token, BLOCK, HEAD_DIM, BLOCK_D)
+        v = load_tile(v_ptr + head * v_stride_head, start + first, left, v_stride_token, BLOCK, HEAD_DIM, BLOCK_D)
+        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale
+        scores = tl.where((tl.arange(0, BLOCK) < left)[None, :], scores, -float("inf"))
+        new_highest = tl.maximum(highest, tl.max(scores, 1))
+        correction = tl.exp2(highest - new_highest)
+        weights = tl.exp2(scores - new_highest[:, None])
+        total = total * correction + tl.sum(weights, 1)
+        out = tl.dot(weights.to(v.dtype), v, out * correction[:, None], input_precision="ieee")
+        highest = new_highest
+    beam = tl.arange(0, TILE)
+    _store(
+        out_ptr,
+        partial_ptr,
+        peak_ptr,
+        out,
+        highest,
+        total,
+        (sentence * BEAMS + beam) * num_heads + head,
+        beam < BEAMS,
+        num_rows_and_heads,
+        SPLITS,
+        HEAD_DIM,
+        BLOCK_D,
+    )
+
+
+@triton.jit
+def merge(
+    out_ptr,
+    partial_ptr,
+    peak_ptr,
+    num_rows_and_heads,
+    SPLITS: tl.constexpr,
+    BLOCK_SPLITS: tl.constexpr,
+    HEAD_DIM: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+):
+    """The output of one row and head from its splits."""
+    split = tl.arange(0, BLOCK_SPLITS)
+    column = tl.arange(0, BLOCK_D)
+    place = split.to(tl.int64) * num_rows_and_heads + tl.program_id(0)
+    highest = tl.load(peak_ptr + place * 2, mask=split < SPLITS, other=-float("inf"))
+    total = tl.load(peak_ptr + place * 2 + 1, mask=split < SPLITS, other=0.0)
+    peak = tl.max(highest, 0)
+    factor = tl.exp2(highest - tl.where(peak == -float("inf"), 0.0, peak))  # 0 for a split without keys
+    mask = (split < SPLITS)[:, None] & (column < HEAD_DIM)[None, :]
+    partial = tl.load(partial_ptr + place[:, None] * HEAD_DIM + column[None, :], mask=mask, other=0.0)
+    total_of_all = tl.sum(total * factor, 0)
+    out = tl.sum(partial * factor[:, None], 0) / tl.where(total_of_all == 0.0, 1.0, total_of_all)
+    offset = tl.program_id(0).to(tl.int64) * HEAD_DIM + column
+    tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=column < HEAD_DIM)
+
+
+@torch.library.custom_op("translator::triton_decode_attention", mutates_args=())
+def triton_decode_attention(
+    q: Tensor, keys: Tensor, values: Tensor, length: Tensor, ancestry: Tensor | None, scale: float
+) -> Tensor:
+    """Self-attention of `kernels.decode_attention` in Triton."""
+    rows, heads, head_dim = q.shape
+    capacity = keys.shape[0]
+    splits, keys_in_split = _split(rows * heads, capacity)
+    out, partial, peak = _buffers(q, splits)
+    constants = {"SPLITS": splits, "HEAD_DIM": head_dim, "BLOCK_D": _padded(head_dim)}
+    ancestry_stride = 0 if ancestry is None else ancestry.stride(0)
+    with on_device_of(q):
+        self_attention[(rows * heads, splits)](
+            *(q, keys, values, ancestry, length, out, partial, peak),
+            *(*q.stride()[:2], *keys.stride()[:3], *values.stride()[:3], ancestry_stride),
+            *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
+            **constants,
+            BLOCK=_BLOCK,
+            num_warps=2,
+        )
+        _merge(out, partial, peak, splits)
+    return out
+
+
+@triton_decode_attention.register_fake
+def _(q: Tensor, keys: Tensor, values: Tensor, length: Tensor, ancestry: Tensor | None, scale: float) -> Tensor:
+    return torch.empty(q.shape, dtype=q.dtype, device=q.device)
+
+
+@torch.library.custom_op("translator::triton_decode_cross_attention", mutates_args=())
+def triton_decode_cross_attention(
+    q: Tensor, keys: Tensor, values: Tensor, starts: Tensor, lengths: Tensor, max_seqlen: int, scale: float
+) -> Tensor:
+    """`kernels.decode_cross_attention` in Triton."""
+    rows, heads, head_dim = q.shape
+    sentences = starts.shape[0]
+    beams = rows // max(1, sentences)
+    splits, keys_in_split = _split(sentences * heads, max_seqlen)
+    out, partial, peak = _buffers(q, splits)
+    constants = {"SPLITS": splits, "HEAD_DIM": head_dim, "BLOCK_D": _padded(head_dim)}
+    with on_device_of(q):
+        cross_attention[(sentences * heads, splits)](
+            *(q, keys, values, starts, lengths, out, partial, peak),
+            *(*q.stride()[:2], *keys.stride()[:2], *values.stride()[:2]),
+            *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
+            **constants,
+            BEAMS=beams,
+            TILE=_padded(beams),
+            BLOCK=_BLOCK,
+            num_warps=2,
+        )
+        _merge(out, partial, peak, splits)
+    return out
+
+
+@triton_decode_cross_attention.register_fake
+def _(
+    q: Tensor, keys: Tensor, values: Tensor, starts: Tensor, lengths: Tensor, max_seqlen: int, scale: float
+) -> Tensor:
+    return torch.empty(q.shape, dtype=q.dtype, device=q.device)
+
+
+def _split(programs: int, longest: int) -> tuple[int, int]:
+    """Into how many parts the keys are split so that the GPU has work, and the keys in a part.
+
+    A function of sizes that stay through a search, the room of the cache and not what is in it, so that one CUDA graph
+    serves every step.
+    """
+    tiles = max(1, triton.cdiv(longest, _BLOCK))
+    splits = min(tiles, max(1, _ENOUGH_PROGRAMS // max(1, programs)))
+    keys_in_split = triton.cdiv(tiles, splits) * _BLOCK
+    return triton.cdiv(max(1, longest), keys_in_split), keys_in_split
+
+
+def _buffers(q: Tensor, splits: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Room for the output, and for the sums, peaks and totals of each split where there are several."""
+    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+    if splits == 1:
+        return out, None, None
+    partial = torch.empty(splits, *q.shape, dtype=torch.float32, device=q.device)
+    return out, partial, torch.empty(splits, *q.shape[:2], 2, dtype=torch.float32, device=q.device)
+
+
+def _merge(out: Tensor, partial: Tensor | None, peak: Tensor | None, splits: int) -> None:
+    if splits == 1:
+        return
+    rows, heads, head_dim = out.shape
+    merge[(rows * heads,)](
+        *(out, partial, peak, rows * heads),
+        SPLITS=splits,
+        BLOCK_SPLITS=triton.next_power_of_2(splits),
+        HEAD_DIM=head_dim,
+        BLOCK_D=_padded(head_dim),
+        num_warps=2,
+    )
+
+
+def _padded(size: int) -> int:
+    """To a power of two that a matrix instruction takes."""
+    return max(16, triton.next_power_of_2(size))
