@@ -1,0 +1,67 @@
+"""Time and size of an attention map of 40 words with 6 layers of 8 heads, the Transformer-base of random weights.
+
+    python benchmarks/attention_map.py [--threads N]
+
+Prints seconds of the wall and of the processor for the maps of a given translation (one forward pass with its weights),
+for the same forward pass alone, and for the page, with its size.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from translator import Translator, attention_maps
+from translator.config import ModelConfig, TokenizerConfig
+from translator.inspection.pages import attention_page
+from translator.model import build_model
+from translator.packing import Packed
+from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
+
+SOURCE = "Le professeur a prêté le livre à l'étudiant parce que sa bibliothèque était fermée ce jour-là. "
+TARGET = "The teacher lent the book to the student because his library was closed on that day. "
+
+
+def measure(name: str, action: Callable[[], object], rounds: int) -> None:
+    """Print the median of the wall's and of the processor's seconds, after one round that does not count."""
+    action()
+    walls, processors = [], []
+    for _ in range(rounds):
+        wall, processor = time.perf_counter(), time.process_time()
+        action()
+        walls.append(time.perf_counter() - wall)
+        processors.append(time.process_time() - processor)
+    print(f"{name:<28} wall {statistics.median(walls):6.3f} s   processor {statistics.median(processors):6.3f} s")
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    tokenizers = Tokenizers.train([(SOURCE, TARGET)] * 20, TokenizerConfig(vocab_size=360, model_type="bpe"), seed=1)
+    size = tokenizers.source.vocab_size
+    translator = Translator(build_model(ModelConfig(), size, size).eval(), tokenizers)
+    source, target = (" ".join((text * 3).split()[:40]) for text in (SOURCE, TARGET))
+    maps = attention_maps(translator, source, target)
+    print(f"40 words: {len(maps.encoder.keys)} source pieces, {len(maps.cross.queries)} target pieces")
+    inputs = (
+        Packed.from_sequences([[*tokenizers.source.encode(source), EOS_ID]]),
+        Packed.from_sequences([[BOS_ID, *tokenizers.target.encode(target)]]),
+    )
+    with torch.inference_mode():
+        measure("forward pass alone", lambda: translator.model(*inputs), arguments.rounds)
+    measure("attention maps", lambda: attention_maps(translator, source, target), arguments.rounds)
+    measure("page", lambda: attention_page(maps), arguments.rounds)
+    print(f"size of the page             {len(attention_page(maps).encode()) / 1000:,.0f} kB")
+
+
+if __name__ == "__main__":
+    main()

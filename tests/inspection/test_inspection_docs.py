@@ -1,0 +1,78 @@
+"""What the pages about looking inside say is run: their commands and their Python, on a model of random weights."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint, write_text
+from translator.cli import main
+from translator.config import TokenizerConfig, load_config, to_yaml
+from translator.model import build_model
+from translator.tokenizer import Tokenizers
+
+ROOT = Path(__file__).parents[2]
+PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in
+         ("attention.md", "embeddings.md", "prediction.md", "worked-example.md")}  # fmt: skip
+# Words that the pages ask about as whole pieces.
+WORDS = "étudiant grand grande petit petite rouge table demain hier lundi livre livre. It is cold. Il fait froid."
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], flags=re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs/phrasebook, of the shipped configuration's shape."""
+    folder = tmp_path_factory.mktemp("docs")
+    run = folder / "runs" / "phrasebook"
+    run.mkdir(parents=True)
+    config = load_config(ROOT / "configs" / "phrasebook.yaml", ["decoding.max_length_factor=0.2"])
+    tokenizers = Tokenizers.train([(WORDS, WORDS)] * 100, TokenizerConfig(vocab_size=370, model_type="bpe"), seed=1)
+    torch.manual_seed(1)
+    model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    write_text(run / CONFIG_FILE, to_yaml(config))
+    tokenizers.save(run)
+    point(run, "best", write_checkpoint(run, "step-1", weights_of(model), tokenizers))
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_the_page_run(
+    page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workplace)
+    commands = [line for block in blocks(page, "bash") for line in block.splitlines()]
+    assert any(line.startswith("translator ") for line in commands)
+    for line in commands:
+        if not line.startswith("translator "):
+            subprocess.run(line, shell=True, check=True)
+            continue
+        assert main(shlex.split(line)[1:]) == 0, f"{line}\n{capsys.readouterr().err}"
+        if output := re.search(r"--output (\S+)", line):
+            assert (workplace / output[1]).stat().st_size > 1000
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_python_of_the_page_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    for block in blocks(page, "python"):
+        test = doctest.DocTestParser().get_doctest(block, {}, page, None, 0)
+        assert test.examples
+        assert doctest.DocTestRunner().run(test).failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_the_page_names_exist(page: str) -> None:
+    named = re.findall(r"\]\((pictures/[^)]+)\)", PAGES[page])
+    named += [
+        f"../{name}" for name in re.findall(r"((?:configs|scripts|translator|benchmarks)/[\w/.]+\w)", PAGES[page])
+    ]
+    assert not [name for name in named if not (ROOT / "docs" / name).exists()]

@@ -1,0 +1,234 @@
+"""Attention maps: how much each piece of a sentence attends to each other, in every layer and head.
+
+The fast path never holds these weights. They are computed again, by the reference mathematics, from what each attention
+was given in one forward pass; hooks listen to that pass and are taken away after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from translator.decoding.beam import beam_search
+from translator.decoding.translator import Translator
+from translator.inspection.reading import (
+    InspectionError,
+    as_text,
+    encoder_decoder,
+    longest_target,
+    read_sentence,
+    spell,
+    word_groups,
+)
+from translator.kernels.reference import attention_weights
+from translator.model import EncoderDecoder
+from translator.model.attention import MultiHeadAttention
+from translator.model.layers import TransformerLayer
+from translator.packing import Packed
+from translator.tokenizer import BOS_ID, EOS_ID
+
+Kind = Literal["encoder", "decoder", "cross"]
+KINDS: tuple[Kind, ...] = ("encoder", "decoder", "cross")
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
+    """One kind of attention in all layers and heads.
+
+    Attributes:
+        kind: `encoder` or `decoder` self-attention, or `cross` from the decoder to the encoder's output.
+        queries: what attends. In `cross` the piece about to be written, otherwise the piece itself.
+        keys: what is attended to.
+        layers: for each layer `(heads, num_queries, num_keys)` float32; each row sums to one.
+    """
+
+    kind: Kind
+    queries: tuple[str, ...]
+    keys: tuple[str, ...]
+    layers: tuple[NDArray[np.float32], ...]
+
+    def head(self, layer: int, head: int) -> NDArray[np.float32]:
+        """The weights of one head, `(num_queries, num_keys)`; layers and heads count from 1.
+
+        Raises:
+            InspectionError: there is no such layer or head.
+        """
+        self.check(layer, head)
+        weights: NDArray[np.float32] = self.layers[layer - 1][head - 1]
+        return weights
+
+    def check(self, layer: int | None, head: int | None) -> None:
+        """Refuse a layer or head, counted from 1, that is not there; None is any.
+
+        Raises:
+            InspectionError: there is no such layer or head.
+        """
+        if layer is not None and not 1 <= layer <= len(self.layers):
+            raise InspectionError(
+                f"A layer of {self.kind} attention must be from 1 to {len(self.layers)}. Received: {layer}."
+            )
+        chosen = self.layers if layer is None else self.layers[layer - 1 : layer]
+        most = max(len(weights) for weights in chosen)
+        if head is not None and not 1 <= head <= most:
+            place = "" if layer is None else f" in layer {layer}"
+            raise InspectionError(f"A head of {self.kind} attention{place} must be from 1 to {most}. Received: {head}.")
+
+    def as_words(self) -> AttentionMap:
+        """The same with the pieces of a word together: attention to a word is the sum over its pieces, attention from a
+        word the mean over its own (Clark et al., 2019, section 4.1), so that rows still sum to one.
+        """
+        rows, columns = word_groups(self.queries), word_groups(self.keys)
+        return AttentionMap(
+            self.kind,
+            tuple(spell([self.queries[index] for index in group]) for group in rows),
+            tuple(spell([self.keys[index] for index in group]) for group in columns),
+            tuple(_merged(weights, rows, columns) for weights in self.layers),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMaps:
+    """All attention of one translation.
+
+    Attributes:
+        source: the sentence.
+        target: its translation.
+        encoder: the source attends to itself.
+        decoder: what is written attends to itself, each piece to those before it.
+        cross: what is about to be written attends to the source.
+    """
+
+    source: str
+    target: str
+    encoder: AttentionMap
+    decoder: AttentionMap
+    cross: AttentionMap
+
+    def of(self, kind: Kind) -> AttentionMap:
+        """The maps of one kind."""
+        return {"encoder": self.encoder, "decoder": self.decoder, "cross": self.cross}[kind]
+
+
+def attention_maps(translator: Translator, sentence: str, target: str | None = None) -> AttentionMaps:
+    """Where a model attends while it translates a sentence.
+
+    Args:
+        translator: an encoder-decoder model.
+        sentence: in the source language.
+        target: its translation; by default the model's own, searched as its configuration says.
+
+    Raises:
+        InspectionError: the sentence is empty, or a side is longer than the model takes whole.
+    """
+    model = encoder_decoder(translator)
+    sentence, source_ids = read_sentence(translator, sentence)
+    source = Packed.from_sequences([[*source_ids, EOS_ID]]).to(translator.device)
+    outputs = _translated(translator, source, len(source_ids)) if target is None else _given(translator, target)
+    inputs = [BOS_ID, *outputs[:-1]]
+    encoder, decoder, cross = _weights(model, source, Packed.from_sequences([inputs]).to(translator.device))
+    source_pieces = tuple(translator.tokenizers.source.pieces([*source_ids, EOS_ID]))
+    target_pieces = tuple(translator.tokenizers.target.pieces(inputs))
+    written = tuple(translator.tokenizers.target.pieces(outputs))
+    return AttentionMaps(
+        source=sentence,
+        target=translator.tokenizers.target.decode(outputs),
+        encoder=AttentionMap("encoder", source_pieces, source_pieces, encoder),
+        decoder=AttentionMap("decoder", target_pieces, target_pieces, decoder),
+        cross=AttentionMap("cross", written, source_pieces, cross),
+    )
+
+
+def recomputed_weights(attention: MultiHeadAttention, inputs: tuple[Tensor, Packed, Tensor, Packed]) -> Tensor:
+    """The weights with which an attention combined its values, for a batch of one sequence.
+
+    Args:
+        attention: the module.
+        inputs: what it was called with.
+
+    Returns:
+        `(heads, num_queries, num_keys)`.
+    """
+    x, sequences, memory, memory_sequences = inputs
+    queries = attention.query_projection(x).unflatten(-1, (attention.num_heads, -1))  # (num_tokens, heads, head_dim)
+    keys, _ = attention.keys_and_values(memory)
+    if attention.rotary is not None:
+        queries = attention.rotary(queries, sequences.values)
+        keys = attention.rotary(keys, memory_sequences.values)
+    scale = attention.head_dim**-0.5 if attention.scale is None else attention.scale
+    return attention_weights(queries, keys, causal=attention.causal, scale=scale)
+
+
+Layers = tuple[NDArray[np.float32], ...]
+
+
+@torch.inference_mode()
+def _weights(model: EncoderDecoder, source: Packed, target_input: Packed) -> tuple[Layers, Layers, Layers]:
+    """The weights of encoder, decoder and cross-attention, layer by layer, in one forward pass."""
+    modules = [layer for stack in (model.encoder, model.decoder) for layer in stack.layers]
+    layers = [layer for layer in modules if isinstance(layer, TransformerLayer)]
+    with _captured(layers) as weights:
+        model(source, target_input)
+    encoder, decoder = (
+        [weights[layer.self_attention] for layer in layers if (layer.cross_attention is None) == is_encoder]
+        for is_encoder in (True, False)
+    )
+    cross = [weights[layer.cross_attention] for layer in layers if layer.cross_attention is not None]
+    return tuple(encoder), tuple(decoder), tuple(cross)
+
+
+@contextmanager
+def _captured(layers: Sequence[TransformerLayer]) -> Iterator[dict[MultiHeadAttention, NDArray[np.float32]]]:
+    """While this lasts, each attention of the layers leaves its weights in the dictionary when it is called."""
+    weights: dict[MultiHeadAttention, NDArray[np.float32]] = {}
+
+    def keep(attention: MultiHeadAttention, inputs: Any, output: Tensor) -> None:
+        weights[attention] = recomputed_weights(attention, inputs).float().cpu().numpy()
+
+    attentions = [a for layer in layers for a in (layer.self_attention, layer.cross_attention) if a is not None]
+    hooks = [attention.register_forward_hook(keep) for attention in attentions]
+    try:
+        yield weights
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _translated(translator: Translator, source: Packed, num_source_pieces: int) -> list[int]:
+    """Ids of the model's own translation, EOS last if it came to its end."""
+    [[best, *_]] = beam_search(
+        translator.model,
+        source,
+        max_lengths=[longest_target(translator, num_source_pieces)],
+        beam_size=translator.decoding.beam_size,
+        alpha=translator.decoding.length_penalty,
+    )
+    return [*best.tokens, EOS_ID] if best.is_finished else list(best.tokens)
+
+
+def _given(translator: Translator, target: str) -> list[int]:
+    """Ids of a translation that the user gave, EOS last."""
+    target = as_text(target)
+    ids = translator.tokenizers.target.encode(target)
+    if not ids:
+        raise InspectionError(f"A target must hold some text; leave it out for the model's own. Received: {target!r}.")
+    if len(ids) >= translator.model.max_positions:
+        raise InspectionError(
+            f"A target must have at most {translator.model.max_positions - 1} pieces. Received: {len(ids)} pieces."
+        )
+    return [*ids, EOS_ID]
+
+
+def _merged(
+    weights: NDArray[np.float32], rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
+) -> NDArray[np.float32]:
+    """`(heads, num_queries, num_keys)` with the mean over each group of rows and the sum over each of columns."""
+    means = np.stack([weights[:, list(group)].mean(axis=1) for group in rows], axis=1)
+    merged: NDArray[np.float32] = np.stack([means[:, :, list(group)].sum(axis=2) for group in columns], axis=2)
+    return merged

@@ -1,0 +1,251 @@
+"""Token embeddings: neighbours, angles, projections, and a word's one embedding beside its many encodings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from translator.decoding.translator import Translator
+from translator.inspection.reading import (
+    InspectionError,
+    as_text,
+    encoder_decoder,
+    is_special,
+    read_sentence,
+    spaced_groups,
+    spell,
+)
+from translator.packing import Packed
+from translator.tokenizer import EOS_ID
+
+Side = Literal["source", "target"]
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A piece near another.
+
+    Attributes:
+        piece: as the vocabulary has it; a leading `▁` stands for a space.
+        cosine: of the angle between the two vectors, from -1 to 1.
+    """
+
+    piece: str
+    cosine: float
+
+
+@dataclass(frozen=True)
+class Angle:
+    """The angle between two words' vectors.
+
+    Attributes:
+        cosine: from -1 to 1.
+        degrees: from 0 to 180.
+    """
+
+    cosine: float
+    degrees: float
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Words in a few dimensions, by principal components.
+
+    Attributes:
+        words: as they were given.
+        points: `(num_words, dimensions)` float32.
+        explained: share of the words' variance along each dimension.
+    """
+
+    words: tuple[str, ...]
+    points: NDArray[np.float32]
+    explained: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Contexts:
+    """A word in several sentences.
+
+    Attributes:
+        word: what was looked for.
+        sentences: where it stands.
+        embeddings: cosines between its static embeddings, `(num_sentences, num_sentences)`: all 1, since the embedding
+            does not know the sentence.
+        encodings: cosines between its encodings, what leaves the encoder in its place.
+        to_embedding: cosine of each encoding with the static embedding.
+    """
+
+    word: str
+    sentences: tuple[str, ...]
+    embeddings: NDArray[np.float32]
+    encodings: NDArray[np.float32]
+    to_embedding: tuple[float, ...]
+
+
+class Embeddings:
+    """The embedding matrix of a model, asked by words.
+
+    Args:
+        translator: an encoder-decoder model.
+        side: `source` or `target`; one and the same matrix where embeddings are tied.
+        is_mean: take the mean of its pieces' vectors for a word that the vocabulary does not hold whole; otherwise such
+            a word is refused.
+    """
+
+    def __init__(self, translator: Translator, side: Side = "source", *, is_mean: bool = False) -> None:
+        self._translator = translator
+        self._model = encoder_decoder(translator)
+        self._is_mean = is_mean
+        is_source = side == "source"
+        self._tokenizer = translator.tokenizers.source if is_source else translator.tokenizers.target
+        embedding = self._model.source_embedding if is_source else self._model.target_embedding
+        self._weight = embedding.weight.detach().float()  # (vocab_size, d_model)
+        self._pieces = self._tokenizer.pieces(range(self._tokenizer.vocab_size))
+
+    def vector(self, word: str) -> Tensor:
+        """The vector of a word or piece: `(d_model,)` float32.
+
+        Raises:
+            InspectionError: the vocabulary does not hold it whole; its pieces are named.
+        """
+        return self._weight[self._ids(word)].mean(dim=0)
+
+    def nearest(self, word: str, count: int = 10, *, is_whole_words: bool = False) -> list[Neighbour]:
+        """The pieces whose vectors have the smallest angles with a word's, nearest first, without its own.
+
+        Args:
+            word: a word or piece.
+            count: how many.
+            is_whole_words: only pieces that begin a word; otherwise parts of words too. Bytes and special pieces are
+                always left out.
+
+        Raises:
+            InspectionError: the word is not in the vocabulary, or `count` is less than 1.
+        """
+        if count < 1:
+            raise InspectionError(f"count must be at least 1. Received: {count}.")
+        own = self._ids(word)
+        cosines = F.cosine_similarity(self._weight, self._weight[own].mean(dim=0)[None], dim=-1)
+        order = cosines.sort(descending=True, stable=True).indices.tolist()
+        shown = [index for index in order if index not in own and self._is_shown(index, is_whole_words)]
+        return [Neighbour(self._pieces[index], float(cosines[index])) for index in shown[:count]]
+
+    def angle(self, first: str, second: str) -> Angle:
+        """The angle between two words' vectors.
+
+        Raises:
+            InspectionError: a word is not in the vocabulary.
+        """
+        a, b = (self._weight[ids].mean(dim=0).double() for ids in self._all_ids([first, second]))
+        cosine = float(F.cosine_similarity(a, b, dim=0).clamp(-1, 1))
+        # By the arc tangent, which keeps its digits where the angle is small.
+        a, b = F.normalize(a, dim=0), F.normalize(b, dim=0)
+        return Angle(cosine, float(torch.rad2deg(2 * torch.atan2((a - b).norm(), (a + b).norm()))))
+
+    def projection(self, words: Sequence[str], dimensions: int = 2) -> Projection:
+        """Words in 2 or 3 dimensions, along which their vectors vary most (principal component analysis).
+
+        Raises:
+            InspectionError: a word is not in the vocabulary, there are too few different ones, or the number of
+                dimensions is not 2 or 3.
+        """
+        if dimensions not in (2, 3):
+            raise InspectionError(f"dimensions must be 2 or 3. Received: {dimensions}.")
+        words = list(dict.fromkeys(as_text(word) for word in words))
+        if len(words) <= dimensions:
+            raise InspectionError(
+                f"A projection to {dimensions} dimensions needs at least {dimensions + 1} words. "
+                f"Received: {len(words)}."
+            )
+        vectors = torch.stack([self._weight[ids].mean(dim=0) for ids in self._all_ids(words)])
+        centred = (vectors - vectors.mean(dim=0)).double().cpu()
+        left, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+        left, sizes = left[:, :dimensions], sizes
+        # A component's sign means nothing; the largest entry is made positive, so that pictures repeat.
+        signs = left.gather(0, left.abs().argmax(dim=0, keepdim=True)).sign()
+        points = left * signs * sizes[:dimensions]
+        shares = sizes.square() / sizes.square().sum().clamp(min=1e-30)
+        return Projection(tuple(words), points.float().numpy(), tuple(shares[:dimensions].tolist()))
+
+    @torch.inference_mode()
+    def contexts(self, word: str, sentences: Sequence[str]) -> Contexts:
+        """A word's static embedding beside its encodings in several sentences.
+
+        The encoding of a word of several pieces is the mean of theirs; so is its embedding, of the same pieces.
+
+        Args:
+            word: in the source language.
+            sentences: each holds the word; the first place counts.
+
+        Raises:
+            InspectionError: a sentence does not hold the word, or there are no sentences.
+        """
+        word = as_text(word)
+        if not sentences:
+            raise InspectionError("A word in context needs at least one sentence. Received: none.")
+        texts, static, encoded = [], [], []
+        for sentence in sentences:
+            text, ids = read_sentence(self._translator, sentence)
+            place = self._place(word, text, ids)
+            source = Packed.from_sequences([[*ids, EOS_ID]]).to(self._translator.device)
+            texts.append(text)
+            static.append(self._model.source_embedding(source.values)[place].float().mean(dim=0))
+            encoded.append(self._model.encode(source)[place].float().mean(dim=0))
+        embeddings, encodings = (F.normalize(torch.stack(x), dim=-1) for x in (static, encoded))
+        return Contexts(
+            word=word,
+            sentences=tuple(texts),
+            embeddings=(embeddings @ embeddings.T).cpu().numpy(),
+            encodings=(encodings @ encodings.T).cpu().numpy(),
+            to_embedding=tuple((embeddings * encodings).sum(dim=-1).tolist()),
+        )
+
+    def _place(self, word: str, sentence: str, ids: Sequence[int]) -> list[int]:
+        """Indices of the pieces of a word in a sentence; punctuation and elided words around it do not count."""
+        pieces = self._translator.tokenizers.source.pieces(ids)
+        wanted = self._translator.tokenizers.source.normalize(word).casefold()
+        for group in spaced_groups(pieces):
+            for start in range(len(group)):
+                for end in range(len(group), start, -1):
+                    part = group[start:end]
+                    if wanted and spell([pieces[index] for index in part]).casefold() == wanted:
+                        return part
+        raise InspectionError(
+            f"Each sentence must hold the word {word!r}. Received: {sentence!r}, with the pieces {' '.join(pieces)}."
+        )
+
+    def _is_shown(self, index: int, is_whole_words: bool) -> bool:
+        piece = self._pieces[index]
+        is_byte = len(piece) == 6 and piece.startswith("<0x")
+        return not is_special(piece) and not is_byte and (piece.startswith("\u2581") or not is_whole_words)
+
+    def _ids(self, word: str) -> list[int]:
+        return self._all_ids([word])[0]
+
+    def _all_ids(self, words: Sequence[str]) -> list[list[int]]:
+        """The ids of each word's pieces: one, or with `is_mean` several; all that are not there are named at once."""
+        found = [self._lookup(as_text(word)) for word in words]
+        missing = [(word, ids) for word, ids in zip(words, found, strict=True) if not ids or len(ids) > 1]
+        if missing and not (self._is_mean and all(ids for _, ids in missing)):
+            named = "; ".join(
+                f"{as_text(word)!r}, which is {' '.join(self._tokenizer.pieces(ids)) or 'nothing'}"
+                for word, ids in missing
+            )
+            raise InspectionError(
+                f"A word must be one piece of the vocabulary. Received: {named}. "
+                "Ask about a piece, or for the mean of the pieces (--mean)."
+            )
+        return found
+
+    def _lookup(self, word: str) -> list[int]:
+        """The ids of a word; a piece that no word is split into by itself is found by its spelling."""
+        ids = self._tokenizer.encode(word)
+        is_word = len(ids) == 1
+        return [self._pieces.index(word)] if not is_word and word in self._pieces else ids

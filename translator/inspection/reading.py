@@ -1,0 +1,112 @@
+"""What every look inside begins with: a model that can be looked into, and a sentence as its pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from translator.config import UserError
+from translator.decoding.translator import Translator
+from translator.model import EncoderDecoder
+
+_SPACE_MARK = "\u2581"
+_MARKS = '.,;:!?…()[]«»“”"'
+
+
+class InspectionError(UserError):
+    """Something that cannot be looked at as asked."""
+
+
+def encoder_decoder(translator: Translator) -> EncoderDecoder:
+    """The model of a translator.
+
+    Raises:
+        InspectionError: it is of another architecture.
+    """
+    if not isinstance(translator.model, EncoderDecoder):
+        raise InspectionError(
+            f"Only an encoder-decoder model can be looked into. Received: {type(translator.model).__name__}."
+        )
+    return translator.model
+
+
+def read_sentence(translator: Translator, sentence: str) -> tuple[str, list[int]]:
+    """A sentence as valid text, and the ids of its source pieces without EOS.
+
+    Raises:
+        InspectionError: it is empty, or longer than what is translated whole.
+    """
+    sentence = as_text(sentence)
+    ids = translator.tokenizers.source.encode(sentence)
+    if not ids:
+        raise InspectionError(f"A sentence must hold something to translate. Received: {sentence!r}.")
+    if len(ids) > translator.longest_source:
+        raise InspectionError(
+            f"A sentence must have at most {translator.longest_source} pieces to be looked into. "
+            f"Received: {len(ids)} pieces. Give a part of it."
+        )
+    return sentence, ids
+
+
+def as_text(text: str) -> str:
+    """The text with U+FFFD for what is no valid text, as an argument of the command line may hold."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def longest_target(translator: Translator, num_source_pieces: int) -> int:
+    """Most pieces of a translation, its EOS counted, as `Translator.translate` allows them."""
+    allowed = int(translator.decoding.max_length_factor * num_source_pieces) + 10 + 1
+    return min(translator.model.max_positions, allowed)
+
+
+def word_groups(pieces: Sequence[str]) -> list[list[int]]:
+    """Which pieces make a word: indices of pieces, a group for each word.
+
+    Punctuation is a word of its own, an elided article or pronoun (`l'`, `qu'`) too, and so is a special piece.
+    """
+    return [word for group in spaced_groups(pieces) for word in _parted(pieces, group)]
+
+
+def spaced_groups(pieces: Sequence[str]) -> list[list[int]]:
+    """Which pieces stand between spaces: indices of pieces, a group for each run; a special piece stands alone."""
+    groups: list[list[int]] = []
+    for index, piece in enumerate(pieces):
+        is_new = piece.startswith(_SPACE_MARK) or is_special(piece) or not groups or is_special(pieces[index - 1])
+        if is_new:
+            groups.append([])
+        groups[-1].append(index)
+    return groups
+
+
+def _parted(pieces: Sequence[str], group: Sequence[int]) -> list[list[int]]:
+    """The pieces between two spaces as words and marks of punctuation."""
+    texts = [pieces[index].removeprefix(_SPACE_MARK) for index in group]
+    words = [[group[0]]]
+    for place in range(1, len(group)):
+        before, text = texts[place - 1], texts[place]
+        # After "l'" a word begins; "'s", "'t", "'re" and the like belong to the word before.
+        is_elision = before.endswith("'") and len("".join(texts[place:]).rstrip(_MARKS)) > 2
+        if is_elision or _is_mark(text) or _is_mark(before):
+            words.append([])
+        words[-1].append(group[place])
+    return words
+
+
+def _is_mark(text: str) -> bool:
+    return bool(text) and all(character in _MARKS for character in text)
+
+
+def is_special(piece: str) -> bool:
+    """Whether a piece is a mark of the model's own and no text."""
+    return piece in ("<unk>", "<s>", "</s>")
+
+
+def spell(pieces: Sequence[str]) -> str:
+    """Pieces as text without spaces at the ends; those that are bytes are put together again.
+
+    A special piece is spelled as it is called.
+    """
+    data = bytearray()
+    for piece in pieces:
+        is_byte = len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
+        data += bytes([int(piece[3:5], 16)]) if is_byte else piece.encode()
+    return data.decode("utf-8", "replace").replace(_SPACE_MARK, " ").strip()
