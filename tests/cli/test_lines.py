@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from translator.cli import lines
+from translator.cli.lines import LineError, open_input, open_output, read_windows, to_json
+
+
+def windows_of(data: bytes) -> list[list[str]]:
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"):
+        thread = threading.Thread(target=lambda: (os.write(writer, data), os.close(writer)))
+        thread.start()
+        found = list(read_windows(reader))
+        thread.join()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"a", ["a"]),
+        (b"a\n", ["a"]),
+        (b"a\n\n", ["a", ""]),
+        (b"a\r\nb\r\n", ["a", "b"]),
+        (b"a\rb\n\r\n", ["a\rb", ""]),
+        (b"a\r\r\n", ["a\r"]),
+        (b"a\r", ["a"]),
+        ("a\u2028b\x85c\x0bd\x0ce\x1cf\n".encode(), ["a\u2028b\x85c\x0bd\x0ce\x1cf"]),
+        (b"a\0b\tc\n", ["a\0b\tc"]),
+        (b"caf\xe9\n\xff\n", ["caf\udce9", "\udcff"]),
+        ("é".encode() + b"\n", ["é"]),
+    ],
+)
+def test_lines_end_at_line_feeds_only(data: bytes, expected: list[str]) -> None:
+    assert [line for window in windows_of(data) for line in window] == expected
+
+
+def test_full_windows_come_out_while_the_input_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "WINDOW_LINES", 3)
+    assert windows_of(b"1\n2\n3\n4\n5\n6\n7\n8") == [["1", "2", "3"], ["4", "5", "6"], ["7", "8"]]
+
+
+def test_a_line_may_come_in_many_pieces(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(b"x" * 1_000_000 + b"\n" + b"y" * 200_000)
+    with open_input(str(path)) as descriptor:
+        assert [len(line) for window in read_windows(descriptor) for line in window] == [1_000_000, 200_000]
+
+
+def test_a_writer_who_waits_gets_what_it_wrote() -> None:
+    reader, writer = os.pipe()
+    found: list[list[str]] = []
+    thread = threading.Thread(target=lambda: found.extend(read_windows(reader)))
+    thread.start()
+    for number in range(3):
+        os.write(writer, f"line {number}\nbeginning ".encode())
+        wait_until(lambda number=number: len(found) == number + 1)  # type: ignore[misc]
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+    assert found == [["line 0"], ["beginning line 1"], ["beginning line 2"], ["beginning "]]
+
+
+def test_a_writer_who_is_slow_but_never_pauses_is_served_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "IDLE_SECONDS", 30.0)
+    monkeypatch.setattr(lines, "PATIENCE_SECONDS", 0.2)
+    reader, writer = os.pipe()
+    found: list[list[str]] = []
+    thread = threading.Thread(target=lambda: found.extend(read_windows(reader)))
+    thread.start()
+    os.write(writer, b"a\n")
+    wait_until(lambda: found == [["a"]])
+    os.close(writer)
+    thread.join()
+    os.close(reader)
+
+
+def wait_until(condition: object) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_output_appears_under_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    final = tmp_path / "out.txt"
+    final.write_text("old")
+    with open_output(str(final), []) as file:
+        file.write(b"new")
+        assert final.read_text() == "old"
+    assert final.read_text() == "new"
+    with pytest.raises(KeyboardInterrupt), open_output(str(final), []) as file:
+        file.write(b"half")
+        raise KeyboardInterrupt
+    assert final.read_text() == "new" and (tmp_path / "out.txt.partial").read_text() == "half"
+
+
+def test_output_over_the_input_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_text("kept")
+    (tmp_path / "link").symlink_to(path)
+    with open_input(str(path)) as source:
+        for name in ("text", "link"):
+            with (
+                pytest.raises(LineError, match=r"--output must not be the file that is read. Received: .*" + name),
+                open_output(str(tmp_path / name), [source]),
+            ):
+                pass
+    assert path.read_text() == "kept"
+
+
+def test_special_files_are_written_in_place() -> None:
+    with open_output("/dev/null", []) as file:
+        file.write(b"gone")
+    assert not Path("/dev/null.partial").exists()
+
+
+@pytest.fixture
+def impossible(tmp_path: Path) -> Iterator[Path]:
+    (tmp_path / "file").touch()
+    yield tmp_path
+
+
+@pytest.mark.parametrize("name", ["none", "file/below", "."])
+def test_input_that_cannot_be_read_is_named(impossible: Path, name: str) -> None:
+    with (
+        pytest.raises(LineError, match=r"--input must be a readable file. Received: "),
+        open_input(str(impossible / name)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", ["none/out", "file/below"])
+def test_output_that_cannot_be_written_is_named(impossible: Path, name: str) -> None:
+    with (
+        pytest.raises(LineError, match=r"--output must be a file that can be written. Received: "),
+        open_output(str(impossible / name), []),
+    ):
+        pass
+
+
+def test_json_has_no_line_separator_of_any_kind() -> None:
+    value = {"text": "a\nb\r\u2028\u2029\x85\x0b\x1c é"}
+    text = to_json(value)
+    assert len(text.splitlines()) == 1 and "é" in text
+    assert json.loads(text) == value

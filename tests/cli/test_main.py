@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from translator import __version__, cli
+from translator.config import UserError
+
+
+def verb(action: Callable[[], int]) -> Any:
+    """A verb `act` that does this."""
+
+    class Verb:
+        @staticmethod
+        def add_parser(subparsers: Any) -> None:
+            subparsers.add_parser("act").set_defaults(run=lambda arguments: action())
+
+    return Verb
+
+
+def raise_(error: BaseException) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (UserError("x must be 1. Received: 2."), 2, "translator: x must be 1. Received: 2.\n"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a.txt"),
+            2,
+            "translator: No such file or directory: a.txt\n",
+        ),
+        (OSError(28, "No space left on device"), 2, "translator: No space left on device\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 141, ""),
+        (SystemExit(143), 143, ""),
+        (SystemExit(), 0, ""),
+        (SystemExit("words"), 1, ""),
+    ],
+)
+def test_each_end_has_its_exit_code_and_no_traceback(
+    error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "VERBS", (verb(lambda: raise_(error)),))
+    assert cli.main(["act"]) == code
+    assert capsys.readouterr() == ("", message)
+
+
+def test_a_failure_of_ours_has_a_traceback_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "VERBS", (verb(lambda: raise_(ZeroDivisionError("by zero"))),))
+    assert cli.main(["act"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error and error.endswith("an error of the program, not of your input: ZeroDivisionError.\n")
+
+
+def test_the_status_of_a_verb_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "VERBS", (verb(lambda: 7),))
+    assert cli.main(["act"]) == 7
+
+
+def test_sigterm_unwinds_and_gives_143(monkeypatch: pytest.MonkeyPatch) -> None:
+    unwound = []
+
+    def wait() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.pause()
+        finally:
+            unwound.append(True)
+        return 0
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(cli, "VERBS", (verb(wait),))
+    assert cli.main(["act"]) == 143
+    assert unwound and signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["translate"], ["translate", "m", "--beam-size", "many"]])
+def test_wrong_arguments_give_exit_code_2_and_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert "usage: translator" in capsys.readouterr().err
+
+
+def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"translator {__version__}\n"
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("translate", "evaluate", "score"))
+
+
+def test_verbs_have_what_main_asks_of_them() -> None:
+    subparsers = argparse.ArgumentParser().add_subparsers()
+    for module in cli.VERBS:
+        module.add_parser(subparsers)
+        assert callable(module.run)
+
+
+def test_help_does_not_wait_for_torch_and_translating_not_for_what_training_needs(model_directory: Path) -> None:
+    program = f"""
+import sys
+from translator.cli import main
+main(["--help"])
+assert "torch" not in sys.modules
+assert main(["translate", {str(model_directory)!r}, "oui", "--max-length-factor", "0.1", "--threads", "1"]) == 0
+heavy = {{"datasets", "pyarrow", "pandas", "tensorboard", "sacrebleu", "huggingface_hub", "torch._dynamo"}}
+heavy &= set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL, timeout=120)

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from translator import Translator
+from translator.cli import main
+
+SENTENCE = "Où est la gare ?"
+
+
+def test_a_trace_is_a_page_of_text_that_ends_in_the_translation(
+    model_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trace", str(model_directory), SENTENCE]) == 0
+    out = capsys.readouterr().out
+    expected = Translator.load(model_directory, "cpu").translate(SENTENCE, beam_size=1).text
+    assert out.startswith(f"Sentence: {SENTENCE}\n") and out.endswith(f"   {expected}\n")
+
+
+def test_a_trace_is_an_object_for_machines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--json", "--temperature", "2", "--top-k", "4", "--top-p", "0.9", "--top", "7", "--values", "3"]
+    assert main(["trace", str(model_directory), SENTENCE, *options]) == 0
+    out = capsys.readouterr().out
+    found = json.loads(out)
+    assert out.count("\n") == 1
+    assert len(found["embedding"]["values"][0]) == 3
+    assert all(len(step["top"]) == 7 for step in found["steps"])
+    assert all(sum(x["sampling_probability"] > 0 for x in step["top"]) <= 4 for step in found["steps"])
+
+
+def test_a_drawn_trace_is_the_drawn_translation(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--sample", "--seed", "5", "--temperature", "1.2"]
+    assert main(["translate", str(model_directory), *options, SENTENCE]) == 0
+    expected = capsys.readouterr().out
+    assert main(["trace", str(model_directory), SENTENCE, *options]) == 0
+    assert capsys.readouterr().out.endswith(f"   {expected}")
+
+
+def test_the_worked_example_needs_no_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "--worked-example"]) == 0
+    assert "| Jane | [1, 0] | [1, 0, 1] | [0.42232, 0.15536, 0.42232] |" in capsys.readouterr().out
+    assert main(["trace", "--worked-example", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["words"] == ["Jane", "visits", "Paris"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "trace needs a model and a sentence, or --worked-example. Received: neither."),
+        (["MODEL"], "trace needs a model and a sentence, or --worked-example. Received: "),
+        (["MODEL", "oui", "--worked-example"], "--worked-example has a model and a sentence of its own."),
+        (["MODEL", "oui", "--seed", "3"], "--seed must come with --sample. Received: no --sample. Add it."),
+        (["MODEL", ""], "A sentence must hold something to translate. Received: ''."),
+        (["MODEL", "oui " * 40], "A sentence must have at most 30 pieces to be looked into. Received: "),
+        (["MODEL", "oui", "--temperature", "0"], "temperature must be above 0 and finite. Received: 0.0."),
+        (["MODEL", "oui", "--top-k", "-1"], "top_k must be at least 1, or 0 for all tokens. Received: -1."),
+        (["MODEL", "oui", "--top-p", "2"], "top_p must be above 0 and at most 1. Received: 2.0."),
+        (["MODEL", "oui", "--top", "0"], "num_top must be at least 1. Received: 0."),
+        (["MODEL", "oui", "--values", "0"], "num_values must be at least 1. Received: 0."),
+    ],
+)
+def test_what_cannot_be_traced_is_one_message(
+    arguments: list[str], message: str, model_directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(model_directory) if argument == "MODEL" else argument for argument in arguments]
+    assert main(["trace", *given]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith(f"translator: {message}") and err.count("\n") == 1

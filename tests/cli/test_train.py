@@ -1,0 +1,128 @@
+"""`translator train`, `tokenizer` and `average`: what a person sees when something they gave is wrong, and when not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from translator.cli import main
+from translator.tokenizer import Tokenizers
+
+PAIRS = "fr\ten\n" + "".join(
+    f"le chat numéro {number} dort ici\tcat number {number} sleeps here\n" for number in range(60)
+)
+CONFIG = """
+output: run
+data:
+  source_language: fr
+  target_language: en
+  train: train.tsv
+  cache: cache
+tokenizer: {vocab_size: 290}
+model: {d_model: 16, d_ff: 32, encoder_layers: 1, decoder_layers: 1, encoder_heads: 2, decoder_heads: 2}
+training: {max_steps: 4, batch_tokens: 128, warmup_steps: 2, save_every: 1, log_every: 2, valid_decode_examples: 0}
+"""
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("train.tsv").write_text(PAIRS, encoding="utf-8")
+    Path("config.yaml").write_text(CONFIG, encoding="utf-8")
+    return tmp_path
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The message of a command that must end with exit code 2, without a traceback."""
+    assert main(list(arguments)) == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    return message
+
+
+def test_every_mistake_of_a_configuration_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    message = fails(capsys, "train", "config.yaml", "model.d_modle=3", "training.max_steps=many", "seed=-1")
+    assert "3 problems" in message
+    assert "model.d_modle: no such key. Did you mean 'd_model'?" in message
+    assert "training.max_steps: must be a valid integer" in message
+    assert "Received: -1" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("model.encoder_heads=3", "d_model must be divisible by encoder_heads. Received: d_model=16, heads=3."),
+        ("tokenizer.joint=false", "model.tied_embeddings: all needs one vocabulary"),
+        ("training.metric=bleu", "metric: bleu needs translations"),
+        ("tokenizer.vocab_size=5000", "vocab_size"),
+        ("data.train=missing.tsv", "missing.tsv"),
+        ("data.train={text: {source: a.fr, target: a.en}}", "a.fr with 3 lines, a.en with 2"),
+        ("data.train={file: train.tsv, source_column: de}", "fr, en"),
+        ("data.train=empty.tsv", "empty.tsv"),
+        ("output=train.tsv", "output must be a writable directory"),
+        ("training.batch_tokens=3", "training.batch_tokens must hold the corpus's sentences"),
+        ("model.source_vectors=missing.vec", "missing.vec"),
+        ("nonsense", "An override is section.key=value"),
+    ],
+)
+def test_what_cannot_be_used_is_named_in_one_message(
+    capsys: pytest.CaptureFixture[str], override: str, expected: str
+) -> None:
+    Path("empty.tsv").touch()
+    Path("a.fr").write_text("un\ndeux\ntrois\n", encoding="utf-8")
+    Path("a.en").write_text("one\ntwo\n", encoding="utf-8")
+    assert expected in fails(capsys, "train", "config.yaml", override)
+
+
+def test_a_run_that_failed_before_it_learned_anything_takes_the_mended_configuration(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fails(capsys, "train", "config.yaml", "tokenizer.vocab_size=5000")
+    fails(capsys, "train", "config.yaml", "training.batch_tokens=3")
+    assert main(["train", "config.yaml"]) == 0
+    assert "tokenizer.vocab_size: 290 -> 288" in fails(capsys, "train", "config.yaml", "tokenizer.vocab_size=288")
+
+
+def test_a_missing_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "missing.yaml" in fails(capsys, "train", "missing.yaml")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_that_may_not_be_written_is_named(capsys: pytest.CaptureFixture[str], workplace: Path) -> None:
+    (workplace / "closed").mkdir(mode=0o500)
+    assert "output must be a writable directory" in fails(capsys, "train", "config.yaml", "output=closed/run")
+
+
+def test_training_twice_finds_the_run_done_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "config.yaml"]) == 0
+    weights = Path("run/last/model.safetensors").read_bytes()
+    assert main(["train", "config.yaml"]) == 0
+    assert Path("run/last/model.safetensors").read_bytes() == weights
+    assert capsys.readouterr().out == ""
+
+
+def test_a_tokenizer_learned_alone_is_the_one_that_training_uses(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tokenizer", "config.yaml"]) == 0
+    assert "290 pieces" in capsys.readouterr().err
+    learned = Tokenizers.load("run").fingerprint
+    assert main(["train", "config.yaml"]) == 0
+    assert Tokenizers.load("run").fingerprint == learned
+
+
+def test_separate_vocabularies_lie_in_files_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["tokenizer.joint=false", "model.tied_embeddings=target", "tokenizer.vocab_size=286"]
+    assert main(["train", "config.yaml", *overrides]) == 0
+    assert Path("run/source.model").exists()
+    assert Path("run/target.model").exists()
+    assert main(["translate", "run", "le chat"]) == 0
+
+
+def test_averaging_makes_a_checkpoint_that_translates(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "config.yaml"]) == 0
+    assert main(["average", "run", "--last", "2", "--best"]) == 0
+    assert Path("run/best").resolve().name == "average"
+    assert main(["translate", "run/checkpoints/average", "le chat"]) == 0
+    assert "needs as many checkpoints" in fails(capsys, "average", "run", "--last", "9")
+    assert "must be at least 1" in fails(capsys, "average", "run", "--last", "0")

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from translator import Translator
+from translator.cli import lines, main
+
+FAST = ["--max-length-factor", "0.2", "--beam-size", "1"]
+Run = Callable[..., tuple[int, list[str], str]]
+
+
+@pytest.fixture
+def run(
+    model_directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> Run:
+    """Run `translator translate` on bytes: the exit code, the lines of the output, what was said."""
+
+    def translate(data: bytes, *arguments: str) -> tuple[int, list[str], str]:
+        (tmp_path / "stdin").write_bytes(data)
+        with (tmp_path / "stdin").open() as stdin:
+            monkeypatch.setattr(sys, "stdin", stdin)
+            code = main(["translate", str(model_directory), *FAST, *arguments])
+        out, err = capsysbinary.readouterr()
+        assert out == b"" or out.endswith(b"\n")
+        return code, out.decode("utf-8").split("\n")[:-1], err.decode("utf-8")
+
+    return translate
+
+
+BAD_LINES = [
+    b"",
+    b"x" * 50_000,
+    b"   ",
+    "😀😀 👍".encode(),
+    "مرحبا بالعالم".encode(),
+    "你好，世界".encode(),
+    b"nul \0 nul",
+    b"carriage return\r",
+    b"carriage \r return",
+    "line\u2028separator\u2029and\x85next".encode(),
+    b"invalid \xff\xfe\xc3",
+    b"a\tb",
+    b"vertical\x0bform\x0cfeed",
+    b"the last has no line feed",
+]
+
+
+def test_as_many_lines_come_out_as_went_in_whatever_they_hold(run: Run) -> None:
+    code, found, notices = run(b"\n".join(BAD_LINES))
+    assert code == 0
+    assert len(found) == len(BAD_LINES)
+    assert found[0] == found[2] == "" and all(found[3:])
+    assert not any(re.search("[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\0]", line) for line in found)
+    assert "1 line held bytes that are not UTF-8; they were replaced by U+FFFD." in notices
+    assert "1 line held more than the model takes at once" in notices
+
+
+def test_each_line_is_translated_as_if_it_were_alone(run: Run, model_directory: Path) -> None:
+    texts = ["Le chat dort.", "", "Où est la gare ?", "oui"]
+    _, found, _ = run("\r\n".join(texts).encode())
+    translator = Translator.load(model_directory, "cpu")
+    expected = [translator.translate(text, beam_size=1, max_length_factor=0.2).text for text in texts]
+    assert found == expected
+
+
+def test_windows_keep_the_order(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = "".join(f"{'oui ' * (number * 7 % 5)}{number}\n" for number in range(30)).encode()
+    whole = run(data)
+    monkeypatch.setattr(lines, "WINDOW_LINES", 7)
+    assert run(data) == whole
+
+
+def test_no_input_gives_no_output(run: Run) -> None:
+    assert run(b"") == (0, [], "")
+
+
+def test_sentences_as_arguments_are_translated_instead_of_the_input(run: Run) -> None:
+    _, from_input, _ = run(b"Le chat dort.\noui\n")
+    assert run(b"not read\n", "Le chat dort.", "oui", "--quiet") == (0, from_input, "")
+
+
+def test_a_closed_standard_input_or_output_is_said(
+    model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for stream, message in (("stdin", "a closed standard input. Give --input."), ("stdout", "Give --output.")):
+        with monkeypatch.context() as patch, Path(os.devnull).open() as nothing:
+            patch.setattr(sys, "stdin", nothing)
+            patch.setattr(sys, stream, None)
+            assert main(["translate", str(model_directory)]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_files_are_read_and_written(run: Run, tmp_path: Path) -> None:
+    _, expected, _ = run(b"Le chat dort.\noui")
+    (tmp_path / "in.fr").write_text("Le chat dort.\noui", encoding="utf-8")
+    code, found, _ = run(b"", "--input", str(tmp_path / "in.fr"), "--output", str(tmp_path / "out.en"))
+    assert (code, found) == (0, [])
+    assert (tmp_path / "out.en").read_text(encoding="utf-8").splitlines() == expected
+
+
+def test_the_n_best_are_written_as_mosesdecoder_writes_them(run: Run) -> None:
+    _, found, _ = run(b"Le chat dort.\n\noui\n", "--beam-size", "3", "--n-best", "2")
+    parts = [line.split(" ||| ") for line in found]
+    assert [part[0] for part in parts] == ["0", "0", "1", "2", "2"]
+    assert all(re.fullmatch(r"-?\d+\.\d{6}", part[2]) for part in parts)
+    assert float(parts[0][2]) >= float(parts[1][2])
+
+
+def test_json_has_an_object_a_line(run: Run) -> None:
+    _, texts, _ = run(b"oui\n\ncaf\xe9\n")
+    _, found, _ = run(b"oui\n\ncaf\xe9\n", "--json")
+    values = [json.loads(line) for line in found]
+    assert [value["text"] for value in values] == texts
+    assert all(list(value) == ["text", "score", "tokens", "flags"] for value in values)
+    assert values[1] == {"text": "", "score": 0.0, "tokens": [], "flags": ["empty"]}
+    assert values[2]["flags"][0] == "invalid_bytes"
+    _, found, _ = run(b"oui\n", "--json", "--n-best", "3", "--beam-size", "3")
+    hypotheses = json.loads(found[0])["hypotheses"]
+    assert len(hypotheses) == 3 and all(list(value) == ["text", "score", "tokens"] for value in hypotheses)
+
+
+def test_sampling_is_a_matter_of_the_seed(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def draw(*arguments: str) -> str:
+        sampling = ["--sample", "--temperature", "2", "--top-k", "50", "--top-p", "0.9"]
+        assert main(["translate", str(model_directory), "Le chat dort.", *sampling, *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert draw("--seed", "3") == draw("--seed", "3") != draw("--seed", "4")
+
+
+def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    _, found, _ = run("é ü 你好\n".encode())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "/no/file"], "--input must be a readable file. Received: /no/file (No such file or directory)."),
+        (["--output", "/no/folder/x"], "--output must be a file that can be written. Received: /no/folder/x"),
+        (["--device", "abacus"], "device must be auto, cpu, or a device that torch can use here"),
+        (["--threads", "0"], "threads must be at least 1. Received: 0."),
+        (["--beam-size", "0"], "beam_size must be at least 1. Received: 0."),
+        (["--n-best", "4"], "num_hypotheses must be at least 1 and at most beam_size."),
+        (["--n-best", "0"], "num_hypotheses must be at least 1"),
+        (["--length-penalty", "-1"], "length_penalty must be at least 0 and finite. Received: -1.0."),
+        (["--max-length-factor", "0"], "max_length_factor must be above 0 and finite. Received: 0.0."),
+        (["--batch-tokens", "0"], "batch_tokens must be above 0 and finite. Received: 0."),
+        (["--top-k", "5", "--seed", "2"], "--top-k, --seed must come with --sample. Received: no --sample. Add it."),
+        (["--sample"], "Sampling has no beam. Received: both sampling and beam_size. Leave one out."),
+        (["oui", "--input", "x"], "Sentences are given as arguments or in a file. Received: both. Leave out one."),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_message(run: Run, arguments: list[str], message: str) -> None:
+    code, found, said = run(b"oui\n", *arguments)
+    assert (code, found) == (2, [])
+    assert message in said and "Traceback" not in said and said.startswith("translator: ")
+
+
+def test_a_model_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", "no-such-model", "oui"]) == 2
+    assert "Received: no-such-model; there is no such path. Bundled models: " in capsys.readouterr().err
+
+
+def test_the_input_is_never_overwritten(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "both"
+    path.write_text("oui\n")
+    code, _, said = run(b"", "--input", str(path), "--output", str(path))
+    assert code == 2 and "--output must not be the file that is read." in said
+    assert path.read_text() == "oui\n"
+
+
+def test_a_full_output_is_said_without_a_traceback(run: Run) -> None:
+    code, _, said = run(b"oui\n", "--output", "/dev/full")
+    assert (code, said) == (2, "translator: No space left on device\n")
+
+
+def test_a_person_at_a_terminal_is_prompted(
+    model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    person, terminal = pty.openpty()
+    os.write(person, b"oui\n\x04")  # Ctrl-D ends the input
+    with os.fdopen(terminal) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert main(["translate", str(model_directory), *FAST]) == 0
+    os.close(person)
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    assert err.startswith("> > \n")
+
+
+@pytest.mark.timeout(120)
+def test_a_program_that_waits_for_each_translation_gets_it_and_may_close_the_pipe(model_directory: Path) -> None:
+    program = "import sys; from translator.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "translate", str(model_directory), *FAST, "--threads", "1"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, **pipes) as running:
+        assert running.stdin and running.stdout and running.stderr
+        for text in ("oui\n", "\n", "Le chat dort.\n"):
+            running.stdin.write(text.encode())
+            running.stdin.flush()
+            assert running.stdout.readline().endswith(b"\n")
+        running.stdout.close()
+        running.stdin.write(b"non\n")
+        running.stdin.close()
+        assert running.wait() == 141
+        assert running.stderr.read() == b""

@@ -1,0 +1,119 @@
+"""The `translator` command: one module a verb, and what all verbs share when they end.
+
+Exit codes: 0 done; 1 a failure of ours; 2 what the user gave is wrong; 130 interrupted; 141 the reader of the output
+closed it; 143 terminated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from translator import __version__
+from translator.cli import attention, average, embeddings, evaluate, score, tokenizer, trace, train, translate
+
+# A verb has add_parser(subparsers) and run(arguments); what is slow to import, it imports in run.
+VERBS = (train, translate, evaluate, score, attention, embeddings, trace, tokenizer, average)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a verb and give the exit code.
+
+    Args:
+        argv: arguments after the program's name; by default those of this process.
+    """
+    # Read by the OpenMP runtime when torch loads it: idle threads that spin take the cores from those that work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    try:
+        with _sigterm_as_exit():
+            arguments = _parse(argv)
+            status: int = arguments.run(arguments)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return status
+    except SystemExit as stop:
+        if stop.code == 128 + signal.SIGTERM:
+            _drop_stdout()
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        _drop_stdout()
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        _drop_stdout()
+        return 128 + signal.SIGPIPE
+    except Exception as error:
+        _flush_or_drop_stdout()
+        return _report(error)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the arguments; sentences may come after options too, where argparse leaves them over."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and (not hasattr(arguments, "sentences") or any(argument.startswith("-") for argument in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.sentences += rest
+    return arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="translator", description="Train a translator, and translate with it.")
+    parser.add_argument("--version", action="version", version=f"translator {__version__}")
+    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(subparsers)
+    return parser
+
+
+def _report(error: Exception) -> int:
+    """Say what went wrong: in one message if it is the user's to mend, with a traceback if it is ours."""
+    from translator.config import UserError
+
+    if isinstance(error, UserError):
+        print(f"translator: {error}", file=sys.stderr)
+        return 2
+    if isinstance(error, OSError) and error.strerror:
+        place = "".join(f": {name}" for name in (error.filename,) if name)
+        print(f"translator: {error.strerror}{place}", file=sys.stderr)
+        return 2
+    traceback.print_exception(error)
+    print(f"translator: an error of the program, not of your input: {type(error).__name__}.", file=sys.stderr)
+    return 1
+
+
+@contextmanager
+def _sigterm_as_exit() -> Iterator[None]:
+    """Let SIGTERM unwind the program, so that files are closed, and end it with exit code 143."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _flush_or_drop_stdout() -> None:
+    """Write what is buffered; if the output takes no more, drop it, or flushing at exit would complain again."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    """Send what is buffered nowhere: its reader is gone, or does not read and would keep us from ending."""
+    if sys.stdout is not None:
+        with suppress(io.UnsupportedOperation):  # an output that is no file, such as a test's
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

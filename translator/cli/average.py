@@ -1,0 +1,51 @@
+"""`translator average`: the mean of the last checkpoints of a run, as a checkpoint of its own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser(
+        "average",
+        help="average the weights of a run's last checkpoints",
+        description="Average the weights of a run's last checkpoints into checkpoints/average.",
+    )
+    parser.add_argument("run_directory", help="directory of a training run")
+    parser.add_argument("--last", type=int, default=5, metavar="N", help="how many checkpoints (default 5)")
+    parser.add_argument("--best", action="store_true", help="point the run's `best` link at the average")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Average."""
+    from pathlib import Path
+
+    from translator.checkpoint import (
+        CheckpointError,
+        average_weights,
+        locked,
+        point,
+        step_checkpoints,
+        write_checkpoint,
+    )
+    from translator.tokenizer import Tokenizers
+
+    directory = Path(args.run_directory).expanduser()
+    if args.last < 1:
+        raise CheckpointError(f"--last must be at least 1. Received: {args.last}.")
+    found = step_checkpoints(directory)
+    if len(found) < args.last:
+        raise CheckpointError(
+            f"--last {args.last} needs as many checkpoints. Received: {directory}, with {len(found)}. "
+            "Raise training.keep_last for the run or lower --last."
+        )
+    with locked(directory):
+        tokenizers = Tokenizers.load(directory)
+        average = write_checkpoint(directory, "average", average_weights(found[-args.last :]), tokenizers)
+        if args.best:
+            point(directory, "best", average)
+    print(f"{average}: mean of {', '.join(path.name for path in found[-args.last :])}", file=sys.stderr)
+    return 0

@@ -1,0 +1,165 @@
+"""`translator evaluate MODEL`: translate a test set and score it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from translator.cli.lines import WINDOW_LINES, LineError, open_output, to_json, write_line
+from translator.cli.options import add_model, add_search, search_options
+
+if TYPE_CHECKING:
+    from translator.config import DataConfig, Source
+    from translator.decoding.translator import Translator
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser(
+        "evaluate",
+        help="score the translations of a test set",
+        description="Translate a test set and score it with sacreBLEU's BLEU, chrF and TER.",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--test", metavar="SPEC", help="what data.test takes, as YAML or a path (default: data.test of the model)"
+    )
+    parser.add_argument("--json", action="store_true", help="write the scores as one JSON object")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the translations to this file")
+    add_search(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Translate, score, print."""
+    from translator.checkpoint import load_model
+    from translator.decoding.hardware import choose_device, set_threads
+    from translator.decoding.location import find_model
+    from translator.decoding.translator import Translator
+
+    set_threads(arguments.threads)
+    device = choose_device(arguments.device)
+    loaded = load_model(find_model(arguments.model), str(device))
+    examples = _read(_sources(arguments.test, loaded.config.data), loaded.config.data)
+    translator = Translator.of(loaded, device)
+    start = time.perf_counter()
+    hypotheses = _translate(translator, [example.text for example in examples], search_options(arguments))
+    seconds = time.perf_counter() - start
+    print(f"{len(examples):,} sentences in {seconds:.1f} s, {len(examples) / seconds:.1f} a second", file=sys.stderr)
+    if arguments.output:
+        with open_output(arguments.output, []) as output:
+            for hypothesis in hypotheses:
+                write_line(output, hypothesis)
+    report = _report(examples, hypotheses)
+    print(to_json(report) if arguments.json else _as_table(report))
+    return 0
+
+
+@dataclass(frozen=True)
+class _Example:
+    """A pair of the test set, what source it is from and, in the embedded corpus, what construction it shows."""
+
+    text: str
+    reference: str
+    source: str
+    construction: str | None
+
+
+def _sources(spec: str | None, data: DataConfig) -> tuple[Source, ...]:
+    from translator.config import parse_sources
+
+    sources = data.test if spec is None else parse_sources(spec)
+    if not sources:
+        raise LineError("An evaluation needs a test set. Received: a model whose data.test is empty. Give --test.")
+    return sources
+
+
+def _read(sources: Sequence[Source], data: DataConfig) -> list[_Example]:
+    from translator.data.corpus import read_pairs
+    from translator.data.sources import describe
+
+    examples: list[_Example] = []
+    for source in sources:
+        pairs = list(read_pairs((source,), data))
+        constructions = _constructions(source)[: len(pairs)] or [None] * len(pairs)
+        examples += [
+            _Example(*pair, describe(source), construction)
+            for pair, construction in zip(pairs, constructions, strict=True)
+        ]
+    return examples
+
+
+def _constructions(source: Source) -> list[str | None]:
+    if source.phrasebook is None:
+        return []
+    from translator.data import phrasebook
+
+    return list(phrasebook.load(source.phrasebook)["construction"])
+
+
+def _translate(translator: Translator, texts: Sequence[str], options: dict[str, Any]) -> list[str]:
+    from tqdm import tqdm
+
+    hypotheses: list[str] = []
+    with tqdm(total=len(texts), unit=" sentences", disable=None, leave=False) as progress:
+        for start in range(0, len(texts), WINDOW_LINES):
+            window = texts[start : start + WINDOW_LINES]
+            hypotheses += [translation.text for translation in translator.translate(window, **options)]
+            progress.update(len(window))
+    return hypotheses
+
+
+def _report(examples: Sequence[_Example], hypotheses: Sequence[str]) -> dict[str, Any]:
+    """Scores of all, then of each source and each construction where there are several."""
+    from translator.evaluation import evaluate, exact_match
+
+    def exact(numbers: Sequence[int]) -> float:
+        return exact_match([hypotheses[n] for n in numbers], [examples[n].reference for n in numbers])
+
+    report = evaluate(hypotheses, [example.reference for example in examples]).as_dict()
+    report["exact_match"] = exact(range(len(examples)))
+    report["sources"], report["constructions"] = {}, {}
+    by_source = _group(example.source for example in examples)
+    for name, numbers in by_source.items() if len(by_source) > 1 else ():
+        part = [hypotheses[n] for n in numbers], [examples[n].reference for n in numbers]
+        report["sources"][name] = evaluate(*part, with_ter=False).as_dict() | {"exact_match": exact(numbers)}
+    for name, numbers in sorted(_group(example.construction for example in examples).items()):
+        report["constructions"][name] = {"num_examples": len(numbers), "exact_match": exact(numbers)}
+    return report
+
+
+def _group(names: Iterable[str | None]) -> dict[str, list[int]]:
+    """The places of each name; None has none."""
+    groups: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        if name is not None:
+            groups.setdefault(name, []).append(number)
+    return groups
+
+
+def _as_table(report: dict[str, Any]) -> str:
+    lines = [f"{report['num_examples']:,} pairs"]
+    for name in ("BLEU", "chrF", "TER"):
+        metric = report[name.lower()]
+        lines.append(f"{name:<6} {metric['score']:6.2f}  {metric['signature']}")
+    lines.append(f"{'exact':<6} {report['exact_match']:6.2f}  % of translations")
+    if report["sources"]:
+        width = max(map(len, report["sources"]))
+        lines += ["", f"{'source':<{width}}  pairs    BLEU    chrF  exact %"]
+        lines += [
+            f"{name:<{width}}  {part['num_examples']:5}  {part['bleu']['score']:6.2f}  {part['chrf']['score']:6.2f}"
+            f"  {part['exact_match']:7.2f}"
+            for name, part in report["sources"].items()
+        ]
+    if report["constructions"]:
+        width = max(map(len, [*report["constructions"], "construction"]))
+        lines += ["", f"{'construction':<{width}}  pairs  exact %"]
+        lines += [
+            f"{name:<{width}}  {part['num_examples']:5}  {part['exact_match']:7.2f}"
+            for name, part in report["constructions"].items()
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""`translator score MODEL`: how probable the model finds given translations."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from translator.cli.lines import WINDOW_LINES, LineError, open_input, open_output, read_windows, to_json, write_line
+from translator.cli.options import add_model, load_translator
+
+if TYPE_CHECKING:
+    from translator.decoding.translator import Score
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser(
+        "score",
+        help="log-probability of given translations",
+        description="Write the log-probability of each pair, read as source<TAB>target lines or from two files.",
+    )
+    add_model(parser)
+    parser.add_argument("-i", "--input", metavar="FILE", help="source<TAB>target lines (default: standard input)")
+    parser.add_argument("--source", metavar="FILE", help="source lines")
+    parser.add_argument("--target", metavar="FILE", help="target lines")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write this file, not standard output")
+    parser.add_argument("--json", action="store_true", help="write an object a line, with the pieces and theirs")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score until the input ends."""
+    if (arguments.source is None) != (arguments.target is None) or (arguments.source and arguments.input):
+        raise LineError("Pairs come from --input, or from --source and --target. Received: another choice of these.")
+    paths = [arguments.source, arguments.target] if arguments.source else [arguments.input]
+    with ExitStack() as stack:
+        descriptors = [stack.enter_context(open_input(path)) for path in paths]
+        output = stack.enter_context(open_output(arguments.output, descriptors))
+        windows: Iterable[list[tuple[str, str]]] = map(_pairs, _numbered(descriptors[0]))
+        if arguments.source:
+            windows = _aligned(*descriptors)
+        translator = load_translator(arguments)
+        for window in windows:
+            for score in translator.score(window, batch_tokens=arguments.batch_tokens):
+                _write(output, score, arguments.json)
+            output.flush()
+    return 0
+
+
+def _numbered(descriptor: int) -> Iterator[list[tuple[int, str]]]:
+    """Windows of lines with their numbers, from 1."""
+    number = 1
+    for window in read_windows(descriptor):
+        yield list(enumerate(window, number))
+        number += len(window)
+
+
+def _pairs(window: list[tuple[int, str]]) -> list[tuple[str, str]]:
+    pairs = []
+    for number, line in window:
+        columns = line.split("\t")
+        if len(columns) != 2:
+            raise LineError(
+                f"A line must be source<TAB>target. Received: {len(columns) - 1} tabs in line {number}. "
+                "For text that holds tabs, use --source and --target."
+            )
+        pairs.append((columns[0], columns[1]))
+    return pairs
+
+
+def _aligned(source: int, target: int) -> list[list[tuple[str, str]]]:
+    """Windows of pairs from two files."""
+    sources, targets = (list(chain.from_iterable(read_windows(descriptor))) for descriptor in (source, target))
+    if len(sources) != len(targets):
+        raise LineError(
+            "--source and --target must have as many lines. "
+            f"Received: {len(sources):,} source lines and {len(targets):,} target lines."
+        )
+    pairs = list(zip(sources, targets, strict=True))
+    return [pairs[start : start + WINDOW_LINES] for start in range(0, len(pairs), WINDOW_LINES)]
+
+
+def _write(output: BinaryIO, score: Score, is_json: bool) -> None:
+    if not is_json:
+        write_line(output, f"{score.log_probability:.6f}")
+        return
+    value = {
+        "log_probability": None if math.isnan(score.log_probability) else score.log_probability,
+        "tokens": score.tokens,
+        "token_log_probabilities": score.token_log_probabilities,
+        "flags": score.flags,
+    }
+    write_line(output, to_json(value))

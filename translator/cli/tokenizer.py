@@ -1,0 +1,36 @@
+"""`translator tokenizer`: learn the pieces of a configuration without training a model."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the verb."""
+    parser = subparsers.add_parser(
+        "tokenizer",
+        help="learn the tokenizer of a configuration alone",
+        description="Learn the SentencePiece tokenizer of a configuration and write it into its model directory.",
+    )
+    parser.add_argument("config", help="YAML file, such as configs/multi30k.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values over those of the file")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Learn the tokenizer."""
+    from pathlib import Path
+
+    from translator.checkpoint import locked
+    from translator.config import load_config
+    from translator.training.preparation import claim_directory, prepare_tokenizers
+
+    config = load_config(args.config, args.overrides)
+    directory = Path(config.output).expanduser()
+    with locked(directory):
+        claim_directory(directory, config, allow_config_change=False)
+        tokenizers = prepare_tokenizers(directory, config, lambda line: print(line, file=sys.stderr))
+    sizes = sorted({tokenizers.source.vocab_size, tokenizers.target.vocab_size})
+    print(f"{directory}: {' and '.join(map(str, sizes))} pieces", file=sys.stderr)
+    return 0

@@ -1,0 +1,71 @@
+"""`translator trace MODEL SENTENCE`: every number of one translation, or of the worked example."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from translator.cli.lines import open_output, to_json, write_line
+from translator.cli.options import OptionError, add_drawing, add_one_model, given_drawing, load_translator
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser(
+        "trace",
+        help="walk through one translation, number by number",
+        description="Translate a sentence by the likeliest piece each time and show the way: pieces and ids, "
+        "embeddings, positions, each sublayer, each step's distribution and choice.",
+    )
+    add_one_model(parser, is_optional=True)
+    parser.add_argument("sentence", metavar="SENTENCE", nargs="?", help="in the source language")
+    parser.add_argument("--worked-example", action="store_true", help='"Jane visits Paris" instead, without a model')
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="pieces shown of a step (default: %(default)s)")
+    parser.add_argument("--values", type=int, default=4, metavar="N", help="numbers of a vector (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="write an object")
+    group = parser.add_argument_group(
+        "sampling", "how the distribution changes; the likeliest piece is taken all the same"
+    )
+    group.add_argument("--sample", action="store_true", help="draw from it, as translate --sample does")
+    add_drawing(group)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trace, and write what was found."""
+    text = _worked_example(arguments) if arguments.worked_example else _trace(arguments)
+    with open_output(None, []) as output:
+        write_line(output, text)
+    return 0
+
+
+def _worked_example(arguments: argparse.Namespace) -> str:
+    if arguments.model is not None:
+        raise OptionError("--worked-example has a model and a sentence of its own. Received: others. Leave them out.")
+    from translator.inspection.worked_example import format_worked_example, worked_example
+
+    example = worked_example()
+    return to_json(asdict(example)) if arguments.json else format_worked_example(example)
+
+
+def _trace(arguments: argparse.Namespace) -> str:
+    if arguments.sentence is None:
+        received = "neither" if arguments.model is None else f"{arguments.model} alone"
+        raise OptionError(f"trace needs a model and a sentence, or --worked-example. Received: {received}.")
+    given = given_drawing(arguments)
+    if "seed" in given and not arguments.sample:
+        raise OptionError("--seed must come with --sample. Received: no --sample. Add it.")
+    from translator.decoding.search import Sampling
+    from translator.inspection.trace import format_trace, trace
+
+    sampling = Sampling(**given)
+    found = trace(
+        load_translator(arguments),
+        arguments.sentence,
+        sampling=sampling,
+        is_drawn=arguments.sample,
+        num_top=arguments.top,
+        num_values=arguments.values,
+    )
+    return to_json(asdict(found)) if arguments.json else format_trace(found)
