@@ -1,0 +1,106 @@
+"""What the README says is run: its commands at reduced steps, its Python as it stands, its YAML through the checks."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from translator.config import validate
+from translator.config.loading import _parse_yaml
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# What makes the long commands short; everything else is as a person would type it.
+SHORTER = (
+    "training.max_steps=20 training.save_every=10 training.validate_every=10 training.warmup_steps=5 "
+    "training.valid_decode_examples=10 training.batch_tokens=256 data.train={phrasebook: train, max_examples: 3000} "
+    "data.valid={phrasebook: valid, max_examples: 50} data.test={phrasebook: test, max_examples: 40} "
+    "tokenizer.vocab_size=600 decoding.max_length_factor=0.2"
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.M | re.S)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("bash") for line in block.splitlines()]
+    return [line for line in lines if not line.startswith(("pip ", "bash scripts/"))]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the shipped configurations and a `translator` command, after the README's training command."""
+    folder = tmp_path_factory.mktemp("readme")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    (folder / "bin").mkdir()
+    (folder / "bin" / "translator").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m translator "$@"\n')
+    (folder / "bin" / "translator").chmod(0o755)
+    run("translator train configs/phrasebook.yaml", folder)
+    return folder
+
+
+def run(command: str, folder: Path) -> str:
+    if "translator train" in command:
+        command += "".join(f" '{override}'" for override in re.findall(r"\S+=(?:\{.*?\}|\S+)", SHORTER))
+        command += f" data.cache={folder / 'cache'}"
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stderr}"
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", [line for line in commands() if line != "translator train configs/phrasebook.yaml"])
+def test_the_commands_of_the_readme_run(command: str, workplace: Path) -> None:
+    output = run(command, workplace)
+    if command.startswith("printf 'Où est la gare"):
+        assert output.count("\n") == 3
+        assert output.split("\n")[1] == ""
+
+
+def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workplace)
+    for block in blocks("python"):
+        test = doctest.DocTestParser().get_doctest(block, {}, "README.md", None, 0)
+        assert test.examples
+        assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_the_yaml_of_the_readme_is_a_configuration() -> None:
+    for block in blocks("yaml"):
+        validate({"output": "run", **_parse_yaml(block, "README.md")}, "README.md")
+
+
+def test_the_files_that_the_readme_names_exist() -> None:
+    named = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`((?:configs|scripts|translator)/[\w/.]+)`", README)
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert named
+    assert not missing
+
+
+def test_the_package_works_from_any_folder_once_installed(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target",
+         str(tmp_path / "site"), str(ROOT)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    script = (
+        "import translator, importlib.resources as r; from translator.data.phrasebook.lexicon import load_lexicon;"
+        "print(translator.__file__, len(load_lexicon().authored))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    path, authored = done.stdout.split()
+    assert Path(path).is_relative_to(tmp_path)
+    assert int(authored) > 100
