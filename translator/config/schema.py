@@ -182,7 +182,7 @@ class ModelConfig(Section):
         attention: backend of attention; auto chooses by device.
     """
 
-    architecture: Literal["encoder_decoder"] = "encoder_decoder"
+    architecture: Literal["encoder_decoder", "encoder_only", "decoder_only"] = "encoder_decoder"
     d_model: PositiveInt = 512
     d_ff: PositiveInt = 2048
     encoder_layers: PositiveInt = 6

@@ -25,6 +25,18 @@ def chunked_linear_cross_entropy(
         from translator.kernels.triton_cross_entropy import fused_linear_cross_entropy  # triton may not be installed
 
         return fused_linear_cross_entropy(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
+    rows = (labels != ignore_index).nonzero().squeeze(1) if hidden.device.type == "cpu" else labels
+    if len(rows) == len(labels):
+        return _chunked(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
+    # Masked language modelling ignores six rows of seven: their logits are not worth computing.
+    loss, some, grad_weight = _chunked(hidden[rows], weight, labels[rows], label_smoothing, ignore_index, needs_grad)
+    return loss, torch.zeros_like(hidden).index_copy_(0, rows, some) if needs_grad else some, grad_weight
+
+
+def _chunked(
+    hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int, needs_grad: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """As `chunked_linear_cross_entropy`, in plain torch."""
     num_tokens, vocab_size = hidden.shape[0], weight.shape[0]
     wide = torch.promote_types(hidden.dtype, torch.float32)
     loss = hidden.new_zeros((), dtype=wide)

@@ -1,5 +1,17 @@
 """The Transformer: attention, layers, embeddings, and the models wired from them."""
 
-from translator.model.models import IGNORE_INDEX, DecodingState, EncoderDecoder, build_model
+from translator.model.base import IGNORE_INDEX, DecodingState, SequenceBatch
+from translator.model.decoder_only import DecoderOnly
+from translator.model.encoder_only import EncoderOnly
+from translator.model.models import EncoderDecoder, Model, build_model
 
-__all__ = ["IGNORE_INDEX", "DecodingState", "EncoderDecoder", "build_model"]
+__all__ = [
+    "IGNORE_INDEX",
+    "DecoderOnly",
+    "DecodingState",
+    "EncoderDecoder",
+    "EncoderOnly",
+    "Model",
+    "SequenceBatch",
+    "build_model",
+]

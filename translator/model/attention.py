@@ -98,7 +98,8 @@ class MultiHeadAttention(nn.Module):
     def step_self(self, x: Tensor, cache: Cache, position: int | Tensor) -> Tensor:
         """One more token of each row, which attends to the cache and to itself: `(rows, d_model)` to the same.
 
-        The position is a number, or `(1,)` int64 on the device where a CUDA graph must read it anew at every step.
+        The position is a number, `(rows,)` int64 where the rows' differ, or `(1,)` on the device where a CUDA graph
+        must read it anew at every step.
         """
         queries = self._heads(self.query_projection(x))
         keys, values = self.keys_and_values(x)
@@ -123,7 +124,7 @@ class MultiHeadAttention(nn.Module):
 
 
 def positions_of(position: int | Tensor, rows: Tensor) -> Tensor:
-    """The same position for each of `rows: (n, ...)`, `(n,)` int64."""
+    """The position of each of `rows: (n, ...)`, `(n,)` int64, given as one number or `(1,)` for all, or for each."""
     if isinstance(position, Tensor):
         return position.expand(rows.shape[0])
     return torch.full(rows.shape[:1], position, device=rows.device)

@@ -154,6 +154,12 @@ class TransformerLayer(nn.Module):
         transformed = self.feed_forward(self._before(x, self.feed_forward_norm))
         return self._after(x, transformed, self.feed_forward_norm)
 
+    def self_keys_and_values(self, x: Tensor, sequences: Packed) -> tuple[Tensor, Tensor]:
+        """What later tokens attend to: `x: (num_tokens, d_model)` to two of `(num_tokens, heads, head_dim)`, rotated."""
+        attention = self.self_attention
+        keys, values = attention.keys_and_values(self._before(x, self.self_attention_norm))
+        return (keys if attention.rotary is None else attention.rotary(keys, sequences.values)), values
+
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
         normed: Tensor = norm(x) if self.is_pre_norm else x
         return normed
@@ -192,7 +198,9 @@ class TransformerStack(nn.Module):
         out: Tensor = self.final_norm(x)
         return out
 
-    def step(self, x: Tensor, caches: Sequence[Cache], position: int | Tensor, memories: Sequence[Memory]) -> Tensor:
+    def step(
+        self, x: Tensor, caches: Sequence[Cache], position: int | Tensor, memories: Sequence[Memory | None]
+    ) -> Tensor:
         """One more token of each row through every layer: `(rows, d_model)` to the same."""
         for layer, cache, memory in zip(self.layers, caches, memories, strict=True):
             assert isinstance(layer, TransformerLayer)

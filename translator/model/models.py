@@ -3,53 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from translator.kernels import linear_cross_entropy
 from translator.model.attention import Cache, CrossMemory, KeyValueCache, Memory, positions_of
-from translator.model.embedding import PositionTable, TokenEmbedding
+from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
+from translator.model.decoder_only import DecoderOnly
+from translator.model.embedding import TokenEmbedding
+from translator.model.encoder_only import EncoderOnly
 from translator.model.layers import Dropout, LayerOptions, TransformerLayer, TransformerStack
 from translator.packing import Packed, pad
 
 if TYPE_CHECKING:
     from translator.config import ModelConfig
 
-IGNORE_INDEX = -100
 
-
-class TranslationBatch(Protocol):
-    """What `EncoderDecoder.loss` needs of a batch; `data.batching.Batch` is one."""
-
-    @property
-    def source(self) -> Packed: ...
-    @property
-    def target_input(self) -> Packed: ...
-    @property
-    def labels(self) -> Tensor: ...
-
-
-@dataclass
-class DecodingState:
-    """Where the decoder stands: one row for each hypothesis, the rows of a sentence side by side.
-
-    Attributes:
-        position: tokens that each row has taken.
-        sentences: `(rows,)` int64, index of each row's sentence in the memories.
-        caches: keys and values of the rows' tokens, one for each layer.
-        memories: keys and values of the sentences, one for each layer.
-    """
-
-    position: int
-    sentences: Tensor
-    caches: list[KeyValueCache]
-    memories: list[CrossMemory]
-
-
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Transformer):
     """The Transformer of Vaswani et al. (2017) over packed batches.
 
     Args:
@@ -90,7 +61,7 @@ class EncoderDecoder(nn.Module):
             self.source_embedding = TokenEmbedding(source_vocab_size, d_model)
         if tied_embeddings == "none":
             self.output_embedding = TokenEmbedding(target_vocab_size, d_model)
-        self.positions = PositionTable(max_positions, d_model, positions) if positions != "rotary" else None
+        self.positions = position_table(positions, max_positions, d_model)
         self.encoder = TransformerStack(
             options, encoder_heads, causal=False, cross_attention=False, final_norm=final_norm
         )
@@ -98,10 +69,7 @@ class EncoderDecoder(nn.Module):
             options, decoder_heads, causal=True, cross_attention=True, final_norm=final_norm
         )
         self.dropout = Dropout(options.dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+        self._draw_weights()
 
     def encode(self, source: Packed) -> Tensor:
         """Source tokens to the memory that the decoder attends to: `(num_source_tokens, d_model)`."""
@@ -125,23 +93,10 @@ class EncoderDecoder(nn.Module):
         hidden: Tensor = self.decoder(embedded, positions, memory, source)
         return hidden
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of the next piece: `(n, d_model)` to `(n, target_vocab_size)` in float32."""
-        return self.output_embedding.logits(hidden)
-
-    def loss(self, batch: TranslationBatch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """Label-smoothed cross entropy, summed over real target tokens in nats, and the number of these tokens."""
         hidden = self(batch.source, batch.target_input)
-        if torch.is_autocast_enabled(hidden.device.type):  # custom operators cast for themselves
-            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
-        loss = linear_cross_entropy(
-            hidden,
-            self.output_embedding.weight.to(hidden.dtype),
-            batch.labels,
-            label_smoothing=self.label_smoothing if self.training else 0.0,
-            ignore_index=IGNORE_INDEX,
-        )
-        return loss, (batch.labels != IGNORE_INDEX).sum()
+        return self._cross_entropy(hidden, self.output_embedding.weight, batch.labels)
 
     def start(self, source: Packed) -> DecodingState:
         """Encode source sentences and stand before their first target token, one row for each sentence."""
@@ -181,47 +136,24 @@ class EncoderDecoder(nn.Module):
         return self.logits(self.decoder.step(embedded, caches, position, memories))
 
     def reorder(self, state: DecodingState, rows: Tensor) -> DecodingState:
-        """Make row i what row `rows[i]` was: rows may repeat or vanish, and those of a sentence stay side by side.
-
-        Args:
-            state: changed in place.
-            rows: `(n,)` int64; as many for each sentence that stays.
-
-        Raises:
-            ValueError: the rows mix sentences; the state is as it was.
-        """
-        if rows.shape == state.sentences.shape and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
-            return state
-        kept, sentences, counts = torch.unique_consecutive(
-            state.sentences[rows], return_inverse=True, return_counts=True
-        )
-        if bool((counts != counts[:1]).any()) or bool((kept.diff() <= 0).any()):
-            raise ValueError(
-                "rows must keep the sentences in order, as many rows for each. "
-                f"Received: rows of sentences {state.sentences[rows].tolist()}."
-            )
-        for cache in state.caches:
-            cache.reorder(rows)
-        if len(kept) < state.memories[0].keys.shape[0]:
-            state.memories = [memory.select(kept) for memory in state.memories]
-        state.sentences = sentences
-        return state
-
-    def _embed(self, embedding: TokenEmbedding, tokens: Tensor, positions: Tensor) -> Tensor:
-        embedded: Tensor = embedding(tokens)
-        if self.positions is not None:
-            embedded = embedded + self.positions(positions)
-        dropped: Tensor = self.dropout(embedded)
-        return dropped
+        """Make row i what row `rows[i]` was; see `base.reordered`."""
+        return reordered(state, rows)
 
     def decoder_layers(self) -> list[TransformerLayer]:
         """First to last."""
         return [layer for layer in self.decoder.layers if isinstance(layer, TransformerLayer)]
 
 
+Model = EncoderDecoder | EncoderOnly | DecoderOnly
+
+
 def build_model(
-    config: ModelConfig, source_vocab_size: int, target_vocab_size: int, label_smoothing: float = 0.0
-) -> EncoderDecoder:
+    config: ModelConfig,
+    source_vocab_size: int,
+    target_vocab_size: int,
+    label_smoothing: float = 0.0,
+    num_labels: int = 0,
+) -> Model:
     """A model with fresh weights, drawn from torch's default generator.
 
     Args:
@@ -229,6 +161,7 @@ def build_model(
         source_vocab_size: pieces of the source vocabulary.
         target_vocab_size: pieces of the target vocabulary.
         label_smoothing: of the training loss.
+        num_labels: classes that an encoder alone tells apart; 0 is no classifier.
     """
     options = LayerOptions(
         d_model=config.d_model,
@@ -241,20 +174,46 @@ def build_model(
         rotary_positions=config.max_positions if config.positions == "rotary" else None,
         attention=config.attention,
     )
+    encoder_heads = _per_layer(config.encoder_heads, config.encoder_layers)
+    decoder_heads = _per_layer(config.decoder_heads, config.decoder_layers)
+    ends = _Ends(
+        positions=config.sinusoids if config.positions == "sinusoidal" else config.positions,
+        max_positions=config.max_positions,
+        final_norm=config.norm == "pre" if config.final_norm is None else config.final_norm,
+        label_smoothing=label_smoothing,
+    )
+    is_tied = config.tied_embeddings != "none"
     match config.architecture:
         case "encoder_decoder":
             return EncoderDecoder(
                 options,
-                encoder_heads=_per_layer(config.encoder_heads, config.encoder_layers),
-                decoder_heads=_per_layer(config.decoder_heads, config.decoder_layers),
+                encoder_heads=encoder_heads,
+                decoder_heads=decoder_heads,
                 source_vocab_size=source_vocab_size,
                 target_vocab_size=target_vocab_size,
                 tied_embeddings=config.tied_embeddings,
-                positions=config.sinusoids if config.positions == "sinusoidal" else config.positions,
-                max_positions=config.max_positions,
-                final_norm=config.norm == "pre" if config.final_norm is None else config.final_norm,
-                label_smoothing=label_smoothing,
+                **ends,
             )
+        case "encoder_only":
+            return EncoderOnly(
+                options,
+                heads=encoder_heads,
+                vocab_size=source_vocab_size,
+                is_tied=is_tied,
+                num_labels=num_labels,
+                **ends,
+            )
+        case "decoder_only":
+            return DecoderOnly(options, heads=decoder_heads, vocab_size=target_vocab_size, is_tied=is_tied, **ends)
+
+
+class _Ends(TypedDict):
+    """What every architecture takes besides its layers."""
+
+    positions: str
+    max_positions: int
+    final_norm: bool
+    label_smoothing: float
 
 
 def _per_layer(heads: int | Sequence[int], layers: int) -> Sequence[int]:
