@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from translator.config import Config, UserError, load_config
+from translator.config import Config, DataConfig, UserError, load_config, to_yaml
 from translator.model import EncoderDecoder, build_model
 from translator.tokenizer import Tokenizers
 
@@ -35,6 +35,7 @@ FORMAT_VERSION = "1"
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "model.safetensors"
 STATE_FILE = "training_state.pt"
+CARD_FILE = "README.md"
 
 
 class CheckpointError(UserError):
@@ -170,9 +171,7 @@ def write_checkpoint(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        metadata = {"version": FORMAT_VERSION, "tokenizer": tokenizers.fingerprint}
-        contiguous = {key: value.to("cpu", torch.float32).contiguous() for key, value in weights.items()}
-        save_file(contiguous, temporary / WEIGHTS_FILE, metadata)
+        _save_weights(temporary, weights, tokenizers, torch.float32)
         if state is not None:
             torch.save(state, temporary / STATE_FILE)
         for file in temporary.iterdir():
@@ -189,6 +188,39 @@ def write_checkpoint(
             "free some space or make the directory writable, then run the same command again."
         ) from error
     return final
+
+
+def write_bundle(loaded: LoadedModel, bundle: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Write a model as a folder to hand on: configuration, tokenizer, weights and, where there is one, the card.
+
+    Args:
+        loaded: the model.
+        bundle: the folder, which must not exist or be empty; its name becomes the model's.
+        dtype: of the weights in the file: float32, or bfloat16 for half the size; they are loaded as float32.
+
+    Raises:
+        CheckpointError: there is something at `bundle`, or it cannot be written.
+    """
+    if bundle.exists() and not (bundle.is_dir() and not any(bundle.iterdir())):
+        raise CheckpointError(f"A bundle is written to a new folder. Received: {bundle}, which is there already.")
+    home, _ = _locate(loaded.path)
+    # What the model is, not where it was made.
+    data = loaded.config.data.model_copy(update={"cache": DataConfig.model_fields["cache"].default})
+    config = loaded.config.model_copy(update={"output": bundle.name, "data": data})
+    temporary = bundle.with_name(f".{bundle.name}.partial")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        write_text(temporary / CONFIG_FILE, to_yaml(config))
+        loaded.tokenizers.save(temporary)
+        _save_weights(temporary, weights_of(loaded.model), loaded.tokenizers, dtype)
+        if (home / CARD_FILE).exists():
+            shutil.copy(home / CARD_FILE, temporary)
+        temporary.replace(bundle)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(f"A bundle could not be written to {bundle}: {error}.") from error
+    return bundle
 
 
 def point(run: Path, name: str, checkpoint: Path) -> None:
@@ -267,6 +299,13 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _save_weights(folder: Path, weights: Mapping[str, Tensor], tokenizers: Tokenizers, dtype: torch.dtype) -> None:
+    metadata = {"version": FORMAT_VERSION, "tokenizer": tokenizers.fingerprint}
+    save_file(
+        {key: value.to("cpu", dtype).contiguous() for key, value in weights.items()}, folder / WEIGHTS_FILE, metadata
+    )
 
 
 def _locate(path: Path) -> tuple[Path, Path]:
