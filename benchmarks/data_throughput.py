@@ -26,13 +26,13 @@ def main() -> None:
 
     from translator.config import DataConfig, Source, TokenizerConfig
     from translator.data.batching import BatchStream
-    from translator.data.corpus import load_corpus, read_clean_pairs
+    from translator.data.corpus import load_corpus, read_clean_rows
     from translator.tokenizer import Tokenizers
 
     with tempfile.TemporaryDirectory() as cache:
         source = Source(file=str(Path(arguments.file).expanduser()))
         data = DataConfig(source_language="fr", target_language="en", train=(source,), cache=cache)
-        pairs = list(read_clean_pairs(data.train, data, print))
+        pairs = list(read_clean_rows(data.train, data, print))
         tokenizers = Tokenizers.train(pairs, TokenizerConfig(vocab_size=arguments.vocab_size), seed=1)
         texts = [source for source, _ in pairs[:20_000]]
         processor = spm.SentencePieceProcessor(model_proto=tokenizers.source.to_bytes())

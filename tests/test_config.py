@@ -127,7 +127,7 @@ def test_a_union_of_types_is_reported_without_the_names_of_its_branches() -> Non
         (with_data(train={"file": "a", "subset": "x"}), "subset belong.s. to a hub data set only. Received: file."),
         (with_data(train=[]), "data.train: .*at least 1 item.* Received: \\[\\]."),
         (with_data(train={"file": "a", "weight": 0}), "data.train.0.weight: must be greater than 0. Received: 0."),
-        (with_data(target_language=None), "data.target_language: must be a valid string. Received: None."),
+        (with_data(target_language=None), "data.target_language: required for translation, and missing."),
         (values(output=None), "output: must be a valid string. Received: None."),
         (values(model=5), "model: must be a section of keys and values. Received: 5."),
         (

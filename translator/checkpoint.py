@@ -28,7 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from translator.config import Config, DataConfig, UserError, load_config, to_yaml
-from translator.model import EncoderDecoder, build_model
+from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
 
 FORMAT_VERSION = "1"
@@ -44,7 +44,7 @@ class CheckpointError(UserError):
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to translate.
+    """A model ready for use.
 
     Attributes:
         config: of the run that made it.
@@ -55,7 +55,7 @@ class LoadedModel:
 
     config: Config
     tokenizers: Tokenizers
-    model: EncoderDecoder
+    model: Model
     path: Path
 
 
@@ -68,7 +68,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
         ConfigError: its configuration cannot be used.
     """
     path = Path(path).expanduser()
-    home, weights_path = _locate(path)
+    home, weights_path = locate_weights(path)
     config = load_config(home / CONFIG_FILE)
     tokenizers = Tokenizers.load(home)
     weights, metadata = read_weights(weights_path)
@@ -77,7 +77,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
             f"{weights_path} was trained with another tokenizer than the one in {home}. "
             "Use the tokenizer that lies beside the weights in their own model directory."
         )
-    model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    model = build_model(config.model, *sizes, num_labels=len(config.data.labels))
     set_weights(model, weights, weights_path)
     return LoadedModel(config, tokenizers, model.to(device).eval(), path)
 
@@ -203,7 +204,7 @@ def write_bundle(loaded: LoadedModel, bundle: Path, dtype: torch.dtype = torch.f
     """
     if bundle.exists() and not (bundle.is_dir() and not any(bundle.iterdir())):
         raise CheckpointError(f"A bundle is written to a new folder. Received: {bundle}, which is there already.")
-    home, _ = _locate(loaded.path)
+    home, _ = locate_weights(loaded.path)
     # What the model is, not where it was made.
     data = loaded.config.data.model_copy(update={"cache": DataConfig.model_fields["cache"].default})
     config = loaded.config.model_copy(update={"output": bundle.name, "data": data})
@@ -308,8 +309,12 @@ def _save_weights(folder: Path, weights: Mapping[str, Tensor], tokenizers: Token
     )
 
 
-def _locate(path: Path) -> tuple[Path, Path]:
-    """The folder with configuration and tokenizer, and the weights file, that a path means."""
+def locate_weights(path: Path) -> tuple[Path, Path]:
+    """The folder with configuration and tokenizer, and the weights file, that a path means.
+
+    Raises:
+        CheckpointError: it means none.
+    """
     if not path.is_dir():
         raise CheckpointError(f"A model is a directory. Received: {path}, which {_what(path)}.")
     if (path / CONFIG_FILE).exists() and (path / WEIGHTS_FILE).exists():

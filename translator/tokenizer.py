@@ -29,6 +29,8 @@ UNK_ID = 0
 BOS_ID = 1
 EOS_ID = 2
 
+_SENTINEL = "<hidden_{}>"
+
 # The counts of unigram training are summed thread by thread: the number of threads is part of the result.
 _TRAINING_THREADS = 4
 _LONGEST_TRAINING_SENTENCE = 10_000  # bytes; SentencePiece leaves out longer ones
@@ -59,6 +61,7 @@ class Tokenizer:
         unk_id: the unknown piece; with byte fallback no text needs it.
         bos_id: begin of sentence.
         eos_id: end of sentence.
+        sentinels: ids of the pieces that no text holds and that stand for something hidden; the first is the mask.
     """
 
     unk_id = UNK_ID
@@ -76,6 +79,7 @@ class Tokenizer:
         self._model = model
         self._sampler: tuple[float, UnigramSampler | BpeSampler] | None = None
         self.vocab_size: int = self._processor.vocab_size()
+        self.sentinels = _sentinels(self._processor)
         self.fingerprint = hashlib.sha256(model).hexdigest()
 
     @classmethod
@@ -226,16 +230,16 @@ class Tokenizers:
         return hashlib.sha256(f"{self.source.fingerprint} {self.target.fingerprint}".encode()).hexdigest()
 
     @classmethod
-    def train(cls, pairs: Iterable[tuple[str, str]], config: TokenizerConfig, seed: int) -> Tokenizers:
-        """Learn one joint tokenizer, or one for each side, in one pass over the pairs.
+    def train(cls, rows: Iterable[tuple[str, ...]], config: TokenizerConfig, seed: int) -> Tokenizers:
+        """Learn one joint tokenizer from all texts of the rows, or one for each side of pairs, in one pass.
 
         Raises:
             TokenizerError: there is no text, or `vocab_size` does not suit it.
         """
         if config.joint:
-            joint = Tokenizer.train(itertools.chain.from_iterable(pairs), config, seed)
+            joint = Tokenizer.train(itertools.chain.from_iterable(rows), config, seed)
             return cls(joint, joint)
-        sample = draw_sentences(pairs, config.training_sentences, seed)
+        sample = draw_sentences(rows, config.training_sentences, seed)
         source = Tokenizer(_train([source for source, _ in sample], config))
         return cls(source, Tokenizer(_train([target for _, target in sample], config)))
 
@@ -339,6 +343,7 @@ def _train(sentences: Sequence[str], config: TokenizerConfig) -> bytes:
             bos_id=BOS_ID,
             eos_id=EOS_ID,
             pad_id=-1,
+            control_symbols=[_SENTINEL.format(number) for number in range(config.sentinels)],
             num_threads=_TRAINING_THREADS,
             max_sentence_length=_LONGEST_TRAINING_SENTENCE,
             minloglevel=3,
@@ -370,7 +375,8 @@ def _explained(error: RuntimeError, config: TokenizerConfig) -> TokenizerError:
         )
     if limit := re.search(r"smaller than required_chars\. \d+ vs (\d+)", str(error)):
         return TokenizerError(
-            f"tokenizer.vocab_size must be at least {limit[1]}: 256 bytes, 3 special pieces and one per character. "
+            f"tokenizer.vocab_size must be at least {limit[1]}: 256 bytes, {3 + config.sentinels} special pieces "
+            f"and one per character. "
             f"Received: {config.vocab_size}. Raise tokenizer.vocab_size or lower tokenizer.character_coverage."
         )
     return TokenizerError(f"SentencePiece could not learn from this text: {error}")
@@ -395,6 +401,14 @@ def _load(model: bytes) -> spm.SentencePieceProcessor:
             f"Received: {special[0]}, {special[1]} and {special[2]}."
         )
     return processor
+
+
+def _sentinels(processor: spm.SentencePieceProcessor) -> tuple[int, ...]:
+    """The ids of a model's sentinels, in their order."""
+    ids = itertools.takewhile(
+        processor.is_control, (processor.piece_to_id(_SENTINEL.format(number)) for number in itertools.count())
+    )
+    return tuple(ids)
 
 
 def _encodable(text: str) -> str:

@@ -13,7 +13,9 @@ from made_up import contents, data_config, stream, take
 
 from translator.config import ModelConfig
 from translator.data.batching import IGNORE_INDEX, make_batches
-from translator.data.corpus import Corpus, DataError, Example
+from translator.data.corpus import Corpus, DataError
+from translator.data.objectives import Translation
+from translator.data.store import Ragged
 from translator.model import build_model
 from translator.tokenizer import BOS_ID, EOS_ID
 
@@ -74,11 +76,11 @@ def test_batches_stay_within_both_budgets_and_are_98_percent_full(make_corpus: M
 @pytest.mark.skipif(not MULTI30K.exists(), reason=f"Multi30k is not at {MULTI30K}")
 def test_batches_of_real_text_are_98_percent_full(tmp_path: Path) -> None:
     from translator.config import TokenizerConfig
-    from translator.data.corpus import load_corpus, read_pairs
+    from translator.data.corpus import load_corpus, read_rows
     from translator.tokenizer import Tokenizers
 
     data = data_config(tmp_path, {"file": str(MULTI30K), "max_examples": 5000})
-    tokenizers = Tokenizers.train(read_pairs(data.train, data), TokenizerConfig(vocab_size=1000), seed=1)
+    tokenizers = Tokenizers.train(read_rows(data.train, data), TokenizerConfig(vocab_size=1000), seed=1)
     corpus = load_corpus(
         data.train, data, tokenizers, sampling_alpha=0.0, seed=1, max_positions=256, log=lambda line: None
     )
@@ -185,7 +187,7 @@ def test_static_shapes_are_the_same_in_every_batch_and_hold_the_same_sentences(m
 
 def test_a_batch_too_small_for_the_corpus_is_refused(make_corpus: Make) -> None:
     with pytest.raises(
-        DataError, match=r"must hold the corpus's sentences\. Received: 20; \d+ of 500 pairs are longer"
+        DataError, match=r"must hold the corpus's sentences\. Received: 20; \d+ of 500 examples are longer"
     ):
         stream(make_corpus(500), batch_tokens=20)
 
@@ -213,20 +215,19 @@ def test_a_corpus_smaller_than_a_batch_streams_too(make_corpus: Make) -> None:
 
 def test_validation_batches_keep_order_and_drop_nothing() -> None:
     rng = np.random.default_rng(0)
-    examples = [
-        Example(np.append(rng.integers(3, 50, rng.integers(0, 30)), EOS_ID), rng.integers(3, 50, rng.integers(0, 30)))
-        for _ in range(100)
-    ]
-    examples[50] = Example(np.full(200, EOS_ID), examples[50].target)
-    batches = make_batches(examples, max_tokens=100)
+    rows = [rng.integers(3, 50, rng.integers(0, 30)) for _ in range(200)]
+    rows[50] = np.full(200, 7)
+    source, target = Ragged.of_rows(rows[:100], np.int64), Ragged.of_rows(rows[100:], np.int64)
+    batches = make_batches(source, target, 100, Translation())
     assert [batch.index for batch in batches] == list(range(len(batches)))
     sources = [row.tolist() for batch in batches for row in batch.source.unpack()]
     targets = [row.tolist() for batch in batches for row in batch.target_input.unpack()]
-    assert sources == [example.source.tolist() for example in examples]
-    assert targets == [[BOS_ID, *example.target.tolist()] for example in examples]
+    assert sources == [[*row.tolist(), EOS_ID] for row in rows[:100]]
+    assert targets == [[BOS_ID, *row.tolist()] for row in rows[100:]]
     for batch in batches:
         assert batch.source.num_sequences == 1 or max(len(batch.source.values), len(batch.labels)) <= 100
-    assert make_batches([], max_tokens=100) == []
+    nothing = Ragged.of_rows([], np.int64)
+    assert make_batches(nothing, nothing, 100, Translation()) == []
 
 
 def test_a_batch_moves_to_a_device_whole(make_corpus: Make) -> None:

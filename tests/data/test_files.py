@@ -16,7 +16,7 @@ import pytest
 from made_up import data_config, write_text
 
 from translator.config import Source
-from translator.data.corpus import DataError, read_pairs
+from translator.data.corpus import DataError, read_rows
 from translator.data.sources import open_source
 
 PAIRS = [("l'été, « bon »", "the summer"), ("un\u2028deux", 'say "two"'), ("a\tb", "c d"), ("", "x"), ("😀", "smile")]
@@ -25,7 +25,7 @@ PLAIN = [("un", "one"), ("deux", "two"), ("trois", "three")]
 
 def read(cache: Path, source: dict[str, Any], **options: Any) -> list[tuple[str, str]]:
     data = data_config(cache, source)
-    return list(read_pairs(data.train, data))
+    return list(read_rows(data.train, data))
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -133,7 +133,7 @@ def test_a_column_must_hold_text(tmp_path: Path) -> None:
         ("a.jsonl.gz", gzip.compress(b"x" * 1000)[:-12], "must be a readable file"),
         ("a.docx", b"x", "must be .parquet, .jsonl, .json, .csv or .tsv"),
         ("a.tsv", b"", "which is empty"),
-        ("a.tsv", b"fr\ten\n", "must hold at least one pair"),
+        ("a.tsv", b"fr\ten\n", "must hold at least one row"),
         ("a.tsv", None, "a file that exists. Received: .* \\(no such file\\)"),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 def test_files_are_looked_for_before_the_first_pair_is_asked_for(tmp_path: Path) -> None:
     data = data_config(tmp_path, write_text(tmp_path, PLAIN), {"file": str(tmp_path / "missing.tsv")})
     with pytest.raises(DataError, match=r"missing.tsv"):
-        read_pairs(data.train, data)
+        read_rows(data.train, data)
 
 
 def test_invalid_bytes_are_replaced_and_visible_to_cleaning(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from made_up import data_config
 
 from translator.config import Source
-from translator.data.corpus import DataError, read_pairs
+from translator.data.corpus import DataError, read_rows
 from translator.data.sources import describe, identity
 
 PAIRS = [(f"phrase {number}", f"sentence {number}") for number in range(2500)]
@@ -41,7 +41,7 @@ def hub_folder(tmp_path: Path) -> Path:
 
 def read(tmp_path: Path, source: dict[str, Any]) -> list[tuple[str, str]]:
     data = data_config(tmp_path / "cache", source)
-    return list(read_pairs(data.train, data))
+    return list(read_rows(data.train, data))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -133,7 +133,7 @@ def test_where_chooses_rows_by_a_column(tmp_path: Path, name: str) -> None:
         path.write_text("fr,en,source\n" + "".join(",".join(row.values()) + "\n" for row in rows))
     source = {"file": str(path), "where": {"source": ["news", "talk"]}, "max_examples": 5}
     data = data_config(tmp_path / "cache", source)
-    assert [pair[0] for pair in read_pairs(data.train, data)] == ["f0", "f2", "f3", "f5", "f6"]
+    assert [pair[0] for pair in read_rows(data.train, data)] == ["f0", "f2", "f3", "f5", "f6"]
     assert describe(data.train[0]) == f"{path}: news, talk"
 
 
@@ -142,10 +142,10 @@ def test_where_that_chooses_nothing_or_asks_an_absent_column_is_one_clear_error(
     path.write_text("fr,en,source\na,b,news\n")
     data = data_config(tmp_path / "cache", {"file": str(path), "where": {"source": "law"}})
     with pytest.raises(DataError, match=r"which holds none where {'source': \('law',\)}"):
-        list(read_pairs(data.train, data))
+        list(read_rows(data.train, data))
     data = data_config(tmp_path / "cache", {"file": str(path), "where": {"domain": "law"}})
     with pytest.raises(DataError, match=r"Received: 'domain', which is not among fr, en, source"):
-        list(read_pairs(data.train, data))
+        list(read_rows(data.train, data))
 
 
 def test_where_needs_named_columns() -> None:

@@ -13,7 +13,7 @@ from made_up import data_config, make_pairs, write_text
 
 from translator.config import DataConfig
 from translator.data.cleaning import SourceReport, find_duplicates, table
-from translator.data.corpus import Corpus, DataError, encode_pairs, load_corpus, read_clean_pairs
+from translator.data.corpus import Corpus, DataError, encode_rows, load_corpus, read_clean_rows
 from translator.tokenizer import EOS_ID, Tokenizers
 
 Make = Callable[..., Corpus]
@@ -68,7 +68,7 @@ def test_each_reason_to_drop_a_pair_is_counted_and_shown(tmp_path: Path, tokeniz
 def test_pairs_with_too_many_tokens_are_dropped_and_counted(tmp_path: Path, tokenizers: Tokenizers) -> None:
     pairs = make_pairs(200)
     data = data_config(tmp_path / "cache", write_text(tmp_path, pairs))
-    lengths = [max(len(e.source), len(e.target) + 1) for e in encode_pairs(pairs, tokenizers)]
+    lengths = np.stack([side.lengths + 1 for side in encode_rows(pairs, tokenizers, data)]).max(axis=0)
     corpus = load(data, tokenizers, max_positions=40)
     assert corpus.report[0].dropped["too many tokens"] == sum(length > 40 for length in lengths) > 0
     assert len(corpus) == sum(length <= 40 for length in lengths)
@@ -77,7 +77,7 @@ def test_pairs_with_too_many_tokens_are_dropped_and_counted(tmp_path: Path, toke
 
 def test_a_corpus_with_nothing_left_is_an_error(tmp_path: Path, tokenizers: Tokenizers) -> None:
     data = data_config(tmp_path / "cache", write_text(tmp_path, [("la", "la")]))
-    with pytest.raises(DataError, match=r"at least one pair. Received: none after cleaning"):
+    with pytest.raises(DataError, match=r"at least one example. Received: none after cleaning"):
         load(data, tokenizers)
 
 
@@ -223,7 +223,7 @@ def test_clean_pairs_are_what_a_tokenizer_learns_from(tmp_path: Path) -> None:
     pairs = make_pairs(100)
     source = write_text(tmp_path, [*pairs, pairs[0], ("", "x")])
     data = data_config(tmp_path / "cache", source)
-    assert list(read_clean_pairs(data.train, data, log=lambda line: None)) == pairs
+    assert list(read_clean_rows(data.train, data, log=lambda line: None)) == pairs
 
 
 def test_a_cache_that_vanishes_is_made_again(tmp_path: Path, tokenizers: Tokenizers) -> None:

@@ -79,16 +79,16 @@ def _sources(spec: str | None, data: DataConfig) -> tuple[Source, ...]:
 
 
 def _read(sources: Sequence[Source], data: DataConfig) -> list[_Example]:
-    from translator.data.corpus import read_pairs
+    from translator.data.corpus import read_rows
     from translator.data.sources import describe
 
     examples: list[_Example] = []
     for source in sources:
-        pairs = list(read_pairs((source,), data))
+        pairs = list(read_rows((source,), data))
         constructions = _constructions(source)[: len(pairs)] or [None] * len(pairs)
         examples += [
-            _Example(*pair, describe(source), construction)
-            for pair, construction in zip(pairs, constructions, strict=True)
+            _Example(text, reference, describe(source), construction)
+            for (text, reference), construction in zip(pairs, constructions, strict=True)
         ]
     return examples
 

@@ -1,5 +1,13 @@
 """Configuration: its types, and how it is read."""
 
+from translator.config.data import (
+    AugmentationConfig,
+    CleaningConfig,
+    DataConfig,
+    Form,
+    Source,
+    TextPair,
+)
 from translator.config.loading import (
     ConfigError,
     UserError,
@@ -10,14 +18,11 @@ from translator.config.loading import (
     validate,
 )
 from translator.config.schema import (
-    AugmentationConfig,
-    CleaningConfig,
     Config,
-    DataConfig,
+    CorruptionConfig,
     DecodingConfig,
     ModelConfig,
-    Source,
-    TextPair,
+    Objective,
     TokenizerConfig,
     TrainingConfig,
 )
@@ -27,9 +32,12 @@ __all__ = [
     "CleaningConfig",
     "Config",
     "ConfigError",
+    "CorruptionConfig",
     "DataConfig",
     "DecodingConfig",
+    "Form",
     "ModelConfig",
+    "Objective",
     "Source",
     "TextPair",
     "TokenizerConfig",

@@ -15,7 +15,9 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from translator.config.schema import Config, Section, SomeSources, Source
+from translator.config.data import Form, SomeSources, Source
+from translator.config.schema import Config
+from translator.config.section import Section
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -66,11 +68,12 @@ def validate(values: dict[str, Any], origin: str) -> Config:
     return _validated(Config, values, origin)
 
 
-def parse_sources(spec: str) -> tuple[Source, ...]:
+def parse_sources(spec: str, form: Form = "pairs") -> tuple[Source, ...]:
     """Read what `data.test` takes, as YAML or as a path.
 
     Args:
         spec: `test.parquet`, `{phrasebook: test}`, `[{file: a.tsv}, {file: b.tsv}]`, ….
+        form: what a row is.
 
     Raises:
         ConfigError: it is none of these.
@@ -79,8 +82,11 @@ def parse_sources(spec: str) -> tuple[Source, ...]:
     class _Spec(Section):
         test: SomeSources
 
-    value = _parse_yaml(spec, "--test")
-    return _validated(_Spec, {"test": value}, "--test").test
+    sources = _validated(_Spec, {"test": _parse_yaml(spec, "--test")}, "--test").test
+    for source in sources:
+        for problem in source.problems(form):
+            raise ConfigError(f"--test: {problem}")
+    return sources
 
 
 def to_yaml(config: Config) -> str:

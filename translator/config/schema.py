@@ -2,162 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
+from pydantic import Field, model_validator
+
+from translator.config.data import AugmentationConfig, DataConfig, Form
+from translator.config.section import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Section,
 )
 
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
+Architecture = Literal["encoder_decoder", "encoder_only", "decoder_only"]
+Objective = Literal["translation", "denoising", "language_modeling", "masked_language_modeling", "classification"]
 
-
-class Section(BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, (str, dict, Section)) else value
-
-
-class TextPair(Section):
-    """Two aligned text files, plain or .gz: line n of one translates line n of the other."""
-
-    source: str
-    target: str
-
-
-class Source(Section):
-    """Where parallel text comes from: exactly one of `hub`, `file`, `text` and `phrasebook`.
-
-    Attributes:
-        hub: name of a Hugging Face data set, such as `Helsinki-NLP/opus-100`, or a local folder of the same form.
-        subset: its configuration, such as `en-fr`.
-        split: its split.
-        revision: commit, tag or branch of the data set on the hub.
-        streaming: read it as a stream instead of downloading it whole first; it is written to the cache either way.
-        file: path or URL of a .parquet, .jsonl, .json, .csv or .tsv file (.gz allowed).
-        header: whether the first line of a .csv or .tsv names the columns; without it they are called `0`, `1`, ….
-        text: two aligned text files, as paths or URLs.
-        phrasebook: a split of the embedded corpus: train, valid, test or compositional.
-        source_column: column of the source text; by default the source language's code, alone or inside `translation`.
-        target_column: likewise for the target text.
-        where: read only rows whose column has one of these values, such as `{source: [tatoeba, news]}`.
-        weight: how many times each of its pairs is seen in an epoch on average; 0.5 is every other epoch.
-        max_examples: read only the first so many pairs.
-    """
-
-    hub: str | None = None
-    subset: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    streaming: bool = False
-    file: str | None = None
-    header: bool = True
-    text: TextPair | None = None
-    phrasebook: Literal["train", "valid", "test", "compositional"] | None = None
-    source_column: str | None = None
-    target_column: str | None = None
-    where: dict[str, Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]] = {}
-    weight: PositiveFloat = 1.0
-    max_examples: PositiveInt | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path_is_a_file(cls, value: Any) -> Any:
-        return {"file": value} if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _has_one_kind(self) -> Source:
-        kinds = [kind for kind in ("hub", "file", "text", "phrasebook") if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            received = " and ".join(kinds) or "none of them"
-            raise ValueError(f"A source is exactly one of hub, file, text and phrasebook. Received: {received}.")
-        only_hub = [key for key in ("subset", "split", "revision", "streaming") if key in self.model_fields_set]
-        if only_hub and not self.hub:
-            raise ValueError(f"{', '.join(only_hub)} belong(s) to a hub data set only. Received: {kinds[0]}.")
-        if self.where and self.text:
-            raise ValueError("where needs a source with named columns. Received: text, which has none.")
-        return self
-
-    @model_serializer(mode="wrap")
-    def _only_what_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
-
-
-Sources = Annotated[tuple[Source, ...], BeforeValidator(_as_list)]
-SomeSources = Annotated[Sources, Field(min_length=1)]
-
-
-class CleaningConfig(Section):
-    """Which pairs are dropped before training; each drop is counted and reported by its reason.
-
-    Attributes:
-        max_characters: longest side, in characters.
-        max_length_ratio: longer side over shorter side, in characters; sides of under 20 characters are exempt.
-        drop_identical: drop pairs whose two sides are the same text.
-        drop_duplicates: keep only the first of equal pairs.
-    """
-
-    max_characters: PositiveInt = 2000
-    max_length_ratio: Annotated[float, Field(gt=1)] = 4.0
-    drop_identical: bool = True
-    drop_duplicates: bool = True
-
-
-class AugmentationConfig(Section):
-    """How often the source text of a training pair is typed as carelessly as people type; its translation stays.
-
-    Each is the share of pairs that it happens to, drawn anew in each epoch.
-
-    Attributes:
-        lowercase: no capitals; teaches what `decoding.fold_capitals` gives the model, too.
-        accents: no accents and no cedillas: `ete` for `été`.
-        final_punctuation: no full stop, question or exclamation mark at the end.
-        apostrophes: left out, or typed as a space: `cest`, `c est`.
-        typos: a letter doubled, left out, swapped with the next or mistaken for one beside it, in one word of eight.
-    """
-
-    lowercase: Probability = 0.0
-    accents: Probability = 0.0
-    final_punctuation: Probability = 0.0
-    apostrophes: Probability = 0.0
-    typos: Probability = 0.0
-
-
-class DataConfig(Section):
-    """Parallel text and what is done to it.
-
-    Attributes:
-        source_language: code of the language translated from; also the default name of its column.
-        target_language: code of the language translated to.
-        train: sources to learn from.
-        valid: sources for validation during training.
-        test: sources for the scores of the finished model.
-        cleaning: what is dropped from `train`; `valid` and `test` are never cleaned.
-        augmentation: careless typing in the source texts of `train`.
-        cache: folder of downloaded and tokenized text; by default `~/.cache/translator`.
-    """
-
-    source_language: str
-    target_language: str
-    train: SomeSources
-    valid: Sources = ()
-    test: Sources = ()
-    cleaning: CleaningConfig = CleaningConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    cache: str = "~/.cache/translator"
+# What each objective can be learned by, and from.
+ARCHITECTURES: dict[Objective, tuple[Architecture, ...]] = {
+    "translation": ("encoder_decoder", "decoder_only"),
+    "denoising": ("encoder_decoder",),
+    "language_modeling": ("decoder_only",),
+    "masked_language_modeling": ("encoder_only",),
+    "classification": ("encoder_only",),
+}
+FORMS: dict[Objective, Form] = {
+    "translation": "pairs",
+    "denoising": "texts",
+    "language_modeling": "texts",
+    "masked_language_modeling": "texts",
+    "classification": "labelled",
+}
 
 
 class TokenizerConfig(Section):
@@ -171,6 +47,8 @@ class TokenizerConfig(Section):
         character_coverage: share of the corpus's characters that get a piece of their own; bytes serve the rest.
         training_sentences: learn the pieces from at most so many sentences, drawn at random.
         sampling_alpha: subword sampling in training (Kudo, 2018): 0 is off; a smaller value is more varied.
+        sentinels: pieces that no text holds, for pre-training: each stands for something hidden, and the first is the
+            mask (Raffel et al., 2020).
     """
 
     vocab_size: PositiveInt = 8000
@@ -180,13 +58,14 @@ class TokenizerConfig(Section):
     character_coverage: Annotated[float, Field(gt=0.9, le=1)] = 0.9999
     training_sentences: PositiveInt = 2_000_000
     sampling_alpha: NonNegativeFloat = 0.0
+    sentinels: NonNegativeInt = 0
 
 
 class ModelConfig(Section):
     """The Transformer of Vaswani et al. (2017) and the variations in use today.
 
     Attributes:
-        architecture: which stacks the model has.
+        architecture: which stacks the model has; an encoder or decoder alone has no layers of the other's.
         d_model: width of the hidden states.
         d_ff: inner width of the feed-forward network.
         encoder_layers: depth of the encoder.
@@ -198,6 +77,7 @@ class ModelConfig(Section):
         positions: how the order of tokens enters.
         sinusoids: layout of sinusoidal positions: sine and cosine in turn (the paper) or in halves (Marian).
         max_positions: longest sequence, in tokens, that the model takes; longer input is split before translation.
+            A decoder alone has source and target in one sequence.
         activation: of the feed-forward network.
         tied_embeddings: one matrix for source, target and output (all), for target and output (target), or none.
         dropout: after each sublayer and on embeddings.
@@ -208,7 +88,7 @@ class ModelConfig(Section):
         attention: backend of attention; auto chooses by device.
     """
 
-    architecture: Literal["encoder_decoder", "encoder_only", "decoder_only"] = "encoder_decoder"
+    architecture: Architecture = "encoder_decoder"
     d_model: PositiveInt = 512
     d_ff: PositiveInt = 2048
     encoder_layers: PositiveInt = 6
@@ -259,13 +139,39 @@ class ModelConfig(Section):
         return self
 
 
+class CorruptionConfig(Section):
+    """What a pre-training objective hides, drawn anew for each example in each epoch.
+
+    Attributes:
+        share: of the pieces that are hidden.
+        method: of denoising: `spans` puts a sentinel for each run of hidden pieces and asks for the runs (T5); `tokens`
+            puts the mask for each hidden piece and asks for the whole text (BART).
+        span_length: mean length of a hidden run, in pieces.
+        permute_sentences: shuffle the sentences of a text as well; with `tokens`, which asks for the whole text.
+    """
+
+    share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    method: Literal["spans", "tokens"] = "spans"
+    span_length: Annotated[float, Field(ge=1)] = 3.0
+    permute_sentences: bool = False
+
+    @model_validator(mode="after")
+    def _whole_text_is_asked_for(self) -> CorruptionConfig:
+        if self.permute_sentences and self.method == "spans":
+            raise ValueError("permute_sentences needs method: tokens, which asks for the whole text. Received: spans.")
+        return self
+
+
 class TrainingConfig(Section):
     """The training loop.
 
     Attributes:
         objective: what is learned.
+        start_from: a trained model (run directory, checkpoint or bundle) whose weights and tokenizer the run begins
+            with; its architecture and sizes must be the same. A classifier's last layer is always fresh.
+        corruption: what is hidden in pre-training.
         max_steps: optimizer steps in all.
-        batch_tokens: target tokens in a micro-batch, per rank.
+        batch_tokens: target tokens in a micro-batch, per rank; for an encoder alone, the tokens that it reads.
         accumulation: micro-batches in an optimizer step, per rank.
         optimizer: AdamW, or Adam with weight decay in the gradient.
         learning_rate: highest rate, reached after warm-up.
@@ -285,15 +191,17 @@ class TrainingConfig(Section):
         save_every: steps between checkpoints.
         keep_last: newest checkpoints kept.
         log_every: steps between log lines.
-        metric: what decides which checkpoint is best.
+        metric: what decides which checkpoint is best: the loss, BLEU or chrF of translations, accuracy of a classifier.
         patience: stop after so many validations without a better one; 0 is never.
-        valid_decode_examples: translate at most so many validation sentences (greedily) for BLEU and chrF; 0 is none.
+        valid_decode_examples: translate (greedily) or classify at most so many validation examples; 0 is none.
         average_checkpoints: average the weights of the last so many checkpoints at the end; 0 is off.
         max_skipped_steps: stop after so many steps in a row with a loss or gradient that is not finite.
         data_workers: processes that tokenize ahead of training; 0 is in the training process.
     """
 
-    objective: Literal["translation"] = "translation"
+    objective: Objective = "translation"
+    start_from: str | None = None
+    corruption: CorruptionConfig = CorruptionConfig()
     max_steps: PositiveInt = 100_000
     batch_tokens: PositiveInt = 4096
     accumulation: PositiveInt = 1
@@ -315,7 +223,7 @@ class TrainingConfig(Section):
     save_every: PositiveInt = 1000
     keep_last: PositiveInt = 3
     log_every: PositiveInt = 100
-    metric: Literal["loss", "bleu", "chrf"] = "loss"
+    metric: Literal["loss", "bleu", "chrf", "accuracy"] = "loss"
     patience: NonNegativeInt = 0
     valid_decode_examples: NonNegativeInt = 1000
     average_checkpoints: NonNegativeInt = 0
@@ -324,11 +232,12 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> TrainingConfig:
-        problems = []
-        if self.metric in ("bleu", "chrf") and not self.valid_decode_examples:
-            problems.append(
-                f"metric: {self.metric} needs translations of the validation set. Received: valid_decode_examples=0."
-            )
+        problems = self._metric_problems()
+        if self.objective not in ("denoising", "masked_language_modeling") and self.corruption != CorruptionConfig():
+            problems.append(f"corruption belongs to pre-training. Received: objective: {self.objective}.")
+        only_share = CorruptionConfig(share=self.corruption.share)
+        if self.objective == "masked_language_modeling" and self.corruption != only_share:
+            problems.append("masked_language_modeling has corruption.share alone. Received: other keys of corruption.")
         if self.schedule == "cosine" and self.warmup_steps >= self.max_steps:
             problems.append(
                 "a cosine schedule needs warmup_steps below max_steps. "
@@ -348,6 +257,18 @@ class TrainingConfig(Section):
         if problems:
             raise ValueError(" ".join(problems))
         return self
+
+    def _metric_problems(self) -> list[str]:
+        """Whether what decides can be measured."""
+        kinds = {"bleu": "translation", "chrf": "translation", "accuracy": "classification"}
+        if self.metric == "loss":
+            return []
+        if self.objective != kinds[self.metric]:
+            return [f"metric: {self.metric} is for {kinds[self.metric]}. Received: objective: {self.objective}."]
+        if not self.valid_decode_examples:
+            what = "translations" if self.objective == "translation" else "labels"
+            return [f"metric: {self.metric} needs {what} of the validation set. Received: valid_decode_examples=0."]
+        return []
 
 
 class DecodingConfig(Section):
@@ -384,13 +305,66 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     decoding: DecodingConfig = DecodingConfig()
 
+    @property
+    def form(self) -> Form:
+        """What a row of the data is."""
+        return FORMS[self.training.objective]
+
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        if self.model.tied_embeddings == "all" and not self.tokenizer.joint:
-            raise ValueError(
+        problems = [*self._model_problems(), *self._data_problems()]
+        if problems:
+            raise ValueError(" ".join(problems))
+        return self
+
+    def _model_problems(self) -> list[str]:
+        """Whether the model can learn the objective."""
+        model, objective, joint = self.model, self.training.objective, self.tokenizer.joint
+        problems = []
+        if model.architecture not in ARCHITECTURES[objective]:
+            problems.append(
+                f"training.objective: {objective} needs model.architecture: {' or '.join(ARCHITECTURES[objective])}. "
+                f"Received: {model.architecture}."
+            )
+        if not joint and (model.architecture != "encoder_decoder" or self.form != "pairs"):
+            problems.append(
+                f"model.architecture: {model.architecture} with training.objective: {objective} has one vocabulary. "
+                "Received: tokenizer.joint=false."
+            )
+        elif not joint and model.tied_embeddings == "all":
+            problems.append(
                 "model.tied_embeddings: all needs one vocabulary. "
                 "Received: tokenizer.joint=false. Set tied_embeddings to target or none."
             )
-        if not self.data.valid and (self.training.metric != "loss" or self.training.patience):
-            raise ValueError("training.metric and training.patience need data.valid. Received: no validation data.")
-        return self
+        if objective in ("denoising", "masked_language_modeling") and not self.tokenizer.sentinels:
+            problems.append(
+                f"training.objective: {objective} hides pieces behind sentinels. Received: tokenizer.sentinels=0. "
+                f"Set it to {32 if objective == 'denoising' else 1}, say."
+            )
+        if (model.source_vectors or model.target_vectors) and model.architecture != "encoder_decoder":
+            problems.append(
+                f"source_vectors and target_vectors are for an encoder_decoder. Received: {model.architecture}."
+            )
+        return problems
+
+    def _data_problems(self) -> list[str]:
+        """Whether the data has what the objective reads."""
+        data, objective, form = self.data, self.training.objective, self.form
+        problems = []
+        for key in ("source_language", "target_language"):
+            if form == "pairs" and getattr(data, key) is None:
+                problems.append(f"data.{key}: required for translation, and missing.")
+        if form == "labelled" and len(set(data.labels)) < max(2, len(data.labels)):
+            problems.append(f"classification needs two data.labels or more, all different. Received: {data.labels}.")
+        if form != "labelled" and data.labels:
+            problems.append(f"data.labels are for classification. Received: training.objective: {objective}.")
+        if form == "texts" and data.augmentation != AugmentationConfig():
+            problems.append(
+                f"data.augmentation is for translation and classification. Received: training.objective: {objective}."
+            )
+        for part in ("train", "valid", "test"):
+            for number, source in enumerate(getattr(data, part)):
+                problems += [f"data.{part}.{number}: {problem}" for problem in source.problems(form)]
+        if not data.valid and (self.training.metric != "loss" or self.training.patience):
+            problems.append("training.metric and training.patience need data.valid. Received: no validation data.")
+        return problems

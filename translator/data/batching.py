@@ -7,70 +7,22 @@ restored from its state goes on as if it had never stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from translator.data.corpus import Corpus, DataError, Example
+from translator.data.batch import IGNORE_INDEX, Batch, Capacity
+from translator.data.corpus import Corpus, DataError
+from translator.data.objectives import Objective
 from translator.data.order import EpochOrder
 from translator.data.reader import Chunk, ChunkReader
-from translator.data.store import IntArray, Ragged, offsets_of
-from translator.packing import Packed
-from translator.tokenizer import BOS_ID, EOS_ID
+from translator.data.store import IntArray, Ragged
 
-IGNORE_INDEX = -100
+__all__ = ["IGNORE_INDEX", "Batch", "BatchStream", "make_batches"]
 
 _BATCHES_AHEAD = 2  # the buffer that a batch is filled from holds at least so many
 _MOST_LEFT_OUT = 0.05  # share of the corpus that may be too long for a batch
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Examples to learn from, packed.
-
-    Attributes:
-        index: k, the batch's number in the stream.
-        source: x + EOS.
-        target_input: BOS + y.
-        labels: y + EOS: `(num_target_tokens,)` int64, IGNORE_INDEX on filler.
-        num_target_tokens: real ones.
-    """
-
-    index: int
-    source: Packed
-    target_input: Packed
-    labels: Tensor
-    num_target_tokens: int
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch on `device`."""
-        return replace(
-            self,
-            source=self.source.to(device, non_blocking),
-            target_input=self.target_input.to(device, non_blocking),
-            labels=self.labels.to(device, non_blocking=non_blocking),
-        )
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """Exact sizes of a batch where every step must have the same shapes.
-
-    Attributes:
-        source_tokens: rows of the packed source.
-        target_tokens: rows of the packed target.
-        sequences: most sequences; `cu_seqlens` has one entry more.
-        max_seqlen: bound on every sequence, in tokens.
-    """
-
-    source_tokens: int
-    target_tokens: int
-    sequences: int
-    max_seqlen: int
 
 
 class BatchStream(Iterator[Batch]):
@@ -100,7 +52,8 @@ class BatchStream(Iterator[Batch]):
         Args:
             corpus: what to learn from.
             seed: of the order.
-            batch_tokens: target tokens of a batch; source tokens follow from the corpus's length ratio.
+            batch_tokens: target tokens of a batch, or the tokens that an encoder alone reads; those of the other side
+                follow from the corpus's length ratio.
             rank: this rank takes batches k with `k % world_size == rank`.
             world_size: number of ranks.
             workers: processes that prepare examples ahead; 0 is in this process.
@@ -109,10 +62,12 @@ class BatchStream(Iterator[Batch]):
         Raises:
             DataError: too many examples are longer than a batch.
         """
+        self._objective = corpus.objective
+        source_tokens, target_tokens = corpus.objective.budgets(batch_tokens, corpus.length_ratio)
         self.capacity = Capacity(
-            source_tokens=math.ceil(batch_tokens * corpus.length_ratio),
-            target_tokens=batch_tokens,
-            sequences=math.ceil(1.25 * batch_tokens / corpus.mean_target_length) + 8,
+            source_tokens=source_tokens,
+            target_tokens=target_tokens,
+            sequences=math.ceil(1.25 * target_tokens / corpus.mean_target_length) + 8,
             max_seqlen=corpus.max_positions,
         )
         self._budgets = (self.capacity.source_tokens, self.capacity.target_tokens)
@@ -120,8 +75,8 @@ class BatchStream(Iterator[Batch]):
         if self.left_out > _MOST_LEFT_OUT * len(corpus):
             raise DataError(
                 "training.batch_tokens must hold the corpus's sentences. "
-                f"Received: {batch_tokens}; {self.left_out:,} of {len(corpus):,} pairs are longer than a batch of "
-                f"{self._budgets[0]} source and {batch_tokens} target tokens. Raise training.batch_tokens."
+                f"Received: {batch_tokens}; {self.left_out:,} of {len(corpus):,} examples are longer than a batch of "
+                f"{source_tokens} source and {target_tokens} target tokens. Raise training.batch_tokens."
             )
         self._fingerprint = f"{corpus.fingerprint} {seed} {batch_tokens}"
         self._rank = rank
@@ -129,7 +84,7 @@ class BatchStream(Iterator[Batch]):
         self._static_shapes = static_shapes
         order = EpochOrder(corpus.bounds, corpus.weights, seed)
         self._reader = ChunkReader(corpus, order, self._budgets, workers)
-        self._buffer = Chunk.empty()
+        self._buffer = Chunk.empty(corpus.objective.specials)
         self._next_index = 0
 
     def __next__(self) -> Batch:
@@ -140,7 +95,7 @@ class BatchStream(Iterator[Batch]):
             if rank == self._rank:
                 static = self.capacity if self._static_shapes else None
                 pieces = self._buffer.take(chosen)
-                mine = pack(self._next_index + rank, pieces.source, pieces.target, static)
+                mine = self._objective.pack(self._next_index + rank, pieces.source, pieces.target, static)
             is_left = np.ones(len(self._buffer), np.bool_)
             is_left[chosen] = False
             self._buffer = self._buffer.take(np.flatnonzero(is_left))
@@ -183,11 +138,11 @@ class BatchStream(Iterator[Batch]):
     def _fill(self) -> IntArray:
         """Rows of the buffer that make the next batch: first fit, in the order of the buffer, `(n,)` int64."""
         while any(
-            (lengths.sum() + len(lengths)) < _BATCHES_AHEAD * budget
+            lengths.sum() < _BATCHES_AHEAD * budget
             for lengths, budget in zip(self._buffer.lengths, self._budgets, strict=True)
         ):
             self._buffer = self._buffer.append(next(self._reader))
-        source, target = (lengths + 1 for lengths in self._buffer.lengths)  # EOS
+        source, target = self._buffer.lengths
         source_ends, target_ends = np.cumsum(source), np.cumsum(target)
         # All of the head that fits at once, then one by one what still fits further back.
         head = min(
@@ -199,7 +154,7 @@ class BatchStream(Iterator[Batch]):
         source_left = self._budgets[0] - (int(source_ends[head - 1]) if head else 0)
         target_left = self._budgets[1] - (int(target_ends[head - 1]) if head else 0)
         row = head
-        while len(chosen) < self.capacity.sequences and source_left > 0 and target_left > 0:
+        while len(chosen) < self.capacity.sequences and target_left > 0:
             fits = (source[row:] <= source_left) & (target[row:] <= target_left)
             step = int(fits.argmax()) if len(fits) else 0
             if not len(fits) or not fits[step]:
@@ -212,73 +167,32 @@ class BatchStream(Iterator[Batch]):
         return np.array(chosen, np.int64)
 
 
-def make_batches(examples: Sequence[Example], max_tokens: int) -> list[Batch]:
+def make_batches(source: Ragged, target: Ragged, max_tokens: int, objective: Objective) -> list[Batch]:
     """Batches of examples in the order given, such as a validation set, with no more than `max_tokens` on either side.
 
     An example that is longer than that has a batch of its own.
+
+    Args:
+        source: pieces of each source, without special ids.
+        target: pieces of each target, without special ids.
+        max_tokens: of each side of a batch, special ids counted.
+        objective: that they are examples of.
     """
     batches: list[Batch] = []
+    lengths = np.stack([side.lengths for side in (source, target)], axis=1) + objective.specials
     start = 0
-    while start < len(examples):
+    while start < len(source):
         stop = start
         totals = np.zeros(2, np.int64)
-        while stop < len(examples):
-            totals += (len(examples[stop].source), len(examples[stop].target) + 1)
+        while stop < len(source):
+            totals += lengths[stop]
             if stop > start and totals.max() > max_tokens:
                 break
             stop += 1
-        rows = examples[start:stop]
-        source = Ragged.of_rows([example.source[:-1] for example in rows], np.int64)
-        batches.append(pack(len(batches), source, Ragged.of_rows([example.target for example in rows], np.int64)))
+        rows = np.arange(start, stop)
+        batches.append(objective.pack(len(batches), source.take(rows), target.take(rows)))
         start = stop
     return batches
-
-
-def pack(index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
-    """Pack pieces into a batch, adding BOS and EOS.
-
-    Args:
-        index: the batch's number.
-        source: pieces of each source, without special ids.
-        target: pieces of each target, without special ids.
-        capacity: exact sizes to fill up to; None is no filler.
-    """
-    labels = torch.from_numpy(_with_special(target, EOS_ID, at_end=True))
-    num_target_tokens = len(labels)
-    packed = (_packed(source, EOS_ID, at_end=True), _packed(target, BOS_ID, at_end=False))
-    if capacity:
-        packed = (
-            _filled(packed[0], capacity.source_tokens, capacity),
-            _filled(packed[1], capacity.target_tokens, capacity),
-        )
-        filler = labels.new_full((capacity.target_tokens - num_target_tokens,), IGNORE_INDEX)
-        labels = torch.cat([labels, filler])
-    return Batch(index, *packed, labels, num_target_tokens)
-
-
-def _packed(rows: Ragged, special: int, at_end: bool) -> Packed:
-    """Rows, each with its special id, as a Packed."""
-    lengths = rows.lengths + 1
-    values = torch.from_numpy(_with_special(rows, special, at_end))
-    return Packed(values, torch.from_numpy(offsets_of(lengths).astype(np.int32)), int(lengths.max(initial=0)))
-
-
-def _filled(packed: Packed, tokens: int, capacity: Capacity) -> Packed:
-    """The same sequences with filler that belongs to none, up to `tokens` rows and the capacity's sequences."""
-    filler = packed.values.new_full((tokens - len(packed.values),), EOS_ID)
-    ends = packed.cu_seqlens[-1].expand(capacity.sequences - packed.num_sequences)
-    return Packed(torch.cat([packed.values, filler]), torch.cat([packed.cu_seqlens, ends]), capacity.max_seqlen)
-
-
-def _with_special(rows: Ragged, special: int, at_end: bool) -> IntArray:
-    """The rows end to end, a special id before or after each: `(num_values + num_rows,)` int64."""
-    values = np.empty(len(rows.values) + len(rows), np.int64)
-    is_special = np.zeros(len(values), np.bool_)
-    starts = rows.offsets + np.arange(len(rows) + 1)  # of each row, its special id counted
-    is_special[starts[1:] - 1 if at_end else starts[:-1]] = True
-    values[is_special] = special
-    values[~is_special] = rows.values
-    return values
 
 
 def _count_longer(corpus: Corpus, budgets: tuple[int, int]) -> int:

@@ -1,4 +1,4 @@
-"""Which pairs are dropped before training, and what is said about it while it happens and afterwards."""
+"""Which rows are dropped before training, and what is said about it while it happens and afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from translator.config import CleaningConfig
+from translator.config import CleaningConfig, Form
+from translator.data.files import Row
 from translator.data.store import IntArray
 
 EMPTY = "empty"
@@ -26,13 +27,13 @@ _SECONDS_BETWEEN_LOGS = 15.0
 
 @dataclass(frozen=True)
 class SourceReport:
-    """What became of the pairs of one source.
+    """What became of the rows of one source.
 
     Attributes:
         name: the source in a few words.
-        read: pairs it holds.
-        kept: pairs left to learn from.
-        dropped: number of pairs by reason.
+        read: rows it holds.
+        kept: rows left to learn from.
+        dropped: number of rows by reason.
     """
 
     name: str
@@ -41,13 +42,16 @@ class SourceReport:
     dropped: dict[str, int]
 
 
-def reason_to_drop(source: str, target: str, config: CleaningConfig) -> str | None:
-    """Why a pair is dropped on its own account, or None; both sides are stripped of surrounding spaces."""
-    if not source or not target:
+def reason_to_drop(texts: Row, form: Form, config: CleaningConfig) -> str | None:
+    """Why a row is dropped on its own account, or None; its texts are stripped of surrounding spaces."""
+    if not all(texts):
         return EMPTY
-    shorter, longer = sorted((len(source), len(target)))
-    if longer > config.max_characters:
+    if max(map(len, texts)) > config.max_characters:
         return TOO_LONG
+    if form != "pairs":
+        return None
+    source, target = texts
+    shorter, longer = sorted((len(source), len(target)))
     if longer >= _SHORT and longer > config.max_length_ratio * shorter:
         return RATIO
     if config.drop_identical and source == target:
@@ -86,7 +90,7 @@ class Progress:
 
         Args:
             work: what is done, as in "Reading".
-            total: pairs in all, where that is known.
+            total: rows in all, where that is known.
             log: takes the lines.
         """
         self._work = work
@@ -98,4 +102,4 @@ class Progress:
         """So many pairs are done."""
         if time.monotonic() - self._logged > _SECONDS_BETWEEN_LOGS:
             self._logged = time.monotonic()
-            self._log(f"{self._work}: {count:,}{self._of} pairs.")
+            self._log(f"{self._work}: {count:,}{self._of} rows.")

@@ -16,26 +16,29 @@ from typing import Any
 
 import numpy as np
 
-from translator.config import AugmentationConfig, DataConfig, Source
+from translator.config import AugmentationConfig, DataConfig, Form, Source
 from translator.data.augmentation import careless
 from translator.data.cleaning import TOO_MANY_TOKENS, Progress, SourceReport, table
-from translator.data.files import DataError, Pair
-from translator.data.sources import cache_folder, read_pairs
+from translator.data.files import DataError, Row
+from translator.data.labels import Labels
+from translator.data.objectives import Objective, Translation
+from translator.data.sources import cache_folder, read_rows
 from translator.data.store import IntArray, MappedArray, MappedRagged, Ragged, RaggedWriter, build_once
-from translator.data.text import CleanText, clean_text
-from translator.tokenizer import EOS_ID, Tokenizers
+from translator.data.text import SIDES, CleanText, clean_text
+from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
 
-__all__ = ["Corpus", "DataError", "Example", "encode_pairs", "load_corpus", "read_clean_pairs", "read_pairs"]
+__all__ = ["Corpus", "DataError", "Example", "encode_rows", "load_corpus", "read_clean_rows", "read_rows"]
 
 _FORMAT = 1  # of the cached ids; counted up when their content or layout changes
+_TRANSLATION = Translation()
 _ROWS_AT_ONCE = 2048
 _MEASURED_DRAWS = 8192  # examples whose pieces are drawn to measure lengths where pieces are drawn
-_SOURCE, _TARGET, _TYPING = range(3)  # what a draw is for
+_SOURCE, _TARGET, _TYPING, _OBJECTIVE = range(4)  # what a draw is for
 
 
 @dataclass(frozen=True)
 class Example:
-    """One pair in token ids.
+    """One example in token ids.
 
     Attributes:
         source: `(source_tokens,)` int64, ends with EOS.
@@ -52,16 +55,18 @@ class Corpus:
 
     Attributes:
         fingerprint: hash of everything that its examples and their mixture depend on: text and tokenizers, not paths.
-        report: what became of the pairs of each source.
+        objective: what an example asks for.
+        report: what became of the rows of each source.
         bounds: examples of source i are `bounds[i]` to `bounds[i + 1]`.
         weights: of each source.
         length_ratio: source tokens per target token, as the mixture has them, special ids counted.
-        mean_target_length: target tokens of an example on average, as the mixture has them, EOS counted.
-        longest: most tokens of a source (EOS counted) and of a target (EOS counted).
-        max_positions: no example is longer than this, in tokens.
+        mean_target_length: target tokens of an example on average, as the mixture has them, special ids counted.
+        longest: most tokens of a source and of a target, special ids counted.
+        max_positions: no example takes more of the model's positions than this.
     """
 
     fingerprint: str
+    objective: Objective
     report: tuple[SourceReport, ...]
     bounds: tuple[int, ...]
     weights: tuple[float, ...]
@@ -69,11 +74,11 @@ class Corpus:
     mean_target_length: float
     longest: tuple[int, int]
     max_positions: int
-    _tokenizers: Tokenizers
+    _encoders: tuple[Tokenizer | Labels, ...]
     _sampling_alpha: float
     _augmentation: AugmentationConfig
     _seed: int
-    _ids: tuple[MappedRagged, MappedRagged]
+    _ids: tuple[MappedRagged, ...]
     _text: CleanText
     _text_index: MappedArray
 
@@ -99,34 +104,51 @@ class Corpus:
 
         Args:
             examples: `(n,)` int64, their numbers.
-            epoch: for subword sampling and augmentation.
+            epoch: for subword sampling, augmentation and what the objective hides.
             longest: most tokens of a source and of a target, EOS counted; a draw that is longer gives way to the
                 best split, which `max_positions` bounds.
         """
-        if not self._is_drawn:
-            return self._ids[0].take(examples), self._ids[1].take(examples)
-        longest = longest or (self.max_positions, self.max_positions)
-        sources, targets = self._text.take(self._text_index.values[examples])
-        self._text_index.release()
-        seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
-        typed = [careless(text, self._augmentation, seed) for text, seed in zip(sources, seeds, strict=True)]
-        source = self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=sources)
-        return source, self._draw(_TARGET, targets, examples, epoch, longest[1], instead=targets)
+        texts = self._drawn(examples, epoch, longest) if self._is_drawn else self._best_split(examples)
+        return self.objective.examples(texts, _draw_seeds(self._seed, epoch, _OBJECTIVE, examples))
 
     def lengths(self, examples: slice) -> tuple[IntArray, IntArray]:
-        """Tokens of a run of examples, EOS counted, as the best split has them: two `(n,)` int64."""
-        return self._ids[0].lengths(examples) + 1, self._ids[1].lengths(examples) + 1
+        """Most tokens of a run of examples, special ids counted, as the best split has them: two `(n,)` int64."""
+        return _tokens(self.objective, [ids.lengths(examples) for ids in self._ids])
+
+    def _best_split(self, examples: IntArray) -> list[Ragged]:
+        """The pieces of each text of examples, as the cache has them."""
+        return [ids.take(examples) for ids in self._ids]
 
     @property
     def _is_drawn(self) -> bool:
-        """Whether the pieces of an example differ from epoch to epoch."""
+        """Whether the pieces of a text differ from epoch to epoch."""
         return self._sampling_alpha > 0 or self._augmentation != AugmentationConfig()
+
+    def _drawn(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None) -> list[Ragged]:
+        """The pieces of each text of examples, as an epoch draws them."""
+        longest = longest or (self.max_positions, self.max_positions)
+        if self.objective.form != "pairs":
+            longest = (max(longest), max(longest))
+        texts = self._text.take(self._text_index.values[examples])
+        self._text_index.release()
+        seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
+        typed = [careless(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)]
+        drawn = [self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
+        if len(texts) > 1:
+            drawn.append(self._draw(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))
+        source, target = _tokens(self.objective, [side.lengths for side in drawn])
+        fits = self.objective.positions(source, target) <= self.max_positions
+        if fits.all():
+            return drawn
+        return [_chosen(fits, *sides) for sides in zip(drawn, self._best_split(examples), strict=True)]
 
     def _draw(
         self, side: int, texts: Sequence[str], examples: IntArray, epoch: int, longest: int, instead: Sequence[str]
     ) -> Ragged:
         """The pieces of texts as an epoch draws them; a draw that is too long gives way to the text in `instead`."""
-        tokenizer = (self._tokenizers.source, self._tokenizers.target)[side]
+        tokenizer = self._encoders[side]
+        if isinstance(tokenizer, Labels):
+            return Ragged.of_rows(tokenizer.encode_arrays(texts), np.int32)
         if self._sampling_alpha == 0:
             drawn = tokenizer.encode_batch(texts)
         else:
@@ -150,25 +172,30 @@ def load_corpus(
     seed: int,
     max_positions: int,
     log: Callable[[str], None],
+    objective: Objective = _TRANSLATION,
 ) -> Corpus:
     """Read, clean, count, tokenize and cache sources, or find them in the cache.
 
     Args:
-        sources: where the pairs come from.
-        data: languages, cleaning, augmentation and the cache.
+        sources: where the rows come from.
+        data: languages, labels, cleaning, augmentation and the cache.
         tokenizers: of both languages.
         sampling_alpha: of subword sampling; 0 is none.
-        seed: of subword sampling.
-        max_positions: longer examples, in tokens with EOS, are dropped and counted.
+        seed: of every draw.
+        max_positions: examples that take more of the model's positions are dropped and counted.
         log: takes progress and the table of what was dropped.
+        objective: what an example asks for.
 
     Raises:
-        DataError: a source cannot be read, or nothing is left of them.
+        DataError: a source cannot be read, holds a label that is none, or nothing is left of them.
     """
-    text = clean_text(sources, data, log)
-    key = _key(_FORMAT, text.fingerprint, tokenizers.fingerprint, max_positions)
+    encoders = _encoders(tokenizers, objective, data)
+    text = clean_text(sources, data, objective.form, log)
+    variant = (*objective.key, *(data.labels if objective.form == "labelled" else ()))
+    key = _key(_FORMAT, text.fingerprint, tokenizers.fingerprint, max_positions, *variant)
     folder = build_once(
-        cache_folder(data) / "ids" / key, lambda temporary: _tokenize(temporary, text, tokenizers, max_positions, log)
+        cache_folder(data) / "ids" / key,
+        lambda temporary: _tokenize(temporary, text, encoders, objective, max_positions, log),
     )
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     report = tuple(
@@ -178,14 +205,16 @@ def load_corpus(
     log(table(report))
     if not sum(meta["kept"]):
         raise DataError(
-            "Training needs at least one pair. Received: none after cleaning; the table says what was dropped."
+            "Training needs at least one example. Received: none after cleaning; the table says what was dropped."
         )
     weights = tuple(source.weight for source in sources)
     corpus = Corpus(
         fingerprint=_key(
             *(text.content, tokenizers.fingerprint, max_positions, weights, meta["kept"], sampling_alpha),
             *((data.augmentation.model_dump(),) if data.augmentation != AugmentationConfig() else ()),
+            *variant,
         ),
+        objective=objective,
         report=report,
         bounds=(0, *np.cumsum(meta["kept"]).tolist()),
         weights=weights,
@@ -193,40 +222,56 @@ def load_corpus(
         mean_target_length=1.0,
         longest=(meta["longest"][0], meta["longest"][1]),
         max_positions=max_positions,
-        _tokenizers=tokenizers,
+        _encoders=encoders,
         _sampling_alpha=sampling_alpha,
         _augmentation=data.augmentation,
         _seed=seed,
-        _ids=tuple(MappedRagged(folder, side, _dtype(vocab)) for side, vocab in _sides(tokenizers)),  # type: ignore[arg-type]
+        _ids=tuple(
+            MappedRagged(folder, side, _dtype(encoder))
+            for side, encoder in zip(SIDES[objective.form], encoders, strict=True)
+        ),
         _text=text,
         _text_index=MappedArray(folder / "text_index", np.int64),
     )
     return _measured(corpus, meta["tokens"])
 
 
-def read_clean_pairs(sources: Sequence[Source], data: DataConfig, log: Callable[[str], None]) -> Iterator[Pair]:
-    """The cleaned pairs of sources, such as a tokenizer learns from; the cache keeps them for `load_corpus`.
+def read_clean_rows(
+    sources: Sequence[Source], data: DataConfig, log: Callable[[str], None], form: Form = "pairs"
+) -> Iterator[Row]:
+    """The cleaned rows of sources, such as a tokenizer learns from; the cache keeps them for `load_corpus`.
 
     Raises:
         DataError: a source cannot be read.
     """
-    text = clean_text(sources, data, log)
+    text = clean_text(sources, data, form, log)
     for start in range(0, len(text), _ROWS_AT_ONCE):
         yield from zip(*text.take(text.kept(slice(start, start + _ROWS_AT_ONCE))), strict=True)
 
 
-def encode_pairs(pairs: Sequence[Pair], tokenizers: Tokenizers) -> list[Example]:
-    """Pairs of texts in token ids, such as a validation set."""
-    sources = tokenizers.source.encode_arrays([source for source, _ in pairs])
-    targets = tokenizers.target.encode_arrays([target for _, target in pairs])
-    return [
-        Example(np.append(source, EOS_ID).astype(np.int64), target.astype(np.int64))
-        for source, target in zip(sources, targets, strict=True)
+def encode_rows(
+    rows: Sequence[Row], tokenizers: Tokenizers, data: DataConfig, objective: Objective = _TRANSLATION, seed: int = 0
+) -> tuple[Ragged, Ragged]:
+    """Sources and targets of rows of text without special ids, such as a validation set; `seed` draws what is hidden.
+
+    Raises:
+        DataError: a label is none of `data.labels`.
+    """
+    columns = list(zip(*rows, strict=True)) or [() for _ in SIDES[objective.form]]
+    texts = [
+        Ragged.of_rows(encoder.encode_arrays(column), np.int32)
+        for encoder, column in zip(_encoders(tokenizers, objective, data), columns, strict=True)
     ]
+    return objective.examples(texts, _draw_seeds(seed, 0, _OBJECTIVE, np.arange(len(rows))))
 
 
 def _tokenize(
-    folder: Path, text: CleanText, tokenizers: Tokenizers, max_positions: int, log: Callable[[str], None]
+    folder: Path,
+    text: CleanText,
+    encoders: Sequence[Tokenizer | Labels],
+    objective: Objective,
+    max_positions: int,
+    log: Callable[[str], None],
 ) -> None:
     """Write the ids of cleaned text into a folder of the cache, with what they come to for each source."""
     num_sources = len(text.report)
@@ -235,16 +280,16 @@ def _tokenize(
     longest = np.zeros(2, np.int64)
     progress = Progress("Tokenizing", len(text), log)
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(RaggedWriter(folder, side)) for side, _ in _sides(tokenizers)]
+        writers = [stack.enter_context(RaggedWriter(folder, side)) for side in SIDES[objective.form]]
         index_file = stack.enter_context((folder / "text_index").open("wb"))
         for start in range(0, len(text), _ROWS_AT_ONCE):
             numbers = text.kept(slice(start, start + _ROWS_AT_ONCE))
-            texts = text.take(numbers)
-            sides = (tokenizers.source.encode_arrays(texts[0]), tokenizers.target.encode_arrays(texts[1]))
-            lengths = np.array([[len(row) + 1 for row in side] for side in sides])  # (2, pairs)
-            fits = np.flatnonzero((lengths <= max_positions).all(axis=0))
-            for writer, side, (_, vocab_size) in zip(writers, sides, _sides(tokenizers), strict=True):
-                ids = Ragged.of_rows([side[row] for row in fits], _dtype(vocab_size))
+            sides = [encoder.encode_arrays(texts) for encoder, texts in zip(encoders, text.take(numbers), strict=True)]
+            counted = [np.array([len(row) for row in side]) for side in sides]
+            lengths = np.stack(_tokens(objective, counted))  # (2, rows)
+            fits = np.flatnonzero(objective.positions(*lengths) <= max_positions)
+            for writer, side, encoder in zip(writers, sides, encoders, strict=True):
+                ids = Ragged.of_rows([side[row] for row in fits], _dtype(encoder))
                 writer.write(ids.values.tobytes(), ids.lengths)
             index_file.write(numbers[fits].tobytes())
 
@@ -265,13 +310,31 @@ def _tokenize(
     (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
-def _sides(tokenizers: Tokenizers) -> tuple[tuple[str, int], tuple[str, int]]:
-    return ("source", tokenizers.source.vocab_size), ("target", tokenizers.target.vocab_size)
+def _encoders(tokenizers: Tokenizers, objective: Objective, data: DataConfig) -> tuple[Tokenizer | Labels, ...]:
+    """What makes numbers of each text of a row."""
+    match objective.form:
+        case "pairs":
+            return tokenizers.source, tokenizers.target
+        case "texts":
+            return (tokenizers.source,)
+        case "labelled":
+            return tokenizers.source, Labels(data.labels)
 
 
-def _dtype(vocab_size: int) -> Any:
+def _tokens(objective: Objective, lengths: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
+    """Most tokens of source and target, special ids counted, given the pieces of each text: `(n,)` each."""
+    source, target = objective.bounds(lengths)
+    return source + objective.specials[0], target + objective.specials[1]
+
+
+def _chosen(is_first: IntArray, first: Ragged, second: Ragged) -> Ragged:
+    """Each row from one of two."""
+    return Ragged.of_rows([(first if chosen else second)[row] for row, chosen in enumerate(is_first)], np.int32)
+
+
+def _dtype(encoder: Tokenizer | Labels) -> Any:
     """The smallest type that holds every id."""
-    return np.min_scalar_type(vocab_size - 1)
+    return np.min_scalar_type(encoder.vocab_size - 1)
 
 
 def _key(*parts: object) -> str:
@@ -282,13 +345,16 @@ def _key(*parts: object) -> str:
 def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
     """The corpus with its lengths: from counted tokens (by source and side), or from draws where pieces are drawn."""
     totals = np.array(tokens, np.float64)
-    if corpus._is_drawn:
+    if corpus._is_drawn or corpus.objective.is_drawn:
         share = min(1.0, _MEASURED_DRAWS / len(corpus))
         for number, (start, stop) in enumerate(zip(corpus.bounds, corpus.bounds[1:], strict=False)):
             examples = np.unique(np.linspace(start, stop - 1, int((stop - start) * share) + 1).astype(np.int64))
             if stop > start:
                 drawn = corpus.pieces(examples, epoch=0)
-                totals[number] = [(len(side.values) + len(side)) / len(side) * (stop - start) for side in drawn]
+                totals[number] = [
+                    (len(side.values) + special * len(side)) / len(side) * (stop - start)
+                    for side, special in zip(drawn, corpus.objective.specials, strict=True)
+                ]
     weights = np.array(corpus.weights)
     source, target = weights @ totals
     num_examples = weights @ np.diff(corpus.bounds)

@@ -1,4 +1,4 @@
-"""Read parallel text from files: aligned lines, CSV and TSV, JSON, Parquet; local, compressed or by URL.
+"""Read text from files: plain and aligned lines, CSV and TSV, JSON, Parquet; local, compressed or by URL.
 
 Readers yield rows of strings and hold a piece of the file at a time. Bytes that are not UTF-8 come out as lone
 surrogates (Python's `surrogateescape`), so that whoever reads can drop the pair or replace them, and count.
@@ -26,6 +26,7 @@ from translator.config import UserError
 
 Pair = tuple[str, str]
 Row = tuple[str, ...]
+TEXT = "text"  # the column of a text that has no name, as in a .txt file
 
 _BROKEN = (OSError, EOFError, zlib.error)  # what reading a file, or a damaged .gz, can raise
 _LONGEST_FIELD = 2**31 - 1
@@ -84,13 +85,14 @@ def read_lines(path: Path) -> Iterator[str]:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
 
-def read_table(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
+def read_table(path: Path, columns: Sequence[str], header: bool, label: str | None = None) -> Iterator[Row]:
     """Some columns of each row of a file whose kind its name tells.
 
     Args:
-        path: .parquet, .jsonl, .json, .csv or .tsv; all but Parquet may end in .gz.
+        path: .parquet, .jsonl, .json, .csv, .tsv, or .txt with one column, `text`; all but Parquet may end in .gz.
         columns: names of the columns that are wanted, in this order.
         header: whether the first line of a .csv or .tsv names the columns.
+        label: the column that may hold whole numbers too.
 
     Raises:
         DataError: the file cannot be read, is of another kind, or lacks a column.
@@ -98,19 +100,23 @@ def read_table(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     kind = suffixes[-1] if suffixes else ""
     if kind == ".parquet":
-        return _read_parquet(path, columns)
+        return _read_parquet(path, columns, label)
     if kind in (".jsonl", ".json"):
-        return _read_json(path, columns, whole=kind == ".json")
+        return _read_json(path, columns, label, whole=kind == ".json")
     if kind in (".csv", ".tsv"):
         return _read_delimited(path, columns, header, is_csv=kind == ".csv")
+    if kind == ".txt" and set(columns) == {TEXT}:
+        return ((line,) * len(columns) for line in read_lines(path))
     raise DataError(
-        f"A source file must be .parquet, .jsonl, .json, .csv or .tsv. Received: {path}. "
+        f"A source file must be .parquet, .jsonl, .json, .csv or .tsv, or .txt for text alone. Received: {path}. "
         "For two files of aligned lines say text: {source: …, target: …}."
     )
 
 
-def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str) -> Row:
+def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, label: str | None = None) -> Row:
     """Some columns of one row, each alone or inside `translation`; null is the empty text.
+
+    The column named `label` may hold whole numbers too.
 
     Raises:
         DataError: the row lacks a column, or one holds no text.
@@ -125,6 +131,8 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str) -> R
         else:
             inside = nested if isinstance(nested, Mapping) else ()
             raise missing_column(column, [*row, *(f"translation.{name}" for name in inside)], origin)
+        if column == label and isinstance(value, int):
+            value = str(value)
         if value is not None and not isinstance(value, str):
             raise DataError(f"Column {column} must hold text. Received: {type(value).__name__} in {origin}.")
         values.append(value or "")
@@ -135,11 +143,12 @@ def missing_column(column: str, existing: Iterable[str], origin: str) -> DataErr
     """The error for a column that is not there, naming those that are."""
     return DataError(
         f"A source must have the columns that are read. Received: {column!r}, which is not among "
-        f"{', '.join(existing) or 'none'} in {origin}. Set source_column, target_column or where."
+        f"{', '.join(existing) or 'none'} in {origin}. "
+        "Set source_column and target_column, text_column, label_column or where."
     )
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Sequence[str], label: str | None) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -148,6 +157,8 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         column = batch[name] if name in batch.schema.names else pc.struct_field(batch["translation"], name)
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
+        if name == label and pa.types.is_integer(column.type):
+            column = column.cast(pa.string())
         if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
             raise DataError(f"Column {name} must hold text. Received: {column.type} in {path}.")
         encoded = column.cast(pa.large_binary()).to_pylist()
@@ -172,14 +183,14 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         raise _unreadable(path, error) from error
 
 
-def _read_json(path: Path, columns: Sequence[str], whole: bool) -> Iterator[Row]:
+def _read_json(path: Path, columns: Sequence[str], label: str | None, whole: bool) -> Iterator[Row]:
     rows = _json_document(path) if whole and not _is_json_lines(path) else _json_lines(path)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise DataError(
                 f"A record must be a JSON object. Received: {type(row).__name__}, record {number} of {path}."
             )
-        yield columns_of(row, columns, f"record {number} of {path}")
+        yield columns_of(row, columns, f"record {number} of {path}", label)
 
 
 def _is_json_lines(path: Path) -> bool:

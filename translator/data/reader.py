@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -25,38 +25,47 @@ class Chunk:
         places: in the epoch's order, `(n,)` int64.
         source: pieces of each source, without special ids.
         target: pieces of each target, without special ids.
+        specials: special ids that each source and each target will get.
     """
 
     epochs: IntArray
     places: IntArray
     source: Ragged
     target: Ragged
+    specials: tuple[int, int]
 
     @classmethod
-    def empty(cls) -> Chunk:
+    def empty(cls, specials: tuple[int, int]) -> Chunk:
         """No examples."""
         none = np.empty(0, np.int64)
-        return cls(none, none, Ragged.of_rows([], np.int32), Ragged.of_rows([], np.int32))
+        return cls(none, none, Ragged.of_rows([], np.int32), Ragged.of_rows([], np.int32), specials)
 
     def __len__(self) -> int:
         return len(self.places)
 
     @property
     def lengths(self) -> tuple[IntArray, IntArray]:
-        """Pieces of each source and each target: two `(n,)` int64."""
-        return self.source.lengths, self.target.lengths
+        """Tokens of each source and each target, special ids counted: two `(n,)` int64."""
+        return self.source.lengths + self.specials[0], self.target.lengths + self.specials[1]
 
     def take(self, rows: IntArray) -> Chunk:
         """These rows, in this order."""
-        return Chunk(self.epochs[rows], self.places[rows], self.source.take(rows), self.target.take(rows))
+        return replace(
+            self,
+            epochs=self.epochs[rows],
+            places=self.places[rows],
+            source=self.source.take(rows),
+            target=self.target.take(rows),
+        )
 
     def append(self, other: Chunk) -> Chunk:
         """The examples of both, one after the other."""
-        return Chunk(
-            np.concatenate([self.epochs, other.epochs]),
-            np.concatenate([self.places, other.places]),
-            self.source.append(other.source),
-            self.target.append(other.target),
+        return replace(
+            self,
+            epochs=np.concatenate([self.epochs, other.epochs]),
+            places=np.concatenate([self.places, other.places]),
+            source=self.source.append(other.source),
+            target=self.target.append(other.target),
         )
 
     def ranges(self) -> list[list[int]]:
@@ -92,6 +101,7 @@ class ChunkReader(Iterator[Chunk]):
         self._corpus = corpus
         self._order = order
         self._longest = longest
+        self._specials = corpus.objective.specials
         self._pool = WorkerPool(corpus, longest, workers) if workers else None
         self._ahead = self.position  # where the first chunk begins that the workers have not been asked for
 
@@ -106,8 +116,9 @@ class ChunkReader(Iterator[Chunk]):
             source, target = self._pool.result()
         self.position = after
         size = len(task.examples)
-        chunk = Chunk(np.full(size, task.epoch), np.arange(after[1] - size, after[1]), source, target)
-        fits = (source.lengths < self._longest[0]) & (target.lengths < self._longest[1])
+        places = np.arange(after[1] - size, after[1])
+        chunk = Chunk(np.full(size, task.epoch), places, source, target, self._specials)
+        fits = (chunk.lengths[0] <= self._longest[0]) & (chunk.lengths[1] <= self._longest[1])
         return chunk if fits.all() else chunk.take(np.flatnonzero(fits))
 
     def restore(self, position: Sequence[int], ranges: Sequence[Sequence[int]]) -> Chunk:
@@ -115,11 +126,11 @@ class ChunkReader(Iterator[Chunk]):
         self.position = self._ahead = (position[0], position[1])
         if self._pool:
             self._pool.forget()
-        chunk = Chunk.empty()
+        chunk = Chunk.empty(self._specials)
         for epoch, first, last in ranges:
             examples = self._order.epoch(epoch)[first:last].astype(np.int64)
             pieces = self._corpus.pieces(examples, epoch, self._longest)
-            chunk = chunk.append(Chunk(np.full(last - first, epoch), np.arange(first, last), *pieces))
+            chunk = chunk.append(Chunk(np.full(last - first, epoch), np.arange(first, last), *pieces, self._specials))
         return chunk
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The sources of a configuration, whatever their kind, as pairs of strings."""
+"""The sources of a configuration, whatever their kind, as rows of strings: pairs, texts, or texts with labels."""
 
 from __future__ import annotations
 
@@ -10,17 +10,31 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from translator.config import DataConfig, Source
-from translator.data.files import DataError, Pair, Row, columns_of, local_path, missing_column, read_aligned, read_table
+from translator.config import DataConfig, Form, Source
+from translator.data.files import (
+    TEXT,
+    DataError,
+    Row,
+    columns_of,
+    local_path,
+    missing_column,
+    read_aligned,
+    read_table,
+)
 
 _ROWS_AT_ONCE = 1000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def read_pairs(sources: Sequence[Source], data: DataConfig) -> Iterator[Pair]:
-    """The pairs of these sources one after the other, as they are: nothing is dropped or rewritten.
+def read_rows(sources: Sequence[Source], data: DataConfig, form: Form = "pairs") -> Iterator[Row]:
+    """The rows of these sources one after the other, as they are: nothing is dropped or rewritten.
 
-    Bytes that are not UTF-8 are replaced (U+FFFD). Files are looked for at once, not at the first pair.
+    Bytes that are not UTF-8 are replaced (U+FFFD). Files are looked for at once, not at the first row.
+
+    Args:
+        sources: where they come from.
+        data: languages and the cache.
+        form: what a row is: source and target text, a text alone, or a text and its label.
 
     Raises:
         DataError: a source is missing, empty, broken or lacks a column.
@@ -29,29 +43,33 @@ def read_pairs(sources: Sequence[Source], data: DataConfig) -> Iterator[Pair]:
         for place in _places(source):
             local_path(place, cache_folder(data))
     return (
-        (_SURROGATES.sub("\ufffd", pair[0]), _SURROGATES.sub("\ufffd", pair[1]))
+        tuple(_SURROGATES.sub("\ufffd", text) for text in row)
         for source in sources
-        for pair in open_source(source, data)
+        for row in open_source(source, data, form)
     )
 
 
-def open_source(source: Source, data: DataConfig) -> Iterator[Pair]:
-    """The pairs of one source that its `where` chooses, with lone surrogates where its bytes are not UTF-8.
+def open_source(source: Source, data: DataConfig, form: Form = "pairs") -> Iterator[Row]:
+    """The rows of one source that its `where` chooses, with lone surrogates where its bytes are not UTF-8.
 
     Raises:
         DataError: it is missing, empty, broken or lacks a column.
     """
     is_empty = True
-    wanted = source.where.values()
-    rows = _open(source, data)
-    chosen = (row for row in rows if all(value in values for value, values in zip(row[2:], wanted, strict=True)))
+    columns, wanted = _columns(source, data, form), source.where.values()
+    rows = _open(source, (*columns, *source.where), columns[1] if form == "labelled" else None, data)
+    width = len(columns)
+    chosen = (row for row in rows if all(value in values for value, values in zip(row[width:], wanted, strict=True)))
     for row in islice(chosen, source.max_examples):
         is_empty = False
-        yield row[0], row[1]
+        if form == "texts":
+            yield from ((text,) for text in row[:width])
+        else:
+            yield row[:width]
     if is_empty:
         condition = f" where {dict(source.where)}" if source.where else ""
         raise DataError(
-            f"A source must hold at least one pair. Received: {describe(source)}, which holds none{condition}."
+            f"A source must hold at least one row. Received: {describe(source)}, which holds none{condition}."
         )
 
 
@@ -72,10 +90,10 @@ def cache_folder(data: DataConfig) -> Path:
     return Path(data.cache).expanduser()
 
 
-def identity(source: Source, data: DataConfig) -> dict[str, Any]:
+def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str, Any]:
     """What tells one state of a source from another without reading it: files by path, size and time of change."""
     known = {key: value for key, value in source.model_dump().items() if key != "weight"}
-    known["columns"] = _columns(source, data)
+    known["columns"] = _columns(source, data, form)
     files = [local_path(place, cache_folder(data)) for place in _places(source)]
     if source.hub and (folder := Path(source.hub).expanduser()).is_dir():
         files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -94,28 +112,35 @@ def _places(source: Source) -> list[str]:
     return [source.file] if source.file else []
 
 
-def _open(source: Source, data: DataConfig) -> Iterator[Row]:
-    """The rows of a source: source text, target text and the columns that `where` asks about."""
-    columns = (*_columns(source, data), *source.where)
+def _open(source: Source, columns: Sequence[str], label: str | None, data: DataConfig) -> Iterator[Row]:
+    """These columns of a source's rows; the one named `label` may hold numbers."""
     paths = [local_path(place, cache_folder(data)) for place in _places(source)]
     if source.text:
         return read_aligned(*paths)
     if source.file:
-        return read_table(paths[0], columns, source.header)
+        return read_table(paths[0], columns, source.header, label)
     if source.phrasebook:
         from translator.data import phrasebook
 
         return _rows(phrasebook.load(source.phrasebook), columns, describe(source))
-    return _read_hub(source, columns)
+    return _read_hub(source, columns, label)
 
 
-def _columns(source: Source, data: DataConfig) -> tuple[str, str]:
-    """Names of the two columns: as set, else by language; the first two where a file has no header."""
-    defaults = (data.source_language, data.target_language) if source.header else ("0", "1")
-    return source.source_column or defaults[0], source.target_column or defaults[1]
+def _columns(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
+    """Names of the columns: as set, else by language or `text` and `label`; the first where a file has no header."""
+    match form:
+        case "pairs":
+            assert data.source_language is not None and data.target_language is not None
+            defaults = (data.source_language, data.target_language) if source.header else ("0", "1")
+            return source.source_column or defaults[0], source.target_column or defaults[1]
+        case "texts":
+            return source.text_column or (TEXT if source.header else "0",)
+        case "labelled":
+            (text,) = source.text_column or (TEXT if source.header else "0",)
+            return text, source.label_column or ("label" if source.header else "1")
 
 
-def _read_hub(source: Source, columns: Sequence[str]) -> Iterator[Row]:
+def _read_hub(source: Source, columns: Sequence[str], label: str | None) -> Iterator[Row]:
     import datasets
 
     assert source.hub
@@ -130,7 +155,7 @@ def _read_hub(source: Source, columns: Sequence[str]) -> Iterator[Row]:
             revision=source.revision,
             streaming=source.streaming,
         )
-        yield from _rows(rows, columns, describe(source))
+        yield from _rows(rows, columns, describe(source), label)
     except DataError:
         raise
     except Exception as error:  # `datasets` and the libraries under it raise of every kind
@@ -140,8 +165,9 @@ def _read_hub(source: Source, columns: Sequence[str]) -> Iterator[Row]:
         ) from error
 
 
-def _rows(rows: Any, columns: Sequence[str], origin: str) -> Iterator[Row]:
-    """Some columns of a `datasets.Dataset` or `datasets.IterableDataset`."""
+def _rows(rows: Any, columns: Sequence[str], origin: str, label: str | None = None) -> Iterator[Row]:
+    """Some columns of a `datasets.Dataset` or `datasets.IterableDataset`; numbers of classes by their names."""
+    names_of_classes = getattr((rows.features or {}).get(label), "names", None)
     names = rows.column_names
     if names is not None:
         for column in columns:
@@ -150,7 +176,10 @@ def _rows(rows: Any, columns: Sequence[str], origin: str) -> Iterator[Row]:
         rows = rows.select_columns([name for name in names if name in (*columns, "translation")])
     for batch in rows.iter(batch_size=_ROWS_AT_ONCE):
         for values in zip(*batch.values(), strict=True):
-            yield columns_of(dict(zip(batch, values, strict=True)), columns, origin)
+            row = dict(zip(batch, values, strict=True))
+            if names_of_classes and row[label] is not None and row[label] >= 0:  # -1 marks a row without a label
+                row[label] = names_of_classes[row[label]]
+            yield columns_of(row, columns, origin, label)
 
 
 def _hub_commit(source: Source, cache: Path) -> str | None:

@@ -13,65 +13,74 @@ from typing import Any
 
 import numpy as np
 
-from translator.config import CleaningConfig, DataConfig, Source
+from translator.config import CleaningConfig, DataConfig, Form, Source
 from translator.data.cleaning import DUPLICATE, UNDECODABLE, Progress, SourceReport, find_duplicates, reason_to_drop
-from translator.data.files import Pair
+from translator.data.files import Row
 from translator.data.sources import cache_folder, describe, identity, open_source
 from translator.data.store import IntArray, MappedArray, MappedRagged, RaggedWriter, build_once
 
+# The texts of a row, by what a row is.
+SIDES: dict[Form, tuple[str, ...]] = {
+    "pairs": ("source", "target"),
+    "texts": ("source",),
+    "labelled": ("source", "target"),
+}
+
 _FORMAT = 1  # of the cached text; counted up when its content or layout changes
 _BUCKETS = 64
-_BUFFERED_PAIRS = 4096
+_BUFFERED_ROWS = 4096
 _ROWS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class CleanText:
-    """Cleaned pairs in the cache, numbered from 0 in the order of the sources; the kept ones are not all numbers.
+    """Cleaned rows in the cache, numbered from 0 in the order of the sources; the kept ones are not all numbers.
 
     Attributes:
         fingerprint: of everything that decides what is in it, paths and times of files among them.
         content: hash of the text alone, the same wherever the text lies.
-        report: what became of the pairs of each source.
-        stored_bounds: pairs of source i are numbers `stored_bounds[i]` to `stored_bounds[i + 1]`.
+        report: what became of the rows of each source.
+        stored_bounds: rows of source i are numbers `stored_bounds[i]` to `stored_bounds[i + 1]`.
     """
 
     fingerprint: str
     content: str
     report: tuple[SourceReport, ...]
     stored_bounds: tuple[int, ...]
-    _sides: tuple[MappedRagged, MappedRagged]
+    _sides: tuple[MappedRagged, ...]
     _kept: MappedArray
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def kept(self, rows: slice) -> IntArray:
-        """Numbers of a run of the kept pairs, duplicates left out: `(n,)` int64."""
+        """Numbers of a run of the kept rows, duplicates left out: `(n,)` int64."""
         numbers = self._kept.values[rows].copy()
         self._kept.release()
         return numbers
 
-    def take(self, numbers: IntArray) -> tuple[list[str], list[str]]:
-        """Source and target texts of these pairs."""
-        source, target = (side.take(numbers) for side in self._sides)
-        return _texts(source.values, source.offsets), _texts(target.values, target.offsets)
+    def take(self, numbers: IntArray) -> tuple[list[str], ...]:
+        """The texts of these rows: first of one side, then of the other where there are two."""
+        sides = (side.take(numbers) for side in self._sides)
+        return tuple(_texts(side.values, side.offsets) for side in sides)
 
     def source_of(self, numbers: IntArray) -> IntArray:
-        """Which source each of these pairs comes from: `(n,)` int64."""
+        """Which source each of these rows comes from: `(n,)` int64."""
         return np.searchsorted(np.array(self.stored_bounds[1:]), numbers, side="right")
 
 
-def clean_text(sources: Sequence[Source], data: DataConfig, log: Callable[[str], None]) -> CleanText:
+def clean_text(sources: Sequence[Source], data: DataConfig, form: Form, log: Callable[[str], None]) -> CleanText:
     """Read and clean sources, or find them in the cache.
 
     Raises:
         DataError: a source cannot be read.
     """
-    known = [_FORMAT, [identity(source, data) for source in sources], data.cleaning.model_dump()]
+    known: list[object] = [_FORMAT, [identity(source, data, form) for source in sources], data.cleaning.model_dump()]
+    if form != "pairs":
+        known.append(form)
     fingerprint = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
     folder = build_once(
-        cache_folder(data) / "text" / fingerprint, lambda temporary: _clean(temporary, sources, data, log)
+        cache_folder(data) / "text" / fingerprint, lambda temporary: _clean(temporary, sources, data, form, log)
     )
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     return CleanText(
@@ -79,25 +88,25 @@ def clean_text(sources: Sequence[Source], data: DataConfig, log: Callable[[str],
         content=meta["content"],
         report=tuple(SourceReport(**report) for report in meta["report"]),
         stored_bounds=tuple(meta["stored_bounds"]),
-        _sides=(MappedRagged(folder, "source", np.uint8), MappedRagged(folder, "target", np.uint8)),
+        _sides=tuple(MappedRagged(folder, side, np.uint8) for side in SIDES[form]),
         _kept=MappedArray(folder / "kept", np.int64),
     )
 
 
-def _clean(folder: Path, sources: Sequence[Source], data: DataConfig, log: Callable[[str], None]) -> None:
+def _clean(folder: Path, sources: Sequence[Source], data: DataConfig, form: Form, log: Callable[[str], None]) -> None:
     """Write what is left of the sources into a folder of the cache."""
     counts: list[dict[str, int]] = []
     bounds = [0]
-    with _TextWriter(folder, log) as writer:
+    with _TextWriter(folder, form, log) as writer:
         for source in sources:
             dropped: dict[str, int] = {}
-            for pair in open_source(source, data):
-                reason = writer.add(pair, data.cleaning)
+            for row in open_source(source, data, form):
+                reason = writer.add(row, data.cleaning)
                 if reason:
                     dropped[reason] = dropped.get(reason, 0) + 1
             counts.append(dropped)
-            bounds.append(writer.num_pairs)
-    is_kept = np.ones(writer.num_pairs, np.bool_)
+            bounds.append(writer.num_rows)
+    is_kept = np.ones(writer.num_rows, np.bool_)
     if data.cleaning.drop_duplicates:
         for duplicates in writer.hashes.duplicates():
             is_kept[duplicates] = False
@@ -123,15 +132,16 @@ def _clean(folder: Path, sources: Sequence[Source], data: DataConfig, log: Calla
 
 
 class _TextWriter:
-    """Writes pairs as they come, with the hashes that find duplicates and fingerprint the whole."""
+    """Writes rows as they come, with the hashes that find duplicates and fingerprint the whole."""
 
-    def __init__(self, folder: Path, log: Callable[[str], None]) -> None:
-        self.num_pairs = 0
+    def __init__(self, folder: Path, form: Form, log: Callable[[str], None]) -> None:
+        self._form = form
+        self.num_rows = 0
         self.content = hashlib.sha256()
         self.hashes = _HashBuckets(folder)
         self._progress = Progress("Reading", None, log)
-        self._writers = (RaggedWriter(folder, "source"), RaggedWriter(folder, "target"))
-        self._texts: tuple[list[bytes], list[bytes]] = ([], [])
+        self._writers = [RaggedWriter(folder, side) for side in SIDES[form]]
+        self._texts: list[list[bytes]] = [[] for _ in self._writers]
         self._digests: list[bytes] = []
 
     def __enter__(self) -> _TextWriter:
@@ -146,20 +156,21 @@ class _TextWriter:
             writer.__exit__(kind, error, trace)
         self.hashes.close()
 
-    def add(self, pair: Pair, cleaning: CleaningConfig) -> str | None:
-        """Write a pair unless there is a reason to drop it, which is returned."""
-        source, target = pair[0].strip(), pair[1].strip()
-        if reason := reason_to_drop(source, target, cleaning):
+    def add(self, row: Row, cleaning: CleaningConfig) -> str | None:
+        """Write a row unless there is a reason to drop it, which is returned."""
+        stripped = tuple(text.strip() for text in row)
+        if reason := reason_to_drop(stripped, self._form, cleaning):
             return reason
         try:
-            texts = source.encode(), target.encode()
+            texts = [text.encode() for text in stripped]
         except UnicodeEncodeError:
             return UNDECODABLE
-        self._texts[0].append(texts[0])
-        self._texts[1].append(texts[1])
-        self._digests.append(hashlib.blake2b(b"%d %b%b" % (len(texts[0]), *texts), digest_size=16).digest())
-        self.num_pairs += 1
-        if len(self._digests) == _BUFFERED_PAIRS:
+        for side, text in zip(self._texts, texts, strict=True):
+            side.append(text)
+        lengths = b" ".join(b"%d" % len(text) for text in texts[:-1])
+        self._digests.append(hashlib.blake2b(b"%b %b" % (lengths, b"".join(texts)), digest_size=16).digest())
+        self.num_rows += 1
+        if len(self._digests) == _BUFFERED_ROWS:
             self._flush()
         return None
 
@@ -170,19 +181,19 @@ class _TextWriter:
         digests = b"".join(self._digests)
         self._digests.clear()
         self.content.update(digests)
-        self.hashes.write(np.frombuffer(digests, np.uint64)[::2], self.num_pairs)
-        self._progress.reached(self.num_pairs)
+        self.hashes.write(np.frombuffer(digests, np.uint64)[::2], self.num_rows)
+        self._progress.reached(self.num_rows)
 
 
 class _HashBuckets:
-    """Hashes of all pairs on disk, in buckets by their value: equal hashes meet in one, and one fits in memory."""
+    """Hashes of all rows on disk, in buckets by their value: equal hashes meet in one, and one fits in memory."""
 
     def __init__(self, folder: Path) -> None:
         self._paths = [folder / f"hashes-{number}" for number in range(_BUCKETS)]
         self._files = [path.open("wb") for path in self._paths]
 
     def write(self, hashes: IntArray, end: int) -> None:
-        """Append the hashes of the pairs up to number `end`."""
+        """Append the hashes of the rows up to number `end`."""
         rows = np.stack([hashes, np.arange(end - len(hashes), end, dtype=np.uint64)], axis=1)
         bucket = hashes % np.uint64(_BUCKETS)
         for number in range(_BUCKETS):
@@ -194,7 +205,7 @@ class _HashBuckets:
             file.close()
 
     def duplicates(self) -> Any:
-        """Numbers of all but the first of equal pairs, one array for each bucket."""
+        """Numbers of all but the first of equal rows, one array for each bucket."""
         for path in self._paths:
             rows = np.fromfile(path, np.uint64).reshape(-1, 2)
             yield find_duplicates(rows[:, 0], rows[:, 1].astype(np.int64))

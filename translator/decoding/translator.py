@@ -6,8 +6,7 @@ than the model takes is split, never cut; and what else shares the batch changes
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -16,18 +15,18 @@ import torch
 
 from translator.checkpoint import LoadedModel, load_model
 from translator.config import DecodingConfig
-from translator.decoding.beam import beam_search, check_beam
 from translator.decoding.hardware import choose_device, set_threads
 from translator.decoding.location import find_model
+from translator.decoding.options import SearchOptions
+from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
-from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, greedy, sample
+from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling
 from translator.decoding.splitting import split_text
-from translator.model import EncoderDecoder
+from translator.decoding.texts import batches_of, clean, require_positive, require_texts
+from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID, Tokenizers
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class Translator:
         Raises:
             ModelNotFoundError: there is no such model.
             CheckpointError, TokenizerError, ConfigError: there is one that cannot be used.
-            DecodingError: there is no such device, or `threads` is out of range.
+            DecodingError: it was trained for something else; or there is no such device, or `threads` is out of range.
         """
         set_threads(threads)
         chosen = choose_device(device)
@@ -147,16 +146,28 @@ class Translator:
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Translator:
-        """A translator around what `load_model` gives, on the device that it was loaded to."""
+        """A translator around what `load_model` gives, on the device that it was loaded to.
+
+        Raises:
+            DecodingError: it was trained for something else.
+        """
+        require_objective(loaded, "translation")
+        assert not isinstance(loaded.model, EncoderOnly)
         return cls(loaded.model, loaded.tokenizers, loaded.config.decoding, device)
 
     @property
     def longest_source(self) -> int:
-        """Most pieces of a text that is translated whole: three quarters of the model's positions.
+        """Most pieces of a text that is translated whole: three quarters of the positions that it can have.
 
         The rest is room for the translation, which has as many positions and may need more pieces.
         """
-        return self.model.max_positions * 3 // 4
+        positions = self.model.max_positions
+        return (positions // 2 if self._shares_positions else positions) * 3 // 4
+
+    @property
+    def _shares_positions(self) -> bool:
+        """Whether source and translation stand in one sequence, as in a decoder alone."""
+        return isinstance(self.model, DecoderOnly)
 
     @overload
     def translate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
@@ -232,13 +243,14 @@ class Translator:
             batch_tokens: tokens of each side scored together; the result does not depend on it.
         """
         limit = self.decoding.batch_tokens if batch_tokens is None else batch_tokens
-        _require_positive("batch_tokens", limit)
-        sources = self.tokenizers.source.encode_batch([_clean(source) for source, _ in pairs])
-        targets = self.tokenizers.target.encode_batch([_clean(target) for _, target in pairs])
-        longest = [max(len(source), len(target)) + 1 for source, target in zip(sources, targets, strict=True)]
+        require_positive("batch_tokens", limit)
+        sources = self.tokenizers.source.encode_batch([clean(source) for source, _ in pairs])
+        targets = self.tokenizers.target.encode_batch([clean(target) for _, target in pairs])
+        lengths = [(len(source) + 1, len(target) + 1) for source, target in zip(sources, targets, strict=True)]
+        longest = [sum(pair) if self._shares_positions else max(pair) for pair in lengths]
         scores: dict[int, tuple[float, ...]] = {}
         fitting = [number for number, length in enumerate(longest) if length <= self.model.max_positions]
-        for batch in _batches(fitting, longest, limit):
+        for batch in batches_of(fitting, longest, limit):
             chosen = [sources[number] for number in batch], [targets[number] for number in batch]
             values = token_log_probabilities(self.model, *chosen, self.device)
             scores |= dict(zip(batch, values, strict=True))
@@ -251,10 +263,8 @@ class Translator:
 
     def _read(self, texts: Sequence[str]) -> list[_Line]:
         """Clean, encode and where needed split the texts."""
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise DecodingError(f"A text must be a str. Received: {type(text).__name__}, as text {number}.")
-        sources = [_clean(text) for text in texts]
+        require_texts(texts)
+        sources = [clean(text) for text in texts]
         read = [fold_capitals(source) for source in sources] if self.decoding.fold_capitals else sources
         lines = []
         for text, source, typed, ids in zip(
@@ -282,35 +292,19 @@ class Translator:
         """The candidates of each part; equal parts are translated once."""
         unique = list(dict.fromkeys(parts))
         found: dict[tuple[int, ...], list[Candidate]] = {}
-        for batch in _batches(range(len(unique)), [len(part) + 1 for part in unique], options.batch_tokens):
+        for batch in batches_of(range(len(unique)), [len(part) + 1 for part in unique], options.batch_tokens):
             chosen = [unique[number] for number in batch]
             found.update(zip(chosen, self._search_batch(chosen, options), strict=True))
         return found
 
     def _search_batch(self, parts: Sequence[tuple[int, ...]], options: _Options) -> list[list[Candidate]]:
         source = Packed.from_sequences([[*part, EOS_ID] for part in parts]).to(self.device)
-        room = self.model.max_positions
-        max_lengths = [min(room, int(options.max_length_factor * len(part)) + 10 + 1) for part in parts]
-        alpha = options.length_penalty
-        if options.sampling is not None:
-            return sample(
-                self._steps,
-                source,
-                max_lengths=max_lengths,
-                sampling=options.sampling,
-                num_hypotheses=options.num_hypotheses,
-                alpha=alpha,
-            )
-        if options.beam_size == 1:
-            return greedy(self._steps, source, max_lengths=max_lengths, alpha=alpha)
-        return beam_search(
-            self._steps,
-            source,
-            max_lengths=max_lengths,
-            beam_size=options.beam_size,
-            alpha=alpha,
-            num_hypotheses=options.num_hypotheses,
-        )
+        rooms = [self.model.max_positions - self._shares_positions * (len(part) + 1) for part in parts]
+        max_lengths = [
+            min(room, int(options.max_length_factor * len(part)) + 10 + 1)
+            for room, part in zip(rooms, parts, strict=True)
+        ]
+        return options.search(self._steps, source, max_lengths)
 
     def _write(self, line: _Line, found: dict[tuple[int, ...], list[Candidate]]) -> Translation:
         """A line's translation from those of its parts: its n-th hypothesis joins the n-th of each part."""
@@ -344,26 +338,14 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class _Options:
+class _Options(SearchOptions):
     """How one call translates."""
 
-    beam_size: int
-    length_penalty: float
     max_length_factor: float
-    batch_tokens: int
-    num_hypotheses: int
-    sampling: Sampling | None
 
     def __post_init__(self) -> None:
-        width = self.beam_size if self.sampling is None else max(1, self.num_hypotheses)
-        check_beam(width, self.length_penalty, self.num_hypotheses)
-        _require_positive("max_length_factor", self.max_length_factor)
-        _require_positive("batch_tokens", self.batch_tokens)
-
-
-def _clean(text: str) -> str:
-    """The text without lone surrogates, as bytes that are no UTF-8 become with `surrogateescape`."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+        super().__post_init__()
+        require_positive("max_length_factor", self.max_length_factor)
 
 
 def fold_capitals(text: str) -> str:
@@ -374,22 +356,3 @@ def fold_capitals(text: str) -> str:
     folded = text.lower()
     start = next(place for place, letter in enumerate(folded) if letter.isalpha())
     return folded[:start] + folded[start].upper() + folded[start + 1 :]
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")
-
-
-def _batches(numbers: Iterable[int], lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Group numbers, longest first, so that the lengths of a group add up to `limit` at most, or it holds but one."""
-    batch: list[int] = []
-    tokens = 0
-    for number in sorted(numbers, key=lambda number: -lengths[number]):
-        if batch and tokens + lengths[number] > limit:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(number)
-        tokens += lengths[number]
-    if batch:
-        yield batch

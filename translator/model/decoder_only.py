@@ -132,9 +132,7 @@ class _ContinuedCache:
         to_added = torch.matmul(queries[:, :, None] * scale, keys.transpose(-1, -2)).float()
         weights = torch.softmax(torch.cat((to_beginning, to_added), dim=-1), dim=-1).to(values.dtype)
         beginning, added = weights[..., :longest], weights[..., longest:]
-        shared = beginning.reshape(num_sentences, -1, heads, longest).transpose(
-            1, 2
-        )  # as `grouped`
+        shared = beginning.reshape(num_sentences, -1, heads, longest).transpose(1, 2)  # as `grouped`
         from_beginning = torch.matmul(shared, self.beginning.values).transpose(1, 2).reshape(queries.shape)
         return from_beginning + torch.matmul(added, values).squeeze(2)
 

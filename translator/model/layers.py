@@ -155,7 +155,7 @@ class TransformerLayer(nn.Module):
         return self._after(x, transformed, self.feed_forward_norm)
 
     def self_keys_and_values(self, x: Tensor, sequences: Packed) -> tuple[Tensor, Tensor]:
-        """What later tokens attend to: `x: (num_tokens, d_model)` to two of `(num_tokens, heads, head_dim)`, rotated."""
+        """What later tokens attend to: `(num_tokens, d_model)` to two of `(num_tokens, heads, head_dim)`, rotated."""
         attention = self.self_attention
         keys, values = attention.keys_and_values(self._before(x, self.self_attention_norm))
         return (keys if attention.rotary is None else attention.rotary(keys, sequences.values)), values

@@ -13,24 +13,23 @@ from translator.training.state import TrainingState
 
 def write_card(run: Path, config: Config, corpus_report: str, state: TrainingState) -> None:
     """Say what the model is, what it learned from and how well it does on validation data."""
-    data, model, training = config.data, config.model, config.training
+    data, model = config.data, config.model
     parameters = sum(weight.numel() for weight in state.decoding_weights().values())
-    validations = [line for line in _metrics(run) if any(name.startswith("valid_") for name in line)]
-    rows = "\n".join(
-        f"| {line['step']} | "
-        + " | ".join(f"{line[name]:.2f}" if name in line else "" for name in ("valid_loss", "valid_bleu", "valid_chrf"))
-        + " |"
-        for line in validations[-10:]
-    )
+    layers = {
+        "encoder_decoder": f"{model.encoder_layers}+{model.decoder_layers}",
+        "encoder_only": f"{model.encoder_layers}",
+        "decoder_only": f"{model.decoder_layers}",
+    }
+    title, command = _use(run, config)
     write_text(
         run / CARD_FILE,
-        f"""# {data.source_language} to {data.target_language}
+        f"""# {title}
 
-A Transformer of {parameters:,} parameters ({model.encoder_layers}+{model.decoder_layers} layers, d_model
+A Transformer ({model.architecture}) of {parameters:,} parameters ({layers[model.architecture]} layers, d_model
 {model.d_model}, d_ff {model.d_ff}), trained for {state.step:,} steps on
 {state.target_tokens:,} target tokens with seed {config.seed}. config.yaml holds every option.
 
-    translator translate {run.name} < in.{data.source_language} > out.{data.target_language}
+    {command}
 
 ## Data
 
@@ -45,14 +44,41 @@ The licences of these sources apply to what is made with them; name them here be
 
 ## Validation
 
-Loss in nats per token without label smoothing; sacreBLEU's BLEU and chrF of greedy translations of at most
-{training.valid_decode_examples:,} pairs. `translator evaluate` gives scores on test data with their signatures.
+Loss in nats per target token without label smoothing; scores are of at most
+{config.training.valid_decode_examples:,} examples. `translator evaluate` gives scores on test data.
 
-| step | loss | BLEU | chrF |
-|---:|---:|---:|---:|
-{rows}
+{_validations(run)}
 """,
     )
+
+
+def _use(run: Path, config: Config) -> tuple[str, str]:
+    """What the model does, and the command that has it do so."""
+    data = config.data
+    match config.training.objective:
+        case "translation":
+            return (
+                f"{data.source_language} to {data.target_language}",
+                f"translator translate {run.name} < in.{data.source_language} > out.{data.target_language}",
+            )
+        case "language_modeling":
+            return "A language model", f'translator generate {run.name} "a prompt"'
+        case "classification":
+            return f"A classifier: {', '.join(data.labels)}", f"translator classify {run.name} < texts > labels"
+        case objective:
+            return f"Pre-trained: {objective}", f"translator train config.yaml training.start_from={run.name}"
+
+
+def _validations(run: Path) -> str:
+    """The last validations as a table."""
+    lines = [line for line in _metrics(run) if any(name.startswith("valid_") for name in line)]
+    names = list(dict.fromkeys(name for line in lines for name in line if name.startswith("valid_")))
+    head = f"| step | {' | '.join(name.removeprefix('valid_') for name in names)} |\n|---:|{'---:|' * len(names)}"
+    rows = [
+        f"| {line['step']} | " + " | ".join(f"{line[name]:.2f}" if name in line else "" for name in names) + " |"
+        for line in lines[-10:]
+    ]
+    return "\n".join([head, *rows]) if lines else "None."
 
 
 def _sources(title: str, sources: tuple[Source, ...]) -> str:

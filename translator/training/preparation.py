@@ -7,8 +7,10 @@ from pathlib import Path
 
 from translator.checkpoint import CONFIG_FILE, write_text
 from translator.config import Config, ConfigError, differences, load_config, to_yaml
-from translator.data.corpus import Corpus, load_corpus, read_clean_pairs
+from translator.data.corpus import Corpus, load_corpus, read_clean_rows
+from translator.data.objectives import objective_of
 from translator.tokenizer import Tokenizers
+from translator.training.beginning import earlier_tokenizers
 
 # What a resumed run may change without being asked: where things lie, how long it goes on and what it reports.
 _FREE_TO_CHANGE = (
@@ -46,15 +48,21 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
 
 
 def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) -> Tokenizers:
-    """The tokenizers of the run directory, trained on the training sources where it has none.
+    """The tokenizers of the run directory; where it has none, those of `start_from`, else trained on the training text.
 
     Raises:
         TokenizerError: they cannot be trained or read.
         DataError: the sources cannot be read.
     """
     if not Tokenizers.exist(run):
-        say(f"learning {config.tokenizer.vocab_size} pieces from the training text")
-        Tokenizers.train(read_clean_pairs(config.data.train, config.data, say), config.tokenizer, config.seed).save(run)
+        if config.training.start_from:
+            tokenizers = earlier_tokenizers(config)
+        else:
+            say(f"learning {config.tokenizer.vocab_size} pieces from the training text")
+            rows = read_clean_rows(config.data.train, config.data, say, config.form)
+            texts = (row[:1] for row in rows) if config.form == "labelled" else rows
+            tokenizers = Tokenizers.train(texts, config.tokenizer, config.seed)
+        tokenizers.save(run)
     return Tokenizers.load(run)
 
 
@@ -68,4 +76,5 @@ def prepare_corpus(config: Config, tokenizers: Tokenizers, say: Callable[[str], 
         seed=config.seed,
         max_positions=config.model.max_positions,
         log=say,
+        objective=objective_of(config, tokenizers),
     )

@@ -21,9 +21,10 @@ from translator.checkpoint import (
 from translator.config import Config, UserError
 from translator.data.batching import BatchStream
 from translator.data.cleaning import table
-from translator.data.corpus import Corpus, read_pairs
-from translator.model import EncoderDecoder, build_model
+from translator.data.corpus import Corpus, read_rows
+from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
+from translator.training.beginning import begin
 from translator.training.card import write_card
 from translator.training.distributed import Ranks
 from translator.training.interruption import Interruption
@@ -34,7 +35,6 @@ from translator.training.preparation import claim_directory, prepare_corpus, pre
 from translator.training.schedule import learning_rate
 from translator.training.state import TrainingState, draw_seed
 from translator.training.validation import Validator, is_better, using_weights
-from translator.training.vectors import start_from_vectors
 
 
 class TrainingError(UserError):
@@ -83,15 +83,16 @@ class Trainer:
         if (run / "last").exists():
             self._resume()
         else:
-            self._start_from_vectors()
+            begin(self.model, config, tokenizers, _say if ranks.is_main else _ignore)
         dynamic = not self._has_static_shapes
         self.loss = torch.compile(self.model.loss, dynamic=dynamic) if self.options.compile else self.model.loss
         self.progress = Progress(self.state.step, self.options.max_steps, ranks.is_main)
         self.validator: Validator | None = None
         if ranks.is_main and config.data.valid:
-            self.validator = Validator(list(read_pairs(config.data.valid, config.data)), config, tokenizers)
+            rows = list(read_rows(config.data.valid, config.data, config.form))
+            self.validator = Validator(rows, config, tokenizers)
             if self.validator.num_left_out:
-                self.progress.say(f"{self.validator.num_left_out} validation pairs are too long for the loss")
+                self.progress.say(f"{self.validator.num_left_out} validation examples are too long for the loss")
 
     def run(self) -> None:
         """Train to the last step, validating and saving on the way."""
@@ -234,7 +235,7 @@ class Trainer:
         if self.ranks.is_main:
             _say(f"going on from step {self.state.step} of {self.options.max_steps}")
 
-    def _fresh_state(self) -> tuple[EncoderDecoder, TrainingState]:
+    def _fresh_state(self) -> tuple[Model, TrainingState]:
         config, options = self.config, self.options
         torch.manual_seed(config.seed)
         model = build_model(
@@ -242,6 +243,7 @@ class Trainer:
             self.tokenizers.source.vocab_size,
             self.tokenizers.target.vocab_size,
             options.label_smoothing,
+            len(config.data.labels),
         ).to(self.ranks.device)
         stream = BatchStream(
             self.corpus,
@@ -260,17 +262,6 @@ class Trainer:
     def _has_static_shapes(self) -> bool:
         """On CUDA every batch is filled up to the same sizes, so that one compiled graph serves all steps."""
         return self.ranks.device.type == "cuda"
-
-    def _start_from_vectors(self) -> None:
-        """Give the embeddings the pre-trained vectors that the configuration names."""
-        for side, path, tokenizer, embedding in (
-            ("source", self.config.model.source_vectors, self.tokenizers.source, self.model.source_embedding),
-            ("target", self.config.model.target_vectors, self.tokenizers.target, self.model.target_embedding),
-        ):
-            if path is not None:
-                count = start_from_vectors(embedding, tokenizer, path)
-                if self.ranks.is_main:
-                    _say(f"{count:,} of {tokenizer.vocab_size:,} {side} pieces start from {path}")
 
     def _autocast(self) -> contextlib.AbstractContextManager[object]:
         is_enabled = self.options.precision == "bfloat16"

@@ -1,0 +1,67 @@
+"""How one call searches: by beam, greedily, or by drawing; the same for translations and for continued text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from translator.decoding.beam import beam_search, check_beam
+from translator.decoding.search import Candidate, Decodable, Sampling, greedy, sample
+from translator.decoding.texts import require_positive
+from translator.packing import Packed
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """One way to search.
+
+    Attributes:
+        beam_size: hypotheses kept; 1 is greedy.
+        length_penalty: alpha of Wu et al. (2016), equation 14.
+        batch_tokens: source tokens searched together.
+        num_hypotheses: results for each source.
+        sampling: draw instead of searching.
+
+    Raises:
+        DecodingError: a number is out of its range.
+    """
+
+    beam_size: int
+    length_penalty: float
+    batch_tokens: int
+    num_hypotheses: int
+    sampling: Sampling | None
+
+    def __post_init__(self) -> None:
+        width = self.beam_size if self.sampling is None else max(1, self.num_hypotheses)
+        check_beam(width, self.length_penalty, self.num_hypotheses)
+        require_positive("batch_tokens", self.batch_tokens)
+
+    def search(self, model: Decodable[Any], source: Packed, max_lengths: Sequence[int]) -> list[list[Candidate]]:
+        """The candidates of each source, best first.
+
+        Args:
+            model: what to decode.
+            source: ids `(num_tokens,)` int64, each source ended by EOS.
+            max_lengths: most tokens of each result, its EOS counted.
+        """
+        if self.sampling is not None:
+            return sample(
+                model,
+                source,
+                max_lengths=max_lengths,
+                sampling=self.sampling,
+                num_hypotheses=self.num_hypotheses,
+                alpha=self.length_penalty,
+            )
+        if self.beam_size == 1:
+            return greedy(model, source, max_lengths=max_lengths, alpha=self.length_penalty)
+        return beam_search(
+            model,
+            source,
+            max_lengths=max_lengths,
+            beam_size=self.beam_size,
+            alpha=self.length_penalty,
+            num_hypotheses=self.num_hypotheses,
+        )

@@ -1,0 +1,42 @@
+"""What everything that takes text does with it first: check, clean, and group by length."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from translator.decoding.search import DecodingError
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def require_texts(texts: Sequence[str]) -> None:
+    """Raise DecodingError unless all of them are texts."""
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DecodingError(f"A text must be a str. Received: {type(text).__name__}, as text {number}.")
+
+
+def require_positive(name: str, value: float) -> None:
+    """Raise DecodingError unless the number is above 0 and finite."""
+    if not 0 < value < float("inf"):
+        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates, as bytes that are no UTF-8 become with `surrogateescape`."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def batches_of(numbers: Iterable[int], lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
+    """Group numbers, longest first, so that the lengths of a group add up to `limit` at most, or it holds but one."""
+    batch: list[int] = []
+    tokens = 0
+    for number in sorted(numbers, key=lambda number: -lengths[number]):
+        if batch and tokens + lengths[number] > limit:
+            yield batch
+            batch, tokens = [], 0
+        batch.append(number)
+        tokens += lengths[number]
+    if batch:
+        yield batch
