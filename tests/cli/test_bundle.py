@@ -19,12 +19,14 @@ def test_a_bundle_translates_as_its_model_does(
     assert outputs[0] == outputs[1]
 
 
-def test_bfloat16_halves_the_file(model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_shrinks_with_the_precision(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sizes = []
-    for precision in ("float32", "bfloat16"):
+    for precision in ("float32", "bfloat16", "int8"):
         assert main(["bundle", str(model_directory), str(tmp_path / precision), "--precision", precision]) == 0
         sizes.append((tmp_path / precision / "model.safetensors").stat().st_size)
-    assert sizes[1] < 0.6 * sizes[0]
+    assert sizes[1] < 0.6 * sizes[0] and sizes[2] < 0.5 * sizes[0]
 
 
 def test_a_folder_that_is_there_is_refused(

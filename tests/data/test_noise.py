@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -70,6 +72,6 @@ def test_sentences_are_shuffled_whole() -> None:
         assert sorted(shuffled) == sorted(text.tolist())
         is_end = [i for i in range(9) if shuffled[i] in (1, 2) and (i == 8 or shuffled[i + 1] not in (1, 2))]
         starts = [0, *(i + 1 for i in is_end)]
-        assert {tuple(shuffled[a:b]) for a, b in zip(starts, starts[1:], strict=False)} == sentences
+        assert {tuple(shuffled[a:b]) for a, b in pairwise(starts)} == sentences
         orders.add(tuple(shuffled))
     assert len(orders) == 6

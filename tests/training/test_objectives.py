@@ -142,5 +142,5 @@ def test_a_run_that_cannot_start_from_another_says_why(variation: Tiny, tiny: Ti
     (Path(earlier).parent / "d" / "tokenizer.model").write_bytes(
         (Path(earlier).parent / "c" / "tokenizer.model").read_bytes()
     )
-    with pytest.raises(CheckpointError, match="Received: .*earlier, with another"):
+    with pytest.raises(CheckpointError, match=r"Received: .*earlier, with another"):
         train(tiny("d", training={"start_from": earlier}))

@@ -17,9 +17,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("folder", metavar="FOLDER", help="new folder; its name becomes the model's")
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=("float32", "bfloat16", "int8"),
         default="bfloat16",
-        help="of the weights in the file (default: %(default)s, half the size)",
+        help="of the weights in the file (default: %(default)s, half of float32)",
     )
     parser.set_defaults(run=run)
 
@@ -28,13 +28,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the bundle."""
     from pathlib import Path
 
-    import torch
-
     from translator.checkpoint import load_model, write_bundle
     from translator.decoding.location import find_model
 
     loaded = load_model(find_model(arguments.model))
-    folder = write_bundle(loaded, Path(arguments.folder).expanduser(), getattr(torch, arguments.precision))
+    folder = write_bundle(loaded, Path(arguments.folder).expanduser(), arguments.precision)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {size / 2**20:.1f} MiB, weights in {arguments.precision}", file=sys.stderr)
     return 0

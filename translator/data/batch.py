@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,13 +43,19 @@ class Batch:
     labels: Tensor
     num_target_tokens: int
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch on `device`."""
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`; to CUDA it goes through pinned memory, and the host does not wait for it."""
+        if device.type != "cuda":
+            return self._map(lambda tensor: tensor.to(device))
+        return self._map(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with each of its tensors changed."""
         return replace(
             self,
-            source=self.source.to(device, non_blocking),
-            target_input=self.target_input.to(device, non_blocking),
-            labels=self.labels.to(device, non_blocking=non_blocking),
+            source=self.source.map(change),
+            target_input=self.target_input.map(change),
+            labels=change(self.labels),
         )
 
 
