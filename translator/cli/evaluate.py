@@ -1,4 +1,4 @@
-"""`translator evaluate MODEL`: translate a test set and score it."""
+"""`translator evaluate MODEL`: score a model on a test set, by what it was trained for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from translator.cli.lines import WINDOW_LINES, LineError, open_output, to_json, write_line
-from translator.cli.options import add_model, add_search, search_options
+from translator.cli.options import OptionError, add_model, add_search, search_options
 
 if TYPE_CHECKING:
-    from translator.config import DataConfig, Source
+    import torch
+
+    from translator.checkpoint import LoadedModel
+    from translator.config import Config, DataConfig, Objective, Source
     from translator.decoding.translator import Translator
 
 
@@ -21,30 +24,72 @@ def add_parser(subparsers: Any) -> None:
     """Declare the verb."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="score the translations of a test set",
-        description="Translate a test set and score it with sacreBLEU's BLEU, chrF and TER.",
+        help="score a model on a test set",
+        description="Score a model on a test set: a translator by sacreBLEU's BLEU, chrF and TER, a classifier by its "
+        "accuracy and a confusion table, a language model by its perplexity.",
     )
     add_model(parser)
     parser.add_argument(
         "--test", metavar="SPEC", help="what data.test takes, as YAML or a path (default: data.test of the model)"
     )
     parser.add_argument("--json", action="store_true", help="write the scores as one JSON object")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the translations to this file")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the translations or labels to this file")
+    parser.add_argument(
+        "--baselines",
+        action="store_true",
+        help="of a classifier: score what it must beat too, the most frequent label and a bag of words, both learned "
+        "from its data.train",
+    )
     add_search(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Translate, score, print."""
+    """Load, score, print."""
     from translator.checkpoint import load_model
+    from translator.cli.reports import classification_report, perplexity_report
     from translator.decoding.hardware import choose_device, set_threads
     from translator.decoding.location import find_model
-    from translator.decoding.translator import Translator
+    from translator.decoding.purpose import require_objective
 
     set_threads(arguments.threads)
     device = choose_device(arguments.device)
     loaded = load_model(find_model(arguments.model), str(device))
-    examples = _read(_sources(arguments.test, loaded.config.data), loaded.config.data)
+    objective = loaded.config.training.objective
+    _require_fitting(arguments, objective)
+    sources = _sources(arguments.test, loaded.config)
+    match objective:
+        case "classification":
+            report, table = classification_report(loaded, device, sources, arguments)
+        case "language_modeling":
+            report, table = perplexity_report(loaded, device, sources)
+        case _:
+            require_objective(loaded, "translation")
+            report, table = _translation_report(loaded, device, sources, arguments)
+    print(to_json(report) if arguments.json else table)
+    return 0
+
+
+def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> None:
+    """Refuse options that a model of this objective has no use for."""
+    search = [name for name in ("beam_size", "length_penalty", "max_length_factor") if getattr(arguments, name)]
+    unused = {
+        "translation": ["baselines"],
+        "classification": search,
+        "language_modeling": [*search, "baselines", "output"],
+    }
+    for name in unused.get(objective, []):
+        if getattr(arguments, name):
+            raise OptionError(f"--{name.replace('_', '-')} is not for a model of {objective}. Leave it out.")
+
+
+def _translation_report(
+    loaded: LoadedModel, device: torch.device, sources: Sequence[Source], arguments: argparse.Namespace
+) -> tuple[dict[str, Any], str]:
+    """Translate and score: the scores, and as a table."""
+    from translator.decoding.translator import Translator
+
+    examples = _read(sources, loaded.config.data)
     translator = Translator.of(loaded, device)
     start = time.perf_counter()
     hypotheses = _translate(translator, [example.text for example in examples], search_options(arguments))
@@ -55,8 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
             for hypothesis in hypotheses:
                 write_line(output, hypothesis)
     report = _report(examples, hypotheses)
-    print(to_json(report) if arguments.json else _as_table(report))
-    return 0
+    return report, _as_table(report)
 
 
 @dataclass(frozen=True)
@@ -69,10 +113,10 @@ class _Example:
     construction: str | None
 
 
-def _sources(spec: str | None, data: DataConfig) -> tuple[Source, ...]:
+def _sources(spec: str | None, config: Config) -> tuple[Source, ...]:
     from translator.config import parse_sources
 
-    sources = data.test if spec is None else parse_sources(spec)
+    sources = config.data.test if spec is None else parse_sources(spec, config.form)
     if not sources:
         raise LineError("An evaluation needs a test set. Received: a model whose data.test is empty. Give --test.")
     return sources

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from translator.config import UserError
 
 if TYPE_CHECKING:
+    from translator.decoding.search import Sampling
     from translator.decoding.translator import Translator
 
 
@@ -67,6 +68,13 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-b", "--beam-size", type=int, metavar="N", help="hypotheses kept; 1 is greedy")
     group.add_argument("--length-penalty", type=float, metavar="ALPHA", help="of Wu et al. (2016); 0 is none")
     group.add_argument("--max-length-factor", type=float, metavar="F", help="longest output: F pieces a piece, plus 10")
+
+
+def sampling_of(arguments: argparse.Namespace) -> Sampling:
+    """What `add_drawing` read, with defaults for what was not given."""
+    from translator.decoding.search import Sampling
+
+    return Sampling(**given_drawing(arguments))
 
 
 def search_options(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from translator.tokenizer import BOS_ID, EOS_ID
 _LOGITS_AT_ONCE = 1024  # tokens whose distributions exist at the same time
 
 
-class TranslationModel(Decodable[Any], Protocol):
-    """A model that decodes step by step, and also predicts all tokens of given translations at once."""
+class PredictingModel(Protocol):
+    """A model that predicts all tokens of given texts at once."""
 
     max_positions: int
 
@@ -28,10 +28,14 @@ class TranslationModel(Decodable[Any], Protocol):
         """`(n, d_model)` to `(n, vocab_size)` float32."""
 
 
+class TranslationModel(Decodable[Any], PredictingModel, Protocol):
+    """A model that decodes step by step, too."""
+
+
 @torch.inference_mode()
 def token_log_probabilities(
-    model: TranslationModel,
-    sources: Sequence[Sequence[int]],
+    model: PredictingModel,
+    sources: Sequence[Sequence[int]] | None,
     targets: Sequence[Sequence[int]],
     device: torch.device,
 ) -> list[tuple[float, ...]]:
@@ -39,11 +43,12 @@ def token_log_probabilities(
 
     Args:
         model: on `device`.
-        sources: ids of each sentence, without special ids.
+        sources: ids of each sentence, without special ids; None of a language model.
         targets: likewise.
         device: where to compute.
     """
-    source = Packed.from_sequences([[*ids, EOS_ID] for ids in sources]).to(device)
+    given = [[] for _ in targets] if sources is None else [[*ids, EOS_ID] for ids in sources]
+    source = Packed.from_sequences(given).to(device)
     target_input = Packed.from_sequences([[BOS_ID, *ids] for ids in targets]).to(device)
     labels = Packed.from_sequences([[*ids, EOS_ID] for ids in targets]).to(device)
     hidden = model(source, target_input)

@@ -1,0 +1,51 @@
+"""`translator classify MODEL`: a filter, a text in, its label out."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, run_filter
+from translator.cli.lines import to_json, write_line
+from translator.cli.options import add_model
+
+if TYPE_CHECKING:
+    from translator.decoding.classifier import Classification
+
+_NOTICES = {"invalid_bytes": BYTES_NOTICE, "split": SPLIT_NOTICE}
+
+
+def add_parser(subparsers: Any) -> None:
+    """Declare the verb."""
+    parser = subparsers.add_parser(
+        "classify",
+        help="label lines, or texts given as arguments, with a classifier",
+        description="Write the label of each line of standard input, or of each text given as an argument, and its "
+        "probability after a tab; an empty line for an empty one.",
+    )
+    add_model(parser)
+    add_filter(parser, "TEXT", "classify")
+    parser.add_argument("--json", action="store_true", help="write an object a line, with every label's probability")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Classify until the input ends."""
+
+    def load() -> Any:
+        from translator.decoding.classifier import Classifier
+
+        classifier = Classifier.load(arguments.model, arguments.device, arguments.threads)
+        given = {} if arguments.batch_tokens is None else {"batch_tokens": arguments.batch_tokens}
+        return partial(classifier.classify, **given)
+
+    return run_filter(arguments, load, lambda output, _, found: _write(output, found, arguments.json), _NOTICES)
+
+
+def _write(output: BinaryIO, found: Classification, is_json: bool) -> None:
+    if is_json:
+        value = {"label": found.label, "probabilities": found.probabilities, "flags": found.flags}
+        write_line(output, to_json(value))
+    else:
+        write_line(output, f"{found.label}\t{found.probability:.4f}" if found.label else "")
