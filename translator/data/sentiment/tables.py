@@ -1,0 +1,24 @@
+"""Reading the lexicon: tab-separated tables that are installed with the package."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+COMMENT = "#"
+
+
+@cache
+def read_table(name: str) -> tuple[tuple[str, ...], ...]:
+    """Rows of `lexicon/NAME.tsv`, each as wide as the header comment line says (missing cells are empty).
+
+    Raises:
+        ValueError: if a row holds more cells than the header names.
+    """
+    lines = (files(__package__) / "lexicon" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
+    width = len(lines[0].removeprefix(COMMENT).split("\t"))
+    rows = [line.split("\t") for line in lines if line and not line.startswith(COMMENT)]
+    for row in rows:
+        if len(row) > width:
+            raise ValueError(f"A row of {name}.tsv must have at most {width} cells. Received: {row}.")
+    return tuple(tuple(cell.strip() for cell in row) + ("",) * (width - len(row)) for row in rows)
