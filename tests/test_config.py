@@ -110,7 +110,8 @@ def test_problems_inside_a_list_of_sources_name_the_place_in_the_list() -> None:
     assert "data.train.0.fil: no such key. Did you mean 'file'?" in text
     assert "data.train.1.text.target: required, and missing." in text
     assert "data.train.1.text.tgt: no such key. Did you mean 'target'?" in text
-    assert "data.train.2: A source is exactly one of hub, file, text and phrasebook. Received: hub and file." in text
+    kinds = "hub, file, text, phrasebook and sentiment"
+    assert f"data.train.2: A source is exactly one of {kinds}. Received: hub and file." in text
     assert "data.train.3: must be a section of keys and values. Received: 7." in text
 
 

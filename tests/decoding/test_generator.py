@@ -48,7 +48,7 @@ def test_greedy_text_is_the_likeliest_piece_each_time(generator: Generator) -> N
     ids = [BOS_ID, *generator.tokenizer.encode(PROMPTS[2])]
     nothing = Packed.from_sequences([[]])
     for number, value in enumerate(found.token_log_probabilities):
-        with torch.inference_mode():
+        with torch.no_grad():
             hidden = generator.model(nothing, Packed.from_sequences([ids]))
             log_probs = generator.model.logits(hidden[-1:]).log_softmax(-1)[0]
         log_probs[[0, BOS_ID, *([EOS_ID] if number == 0 else [])]] = -math.inf

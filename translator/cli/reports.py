@@ -50,8 +50,10 @@ def _baselines(config: Config, texts: Sequence[str], right: Sequence[str]) -> di
         [(row[0], row[1]) for row in read_rows(part, config.data, "labelled")]
         for part in (config.data.train, config.data.valid)
     )
-    kinds = {"most frequent": Majority(train), "bag of words": BagOfWords(train, valid)}
-    return {name: 100.0 * accuracy(baseline.predict(texts), right) for name, baseline in kinds.items()}
+    return {
+        "most frequent": 100.0 * accuracy(Majority(train).predict(texts), right),
+        "bag of words": 100.0 * accuracy(BagOfWords(train, valid).predict(texts), right),
+    }
 
 
 def perplexity_report(

@@ -23,7 +23,7 @@ Columns = Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=
 
 
 class Source(Section):
-    """Where text comes from: exactly one of `hub`, `file`, `text` and `phrasebook`.
+    """Where text comes from: exactly one of `hub`, `file`, `text`, `phrasebook` and `sentiment`.
 
     Parallel text has two columns, `source_column` and `target_column`; text for an objective without translations has
     one, `text_column`, and `label_column` beside it for classification.
@@ -39,6 +39,7 @@ class Source(Section):
         header: whether the first line of a .csv or .tsv names the columns; without it they are called `0`, `1`, ….
         text: two aligned text files, as paths or URLs.
         phrasebook: a split of the embedded corpus: train, valid, test or compositional.
+        sentiment: a split of the embedded French remarks with their labels: train, valid or test.
         source_column: column of the source text; by default the source language's code, alone or inside `translation`.
         target_column: likewise for the target text.
         text_column: column of the text (default `text`); with several, each of a row's texts is an example.
@@ -57,6 +58,7 @@ class Source(Section):
     header: bool = True
     text: TextPair | None = None
     phrasebook: Literal["train", "valid", "test", "compositional"] | None = None
+    sentiment: Literal["train", "valid", "test"] | None = None
     source_column: str | None = None
     target_column: str | None = None
     text_column: Columns | None = None
@@ -72,10 +74,13 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _has_one_kind(self) -> Source:
-        kinds = [kind for kind in ("hub", "file", "text", "phrasebook") if getattr(self, kind) is not None]
+        possible = ("hub", "file", "text", "phrasebook", "sentiment")
+        kinds = [kind for kind in possible if getattr(self, kind) is not None]
         if len(kinds) != 1:
             received = " and ".join(kinds) or "none of them"
-            raise ValueError(f"A source is exactly one of hub, file, text and phrasebook. Received: {received}.")
+            raise ValueError(
+                f"A source is exactly one of hub, file, text, phrasebook and sentiment. Received: {received}."
+            )
         only_hub = [key for key in ("subset", "split", "revision", "streaming") if key in self.model_fields_set]
         if only_hub and not self.hub:
             raise ValueError(f"{', '.join(only_hub)} belong(s) to a hub data set only. Received: {kinds[0]}.")
@@ -94,6 +99,8 @@ class Source(Section):
         found = [f"{key} does not belong to {form}." for key in others if getattr(self, key) is not None]
         if self.text and form != "pairs":
             found.append(f"text is two aligned files of a translation, not {form}. Give one of them as a .txt file.")
+        if self.sentiment and form == "pairs":
+            found.append("sentiment holds texts and labels, and no translations.")
         if form == "labelled" and len(self.text_column or ()) > 1:
             found.append("a label belongs to one text_column.")
         return found

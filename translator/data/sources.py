@@ -82,7 +82,9 @@ def describe(source: Source) -> str:
         return " ".join(part for part in (source.hub, source.subset, source.split) if part)
     if source.text:
         return f"{source.text.source} + {source.text.target}"
-    return source.file or f"phrasebook {source.phrasebook}"
+    if source.file:
+        return source.file
+    return f"phrasebook {source.phrasebook}" if source.phrasebook else f"sentiment {source.sentiment}"
 
 
 def cache_folder(data: DataConfig) -> Path:
@@ -99,8 +101,8 @@ def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str
         files = sorted(path for path in folder.rglob("*") if path.is_file())
     elif source.hub:
         known["commit"] = _hub_commit(source, cache_folder(data))
-    elif source.phrasebook:
-        known["commit"] = _phrasebook_files()
+    elif embedded := _embedded(source):
+        known["commit"] = _files_of(embedded)
     known["files"] = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return known
 
@@ -119,10 +121,8 @@ def _open(source: Source, columns: Sequence[str], label: str | None, data: DataC
         return read_aligned(*paths)
     if source.file:
         return read_table(paths[0], columns, source.header, label)
-    if source.phrasebook:
-        from translator.data import phrasebook
-
-        return _rows(phrasebook.load(source.phrasebook), columns, describe(source))
+    if embedded := _embedded(source):
+        return _rows(embedded.load(source.phrasebook or source.sentiment), columns, describe(source))
     return _read_hub(source, columns, label)
 
 
@@ -199,10 +199,21 @@ def _hub_commit(source: Source, cache: Path) -> str | None:
     return commit
 
 
-def _phrasebook_files() -> list[list[Any]]:
-    """The files that the embedded corpus is made from, by content: their times change with each installation."""
-    from translator.data import phrasebook
+def _embedded(source: Source) -> Any:
+    """The package that holds a source's text, where it is one that came with ours."""
+    if source.phrasebook:
+        from translator.data import phrasebook
 
-    folder = Path(phrasebook.__file__).parent
+        return phrasebook
+    if source.sentiment:
+        from translator.data import sentiment
+
+        return sentiment
+    return None
+
+
+def _files_of(package: Any) -> list[list[Any]]:
+    """The files that an embedded corpus is made from, by content: their times change with each installation."""
+    folder = Path(package.__file__).parent
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return [[str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]

@@ -1,0 +1,183 @@
+"""The verbs of the other architectures: generate, classify, their evaluation, and what is said to the wrong model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from translator.cli import main
+from translator.config import to_yaml
+from translator.decoding.classifier import Classifier
+from translator.decoding.generator import Generator
+from translator.tokenizer import Tokenizers
+
+sys.path.append(str(Path(__file__).parent.parent / "decoding"))
+from variations import LABELS, write_model
+
+TEXTS = ["Le chat dort.", "", "Où est la gare ?"]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tokenizers: Tokenizers) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for objective in ("language_modeling", "classification", "masked_language_modeling", "translation"):
+        write_model(folder / objective, objective, tokenizers)
+    return folder
+
+
+@pytest.fixture
+def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs a verb on the model of an objective."""
+
+    def call(verb: str, objective: str, *arguments: str) -> tuple[int, str, str]:
+        status = main([verb, str(home / objective), *arguments, "--device", "cpu"])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> str:
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"{text}\n" for text in TEXTS), encoding="utf-8")
+    return str(path)
+
+
+def test_classify_is_a_filter(run: Run, home: Path, lines: str) -> None:
+    expected = Classifier.load(home / "classification", "cpu").classify(TEXTS)
+    status, out, _ = run("classify", "classification", "--input", lines)
+    assert status == 0
+    assert out.split("\n") == [
+        *(f"{found.label}\t{found.probability:.4f}" if found.label else "" for found in expected),
+        "",
+    ]
+    status, out, _ = run("classify", "classification", "--json", "--batch-tokens", "5", *TEXTS[::2])
+    values = [json.loads(line) for line in out.splitlines()]
+    assert [value["label"] for value in values] == [found.label for found in expected[::2]]
+    assert list(values[0]["probabilities"]) == list(LABELS)
+
+
+def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_path: Path) -> None:
+    generator = Generator.load(home / "language_modeling", "cpu")
+    prompts = ["The cat", "We ate bread and eggs. Where"]
+    expected = [found.text for found in generator.generate(prompts, max_pieces=8, beam_size=2)]
+    arguments = ("--max-pieces", "8", "--beam-size", "2", "--length-penalty", "0.6")
+    status, out, err = run("generate", "language_modeling", *arguments, *prompts)
+    assert (status, out.splitlines()) == (0, expected)
+    (tmp_path / "prompts").write_text("\n".join(prompts))
+    assert run("generate", "language_modeling", *arguments, "-i", str(tmp_path / "prompts"))[1].splitlines() == expected
+    drawing = ("--temperature", "3", "--top-k", "300", "--top-p", "0.99", "--max-pieces", "9")
+    seeds = [run("generate", "language_modeling", *drawing, "--seed", seed, prompts[0])[1] for seed in "112"]
+    assert seeds[0] == seeds[1] != seeds[2]
+    status, out, err = run("generate", "language_modeling", "--samples", "3", "--max-pieces", "2", "--json", prompts[0])
+    value = json.loads(out)
+    assert len(value["samples"]) == 3 and value["prompt"] == prompts[0]
+    assert ("raise --max-pieces" in err) == ("truncated" in value["flags"])
+    _, out, _ = run("generate", "language_modeling", "--samples", "2", "--quiet", prompts[0])
+    assert [line.split(" ||| ")[0] for line in out.splitlines()] == ["0", "0"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "objective", "arguments", "message"),
+    [
+        ("translate", "classification", ("Oui.",), "an encoder_only trained for classification. Run `translator clas"),
+        ("translate", "language_modeling", ("Oui.",), "Run `translator generate"),
+        ("translate", "masked_language_modeling", ("Oui.",), "It is pre-trained: train another model with"),
+        ("classify", "translation", ("Oui.",), "a decoder_only trained for translation. Run `translator translate"),
+        ("generate", "translation", ("Oui.",), "Run `translator translate"),
+        ("score", "classification", ("--input", "/dev/null"), "Run `translator classify"),
+        ("attention", "language_modeling", ("Oui.", "-o", "x.html"), "Run `translator generate"),
+        ("attention", "translation", ("Oui.", "-o", "x.html"), "Only an encoder-decoder model can be looked into"),
+        ("trace", "classification", ("Oui.",), "Run `translator classify"),
+        ("embeddings", "masked_language_modeling", ("nearest", "oui"), "It is pre-trained"),
+        ("evaluate", "masked_language_modeling", ("--test", "{sentiment: test}"), "It is pre-trained"),
+        ("evaluate", "classification", ("--beam-size", "2"), "--beam-size is not for a model of classification"),
+        ("evaluate", "translation", ("--baselines",), "--baselines is not for a model of translation"),
+        ("evaluate", "classification", (), "An evaluation needs a test set"),
+        ("evaluate", "classification", ("--test", "{phrasebook: test}"), "Set source_column"),
+        ("generate", "language_modeling", ("",), "A prompt must hold text to go on from"),
+        ("generate", "language_modeling", ("--beam-size", "2", "--top-k", "3", "x"), "--top-k draws, and --beam-size"),
+        ("classify", "classification", ("--batch-tokens", "0", "x"), "batch_tokens must be above 0"),
+    ],
+)  # fmt: skip
+def test_a_model_that_cannot_do_it_is_refused_in_one_message(
+    run: Run, verb: str, objective: str, arguments: tuple[str, ...], message: str
+) -> None:
+    status, out, err = run(verb, objective, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.startswith("translator: ")
+
+
+def labelled(path: Path, rows: list[tuple[str, str]]) -> str:
+    path.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8")
+    return str(path)
+
+
+def test_a_classifier_is_evaluated_beside_what_it_must_beat(run: Run, home: Path, tmp_path: Path) -> None:
+    rows = [("Le chat dort.", "animal"), ("Où est la gare ?", "place"), ("Du pain et des œufs.", "food")] * 4
+    test = labelled(tmp_path / "test.tsv", rows)
+    found = [each.label for each in Classifier.load(home / "classification", "cpu").classify([row[0] for row in rows])]
+    labels = tmp_path / "labels.txt"
+    status, out, _ = run("evaluate", "classification", "--test", test, "--json", "-o", str(labels))
+    report = json.loads(out)
+    assert labels.read_text().splitlines() == found
+    assert report["accuracy"] == pytest.approx(
+        100 * sum(a == row[1] for a, row in zip(found, rows, strict=True)) / len(rows)
+    )
+    assert sum(sum(row.values()) for row in report["confusion"].values()) == len(rows)
+    config = home / "classification" / "config.yaml"
+    text = config.read_text()
+    config.write_text(text.replace("none.tsv", test).replace("valid: []", f"valid: [{{file: {test}}}]"))
+    status, out, _ = run("evaluate", "classification", "--test", test, "--baselines")
+    config.write_text(text)
+    assert status == 0
+    assert "right \\ given" in out
+    assert "most frequent   33.33 %" in out and "bag of words   100.00 %" in out
+    status, out, err = run("evaluate", "classification", "--test", labelled(tmp_path / "x.tsv", [("a", "verb")]))
+    assert status == 2 and "it knows animal, place, food. Received: 'verb'." in err
+
+
+def test_perplexity_is_that_of_every_piece_and_the_ends(run: Run, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "test.txt"
+    path.write_text("The cat is sleeping.\nWhere is the station?\n")
+    values = Generator.load(home / "language_modeling", "cpu").token_log_probabilities(path.read_text().splitlines())
+    status, out, _ = run("evaluate", "language_modeling", "--test", str(path), "--json")
+    report = json.loads(out)
+    assert report["num_tokens"] == sum(map(len, values))
+    assert report["loss"] == pytest.approx(-sum(map(sum, values)) / sum(map(len, values)), rel=1e-5)
+    assert "perplexity" in run("evaluate", "language_modeling", "--test", str(path))[1]
+    status, _, err = run("evaluate", "language_modeling", "--test", str(path), "--output", "x")
+    assert status == 2 and "--output is not for" in err
+
+
+def test_a_classifier_is_trained_and_used_from_the_command_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from translator.config import validate
+
+    rows = [(f"{word} {end}", label) for label, word in (("yes", "bon"), ("no", "mal")) for end in map(str, range(40))]
+    train = labelled(tmp_path / "train.tsv", rows)
+    values = {
+        "output": str(tmp_path / "run"),
+        "data": {"train": train, "valid": train, "labels": ["yes", "no"], "cache": str(tmp_path / "cache")},
+        "tokenizer": {"vocab_size": 277},
+        "model": {"architecture": "encoder_only", "d_model": 16, "d_ff": 16, "encoder_layers": 1, "encoder_heads": 2},
+        "training": {
+            "objective": "classification", "max_steps": 20, "batch_tokens": 256, "learning_rate": 0.02,
+            "warmup_steps": 2, "validate_every": 20, "save_every": 20, "metric": "accuracy", "label_smoothing": 0.0,
+        },
+    }  # fmt: skip
+    path = tmp_path / "run.yaml"
+    path.write_text(to_yaml(validate(values, "test")))
+    assert main(["train", str(path)]) == 0
+    assert main(["classify", str(tmp_path / "run"), "bon 99", "mal 99"]) == 0
+    out = capfd.readouterr().out
+    assert [line.split("\t")[0] for line in out.splitlines()] == ["yes", "no"]
