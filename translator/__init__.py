@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from translator.checkpoint import load_checkpoint
     from translator.config import Config, load_config
+    from translator.decoding.classifier import Classification, Classifier
+    from translator.decoding.generator import Generation, Generator
+    from translator.decoding.search import Sampling
     from translator.decoding.translator import Hypothesis, Translation, Translator
     from translator.inspection.attention_maps import AttentionMap, AttentionMaps, attention_maps
     from translator.inspection.embeddings import Embeddings
@@ -18,9 +21,14 @@ __version__ = "0.1.0"
 __all__ = [
     "AttentionMap",
     "AttentionMaps",
+    "Classification",
+    "Classifier",
     "Config",
     "Embeddings",
+    "Generation",
+    "Generator",
     "Hypothesis",
+    "Sampling",
     "Trace",
     "Translation",
     "Translator",
@@ -34,9 +42,14 @@ __all__ = [
 _HOMES = {
     "AttentionMap": "translator.inspection.attention_maps",
     "AttentionMaps": "translator.inspection.attention_maps",
+    "Classification": "translator.decoding.classifier",
+    "Classifier": "translator.decoding.classifier",
     "Config": "translator.config",
     "Embeddings": "translator.inspection.embeddings",
+    "Generation": "translator.decoding.generator",
+    "Generator": "translator.decoding.generator",
     "Hypothesis": "translator.decoding.translator",
+    "Sampling": "translator.decoding.search",
     "Trace": "translator.inspection.trace",
     "Translation": "translator.decoding.translator",
     "Translator": "translator.decoding.translator",
