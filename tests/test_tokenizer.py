@@ -340,3 +340,16 @@ def test_pieces_across_words_cannot_be_sampled(tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(tmp_path / "x.model")
     with pytest.raises(TokenizerError, match="pieces that do not reach across words"):
         tokenizer.sample("ba co", 0.1, 1)
+
+
+def test_sentinels_are_pieces_that_no_text_holds() -> None:
+    texts = ["un chat mange du pain <hidden_0> ici", "a cat eats bread <hidden_1> here"] * 20
+    tokenizer = Tokenizer.train(texts, TokenizerConfig(vocab_size=300, sentinels=3), seed=1)
+    plain = Tokenizer.train(texts, TokenizerConfig(vocab_size=300), seed=1)
+    assert tokenizer.pieces(tokenizer.sentinels) == ["<hidden_0>", "<hidden_1>", "<hidden_2>"]
+    assert plain.sentinels == ()
+    for text in texts[:2]:
+        assert not set(tokenizer.encode(text)) & set(tokenizer.sentinels)
+        assert not set(tokenizer.sample(text, 0.1, 1)) & set(tokenizer.sentinels)
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert Tokenizer(tokenizer.to_bytes()).sentinels == tokenizer.sentinels

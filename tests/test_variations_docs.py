@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import random
 import re
 import shlex
 from pathlib import Path
@@ -20,26 +21,37 @@ SHORTER = [
     "training.warmup_steps=1",
     "training.valid_decode_examples=4",
     "training.batch_tokens=256",
-    "tokenizer.vocab_size=500",
+    "tokenizer.vocab_size=292",
     "model.d_model=32",
     "model.d_ff=32",
     "decoding.max_length_factor=0.2",
 ]
-PAIRS = ["data.train={phrasebook: train, max_examples: 2000}", "data.valid={phrasebook: valid, max_examples: 20}"]
-TEST = ["data.test={phrasebook: test, max_examples: 20}"]
-DATA = {
-    "phrasebook-gpt": [
-        "data.train={phrasebook: train, text_column: en, max_examples: 2000}",
-        "data.valid={phrasebook: valid, text_column: en, max_examples: 20}",
-        "data.test={phrasebook: test, text_column: en, max_examples: 20}",
-    ],
-    "phrasebook-denoising": ["data.train={phrasebook: train, text_column: [fr, en], max_examples: 2000}"],
-    "phrasebook-repair": ["data.train={phrasebook: train, text_column: [fr, en], max_examples: 2000}"],
-    "phrasebook-translation-lm": [*PAIRS, *TEST],
-    "phrasebook-scarce": [*PAIRS, *TEST],
-    "sentiment-masked": [],
-    "sentiment": ["data.test={sentiment: test, max_examples: 20}"],
-}
+WORDS = ("chat", "chien", "film", "livre", "repas", "hôtel", "bon", "mauvais", "très", "pas", "noir", "petit", "vieux")
+
+
+def overrides(name: str, folder: Path) -> list[str]:
+    """The recipe of this name on the small table of `write_table`."""
+    columns = {
+        "phrasebook-gpt": "text_column: en",
+        "phrasebook-denoising": "text_column: [fr, en]",
+        "phrasebook-repair": "text_column: [fr, en]",
+        "sentiment-masked": "text_column: fr",
+        "sentiment": "text_column: fr",
+    }
+    more = f", {columns[name]}" if name in columns else ""
+    sources = [f"data.{part}={{file: {folder / 'table.tsv'}{more}}}" for part in ("train", "valid", "test")]
+    return [*SHORTER, *sources, f"data.cache={folder / 'cache'}"]
+
+
+def write_table(folder: Path) -> None:
+    """A few hundred sentences in two made-up languages, with a label."""
+    rng = random.Random(1)
+    rows = []
+    for _ in range(300):
+        words = rng.choices(WORDS, k=rng.randint(3, 8))
+        label = "negative" if "pas" in words or "mauvais" in words else "positive"
+        rows.append(f"{' '.join(words)}.\t{' '.join(word[::-1] for word in words)}.\t{label}\n")
+    (folder / "table.tsv").write_text("fr\ten\tlabel\n" + "".join(rows), encoding="utf-8")
 
 
 def commands() -> list[str]:
@@ -51,12 +63,12 @@ def test_the_commands_and_the_python_of_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_table(tmp_path)
     for command in [*commands(), "translator train configs/phrasebook-repair.yaml"]:
         program, verb, *arguments = shlex.split(command)
         assert program == "translator"
         if verb == "train":
-            name = Path(arguments[0]).stem
-            arguments = [str(ROOT / arguments[0]), *SHORTER, *DATA[name], f"data.cache={tmp_path / 'cache'}"]
+            arguments = [str(ROOT / arguments[0]), *overrides(Path(arguments[0]).stem, tmp_path)]
         assert main([verb, *arguments]) == 0, capfd.readouterr().err
     output = capfd.readouterr().out
     assert "I have" in output and "bag of words" in output and "perplexity" in output

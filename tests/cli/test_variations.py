@@ -35,7 +35,9 @@ def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
     """Runs a verb on the model of an objective."""
 
     def call(verb: str, objective: str, *arguments: str) -> tuple[int, str, str]:
-        status = main([verb, str(home / objective), *arguments, "--device", "cpu"])
+        device = ("--device", "cpu")
+        ordered = (*arguments, *device) if verb == "trace" else (*device, *arguments)
+        status = main([verb, str(home / objective), *ordered])
         out, err = capfd.readouterr()
         assert "Traceback" not in err
         return status, out, err
@@ -101,7 +103,7 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
         ("evaluate", "classification", ("--beam-size", "2"), "--beam-size is not for a model of classification"),
         ("evaluate", "translation", ("--baselines",), "--baselines is not for a model of translation"),
         ("evaluate", "classification", (), "An evaluation needs a test set"),
-        ("evaluate", "classification", ("--test", "{phrasebook: test}"), "Set source_column"),
+        ("evaluate", "classification", ("--test", "{file: missing.tsv}"), "must be a file that exists"),
         ("generate", "language_modeling", ("",), "A prompt must hold text to go on from"),
         ("generate", "language_modeling", ("--beam-size", "2", "--top-k", "3", "x"), "--top-k draws, and --beam-size"),
         ("classify", "classification", ("--batch-tokens", "0", "x"), "batch_tokens must be above 0"),

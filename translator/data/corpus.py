@@ -191,31 +191,21 @@ def load_corpus(
     """
     encoders = _encoders(tokenizers, objective, data)
     text = clean_text(sources, data, objective.form, log)
-    variant = (*objective.key, *(data.labels if objective.form == "labelled" else ()))
+    variant = (*objective.key, *data.labels)
     key = _key(_FORMAT, text.fingerprint, tokenizers.fingerprint, max_positions, *variant)
     folder = build_once(
         cache_folder(data) / "ids" / key,
         lambda temporary: _tokenize(temporary, text, encoders, objective, max_positions, log),
     )
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    report = tuple(
-        SourceReport(name=source.name, read=source.read, kept=kept, dropped=source.dropped | counts)
-        for source, kept, counts in zip(text.report, meta["kept"], meta["dropped"], strict=True)
-    )
-    log(table(report))
-    if not sum(meta["kept"]):
-        raise DataError(
-            "Training needs at least one example. Received: none after cleaning; the table says what was dropped."
-        )
     weights = tuple(source.weight for source in sources)
+    known = [text.content, tokenizers.fingerprint, max_positions, weights, meta["kept"], sampling_alpha]
+    if data.augmentation != AugmentationConfig():
+        known.append(data.augmentation.model_dump())
     corpus = Corpus(
-        fingerprint=_key(
-            *(text.content, tokenizers.fingerprint, max_positions, weights, meta["kept"], sampling_alpha),
-            *((data.augmentation.model_dump(),) if data.augmentation != AugmentationConfig() else ()),
-            *variant,
-        ),
+        fingerprint=_key(*known, *variant),
         objective=objective,
-        report=report,
+        report=_report(text, meta, log),
         bounds=(0, *np.cumsum(meta["kept"]).tolist()),
         weights=weights,
         length_ratio=1.0,
@@ -234,6 +224,20 @@ def load_corpus(
         _text_index=MappedArray(folder / "text_index", np.int64),
     )
     return _measured(corpus, meta["tokens"])
+
+
+def _report(text: CleanText, meta: dict[str, Any], log: Callable[[str], None]) -> tuple[SourceReport, ...]:
+    """What became of the rows of each source, tokenization included; raises DataError if nothing is left."""
+    report = tuple(
+        SourceReport(name=source.name, read=source.read, kept=kept, dropped=source.dropped | counts)
+        for source, kept, counts in zip(text.report, meta["kept"], meta["dropped"], strict=True)
+    )
+    log(table(report))
+    if not sum(meta["kept"]):
+        raise DataError(
+            "Training needs at least one example. Received: none after cleaning; the table says what was dropped."
+        )
+    return report
 
 
 def read_clean_rows(

@@ -24,7 +24,8 @@ def encoder_decoder(translator: Translator) -> EncoderDecoder:
     """
     if not isinstance(translator.model, EncoderDecoder):
         raise InspectionError(
-            f"Only an encoder-decoder model can be looked into. Received: {type(translator.model).__name__}."
+            f"Only an encoder-decoder model can be looked into. Received: {type(translator.model).__name__}. "
+            "Translate with it (`translator translate`), or look into a model with architecture: encoder_decoder."
         )
     return translator.model
 
