@@ -92,6 +92,23 @@ def test_the_phrasebook_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert identity(data.train[0], data) != before
 
 
+def test_the_embedded_remarks_are_a_source_of_texts_and_of_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = types.ModuleType("translator.data.sentiment")
+    fake.__file__ = str(tmp_path / "__init__.py")
+    fake.load = lambda split: datasets.Dataset.from_dict(  # type: ignore[attr-defined]
+        {"text": [f"{split} bon", "nul"], "label": ["positive", "negative"]}
+    )
+    monkeypatch.setitem(sys.modules, "translator.data.sentiment", fake)
+    monkeypatch.setattr("translator.data.sentiment", fake, raising=False)
+    data = data_config(tmp_path, {"sentiment": "test"})
+    assert list(read_rows(data.train, data, "labelled")) == [("test bon", "positive"), ("nul", "negative")]
+    assert list(read_rows(data.train, data, "texts")) == [("test bon",), ("nul",)]
+    assert describe(data.train[0]) == "sentiment test"
+    assert identity(data.train[0], data, "texts") != identity(data.train[0], data, "labelled")
+
+
 def test_the_identity_of_a_source_follows_its_files(tmp_path: Path, hub_folder: Path) -> None:
     data = data_config(tmp_path / "cache", {"hub": str(hub_folder), "subset": "en-fr"})
     before = identity(data.train[0], data)
