@@ -15,7 +15,6 @@ from pydantic import (
 )
 
 
-
 def _not_bool(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError(f"must be a number. Received: {str(value).lower()}.")

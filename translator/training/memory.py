@@ -25,6 +25,14 @@ def keep_freed_memory() -> None:
         mallopt(_M_TRIM_THRESHOLD, _NEVER)
 
 
+def return_freed_memory() -> None:
+    """Return to the system what glibc keeps: now and then, for blocks of many sizes leave gaps that add up to more."""
+    if sys.platform.startswith("linux"):
+        malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if malloc_trim is not None:
+            malloc_trim(0)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python or torch, on whatever device, says that memory has run out."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (

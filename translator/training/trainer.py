@@ -27,7 +27,7 @@ from translator.tokenizer import Tokenizers
 from translator.training.card import write_card
 from translator.training.distributed import Ranks
 from translator.training.interruption import Interruption
-from translator.training.memory import is_out_of_memory, keep_freed_memory
+from translator.training.memory import is_out_of_memory, keep_freed_memory, return_freed_memory
 from translator.training.metrics import LateResults, Metrics, Progress, StepResult, StepTotals, Window
 from translator.training.optimizer import (
     WeightAverage,
@@ -208,6 +208,7 @@ class Trainer:
         if self.validator is not None and metrics is not None:
             with using_weights(self.model, state.decoding_weights()):
                 values = self.validator(self.model)
+            return_freed_memory()  # translating leaves other gaps than training
             result = [values[metric]]
             metrics.write(state.step, {f"valid_{name}": value for name, value in values.items()})
             self.progress.say(
