@@ -21,12 +21,15 @@ SHORTER = [
     "training.warmup_steps=1",
     "training.valid_decode_examples=4",
     "training.batch_tokens=256",
-    "tokenizer.vocab_size=292",
+    "tokenizer.vocab_size=310",
     "model.d_model=32",
     "model.d_ff=32",
     "decoding.max_length_factor=0.2",
 ]
-WORDS = ("chat", "chien", "film", "livre", "repas", "hôtel", "bon", "mauvais", "très", "pas", "noir", "petit", "vieux")
+WORDS = (
+    *("chat", "chien", "film", "livre", "repas", "hôtel", "bon", "mauvais", "très", "pas", "noir", "petit", "vieux"),
+    *("jardin", "maison", "fenêtre", "voiture", "pomme", "ville", "école", "musique", "rivière", "montagne", "soleil"),
+)
 
 
 def overrides(name: str, folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from translator import Hypothesis, Translation, Translator
+from translator.decoding.hardware import set_threads
 from translator.decoding.scoring import token_log_probabilities
 from translator.decoding.search import DecodingError, Sampling
 from translator.decoding.translator import fold_capitals
@@ -77,6 +78,16 @@ def test_batch_mates_do_not_change_a_translation(translator: Translator, options
     for batch_tokens in (1, 30, 100):
         again = translator.translate(texts, batch_tokens=batch_tokens, **options)
         assert [translation.text for translation in again] == [translation.text for translation in together]
+
+
+def test_threads_do_not_change_a_translation(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translator.decoding.translator._WORTH_A_THREAD", 1)
+    texts = [" ".join(["la", "maison", "rouge"][: number % 4]) + " oui" * number for number in range(12)]
+    alone = translator.translate(texts, num_hypotheses=2)
+    set_threads(3)
+    together = translator.translate(texts, num_hypotheses=2)
+    set_threads(1)
+    assert [text_and_numbers(each) for each in together] == [text_and_numbers(each) for each in alone]
 
 
 def test_translations_come_in_the_order_of_their_texts(translator: Translator) -> None:

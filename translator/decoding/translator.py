@@ -15,7 +15,7 @@ import torch
 
 from translator.checkpoint import LoadedModel, load_model
 from translator.config import DecodingConfig
-from translator.decoding.hardware import choose_device, set_threads
+from translator.decoding.hardware import choose_device, set_threads, side_by_side
 from translator.decoding.location import find_model
 from translator.decoding.options import SearchOptions
 from translator.decoding.purpose import require_objective
@@ -27,6 +27,8 @@ from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID, Tokenizers
+
+_WORTH_A_THREAD = 256  # source tokens
 
 
 @dataclass(frozen=True)
@@ -291,10 +293,15 @@ class Translator:
     def _search(self, parts: Iterable[tuple[int, ...]], options: _Options) -> dict[tuple[int, ...], list[Candidate]]:
         """The candidates of each part; equal parts are translated once."""
         unique = list(dict.fromkeys(parts))
+        lengths = [len(part) + 1 for part in unique]
+        # As many tokens as asked are translated at the same time, shared among the threads.
+        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        limit = min(options.batch_tokens // threads, max(sum(lengths) // threads, _WORTH_A_THREAD))
+        batches = [[unique[number] for number in batch] for batch in batches_of(range(len(unique)), lengths, limit)]
         found: dict[tuple[int, ...], list[Candidate]] = {}
-        for batch in batches_of(range(len(unique)), [len(part) + 1 for part in unique], options.batch_tokens):
-            chosen = [unique[number] for number in batch]
-            found.update(zip(chosen, self._search_batch(chosen, options), strict=True))
+        searched = side_by_side(lambda batch: self._search_batch(batch, options), batches, threads)
+        for batch, candidates in zip(batches, searched, strict=True):
+            found.update(zip(batch, candidates, strict=True))
         return found
 
     def _search_batch(self, parts: Sequence[tuple[int, ...]], options: _Options) -> list[list[Candidate]]:

@@ -79,6 +79,7 @@ class DecoderOnly(Transformer):
         positions = source.with_values(source.positions())
         hidden = self._embed(self.token_embedding, source.values, positions.values)
         is_padding = torch.arange(int(source.lengths.max()), device=hidden.device) >= source.lengths[:, None]
+        bias = torch.zeros(is_padding.shape, device=hidden.device).masked_fill_(is_padding, -torch.inf)
         memories = []
         for layer in self.decoder.layers:
             assert isinstance(layer, TransformerLayer)
@@ -86,7 +87,7 @@ class DecoderOnly(Transformer):
                 pad(source.with_values(x)).transpose(1, 2).contiguous()  # (num_sentences, heads, longest, head_dim)
                 for x in layer.self_keys_and_values(hidden, positions)
             )
-            memories.append(CrossMemory(keys, values, is_padding[:, None, None]))
+            memories.append(CrossMemory(keys, values, bias[:, None, None]))
             hidden = layer(hidden, positions)
         sentences = torch.arange(source.num_sequences, device=hidden.device)
         return DecodingState(0, sentences, [KeyValueCache() for _ in memories], memories)
@@ -101,7 +102,7 @@ class DecoderOnly(Transformer):
         Returns:
             `(rows, vocab_size)` logits in float32.
         """
-        lengths = (~state.memories[0].hidden).sum(dim=-1).flatten()  # (num_sentences,)
+        lengths = (state.memories[0].bias == 0).sum(dim=-1).flatten()  # (num_sentences,)
         positions = lengths[state.sentences] + state.position
         caches = [_ContinuedCache(*pair) for pair in zip(state.memories, state.caches, strict=True)]
         embedded = self._embed(self.token_embedding, tokens, positions)
@@ -126,9 +127,8 @@ class _ContinuedCache:
         keys, values = self.added.append(keys, values)  # (rows, heads, length, head_dim)
         num_sentences, heads, longest, head_dim = self.beginning.keys.shape
         grouped = queries.view(num_sentences, -1, heads, head_dim).transpose(1, 2) * scale
-        to_beginning = torch.matmul(grouped, self.beginning.keys.transpose(-1, -2)).float()
-        to_beginning = to_beginning.masked_fill(self.beginning.hidden, -torch.inf).transpose(1, 2)
-        to_beginning = to_beginning.reshape(len(queries), heads, 1, longest)
+        to_beginning = torch.matmul(grouped, self.beginning.keys.transpose(-1, -2)).float() + self.beginning.bias
+        to_beginning = to_beginning.transpose(1, 2).reshape(len(queries), heads, 1, longest)
         to_added = torch.matmul(queries[:, :, None] * scale, keys.transpose(-1, -2)).float()
         weights = torch.softmax(torch.cat((to_beginning, to_added), dim=-1), dim=-1).to(values.dtype)
         beginning, added = weights[..., :longest], weights[..., longest:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from translator.model.base import SequenceBatch, Transformer, position_table
@@ -16,7 +17,7 @@ class EncoderOnly(Transformer):
     """BERT (Devlin et al., 2019) over packed batches, without its second segment.
 
     Without a classifier it predicts the piece at each position. With one it predicts the class of each text from the
-    encoding of its EOS, which attends to the whole text as BERT's [CLS] does.
+    mean of its encodings, which learns from fewer texts than the encoding of one mark, as BERT has it.
 
     Args:
         options: what all layers share.
@@ -63,17 +64,20 @@ class EncoderOnly(Transformer):
     def class_logits(self, source: Packed) -> Tensor:
         """Scores of every class for each text, EOS last: `(num_sequences, num_labels)` in float32."""
         assert self.classifier is not None
-        scores: Tensor = self.classifier(self._ends_of(source))
+        scores: Tensor = self.classifier(self._means_of(source))
         return scores.float()
 
     def loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
         """Label-smoothed cross entropy, summed over real labels in nats, and their number."""
         if self.classifier is None:
             return self._cross_entropy(self.encode(batch.source), self.output_embedding.weight, batch.labels)
-        return self._cross_entropy(self._ends_of(batch.source), self.classifier.weight, batch.labels)
+        return self._cross_entropy(self._means_of(batch.source), self.classifier.weight, batch.labels)
 
-    def _ends_of(self, source: Packed) -> Tensor:
-        """The encoding of each text's last token under dropout: `(num_sequences, d_model)`."""
-        last = (source.cu_seqlens[1:] - 1).clamp(min=0)
-        ends: Tensor = self.dropout(self.encode(source)[last])
-        return ends
+    def _means_of(self, source: Packed) -> Tensor:
+        """The mean encoding of each text under dropout: `(num_sequences, d_model)`; zeros where a text has no token."""
+        encodings = self.encode(source)
+        rows = torch.arange(len(encodings), device=encodings.device)
+        sequence = torch.searchsorted(source.cu_seqlens[1:], rows, right=True)  # num_sequences for filler
+        sums = encodings.new_zeros(source.num_sequences + 1, encodings.shape[1]).index_add(0, sequence, encodings)
+        means: Tensor = self.dropout(sums[:-1] / source.lengths.clamp(min=1)[:, None])
+        return means
