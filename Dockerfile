@@ -19,7 +19,7 @@ ENV VIRTUAL_ENV=/opt/venv
 RUN python3 -m venv "$VIRTUAL_ENV" && chown -R translator "$VIRTUAL_ENV"
 ENV PATH="$VIRTUAL_ENV/bin:$PATH"
 
-USER translator
+USER 10001
 WORKDIR /opt/translator
 COPY --chown=translator pyproject.toml README.md LICENSE ./
 COPY --chown=translator translator ./translator

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from translator.checkpoint import (
     CheckpointError,
+    Precision,
     average_weights,
     load_checkpoint,
     load_model,
@@ -23,6 +24,7 @@ from translator.checkpoint import (
     set_weights,
     step_checkpoints,
     weights_of,
+    write_bundle,
     write_checkpoint,
 )
 from translator.config import ConfigError, TokenizerConfig
@@ -50,6 +52,40 @@ def test_a_run_a_checkpoint_and_a_bundle_load_the_same_model(directory: Path, tm
     for model in models:
         assert not model.training
         assert all(torch.equal(weight, expected[name]) for name, weight in weights_of(model).items())
+
+
+@pytest.mark.parametrize(("precision", "error"), [("float32", 0.0), ("bfloat16", 2**-8), ("int8", 1 / 254)])
+def test_a_bundle_is_the_model_and_nothing_else(
+    directory: Path, tmp_path: Path, precision: Precision, error: float
+) -> None:
+    (directory / "README.md").write_text("What it is.")
+    (directory / "metrics.jsonl").touch()
+    loaded = load_model(directory)
+    bundle = write_bundle(loaded, tmp_path / "deep" / "xx-yy", precision)
+    assert {file.name for file in bundle.iterdir()} == {
+        "README.md",
+        "config.yaml",
+        "model.safetensors",
+        "tokenizer.model",
+    }
+    again = load_model(bundle)
+    assert again.config.output == "xx-yy" and again.config.model == loaded.config.model
+    assert again.config.data.cache == "~/.cache/translator"
+    for name, weight in weights_of(loaded.model).items():
+        largest = weight.abs().amax(dim=-1, keepdim=True)  # of the row, or of the whole vector
+        assert ((weights_of(again.model)[name] - weight).abs() <= 1.001 * error * largest).all(), name
+
+
+def test_a_bundle_never_overwrites(directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "thesis.tex").touch()
+    loaded = load_model(directory)
+    with pytest.raises(CheckpointError, match=r"written to a new folder. Received: .*here, which is there already"):
+        write_bundle(loaded, tmp_path / "here")
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointError, match=r"could not be written to .*file/bundle"):
+        write_bundle(loaded, tmp_path / "file" / "bundle")
+    assert [path.name for path in (tmp_path / "here").iterdir()] == ["thesis.tex"]
 
 
 def test_a_tied_parameter_is_stored_once(directory: Path) -> None:

@@ -290,3 +290,9 @@ def test_a_configuration_is_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         config.seed = 3  # type: ignore[misc]
     assert isinstance(config, Config)
+
+
+def test_true_is_no_number() -> None:
+    text = message(values(seed=True, model={"dropout": False, "encoder_heads": True}))
+    for key, received in (("seed", "true"), ("model.dropout", "false"), ("model.encoder_heads", "true")):
+        assert f"  {key}: must be a number. Received: {received}." in text

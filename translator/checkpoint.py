@@ -20,14 +20,14 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from translator.config import Config, UserError, load_config
+from translator.config import Config, DataConfig, UserError, load_config, to_yaml
 from translator.model import EncoderDecoder, build_model
 from translator.tokenizer import Tokenizers
 
@@ -35,6 +35,10 @@ FORMAT_VERSION = "1"
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "model.safetensors"
 STATE_FILE = "training_state.pt"
+CARD_FILE = "README.md"
+_SCALE = ".scale"  # of a matrix in whole numbers
+
+Precision = Literal["float32", "bfloat16", "int8"]
 
 
 class CheckpointError(UserError):
@@ -121,7 +125,7 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            weights = _full_weights({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"Weights are a whole safetensors file. Received: {path} ({error}). Nothing else is ever loaded as weights."
@@ -170,9 +174,7 @@ def write_checkpoint(
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        metadata = {"version": FORMAT_VERSION, "tokenizer": tokenizers.fingerprint}
-        contiguous = {key: value.to("cpu", torch.float32).contiguous() for key, value in weights.items()}
-        save_file(contiguous, temporary / WEIGHTS_FILE, metadata)
+        _save_weights(temporary, weights, tokenizers)
         if state is not None:
             torch.save(state, temporary / STATE_FILE)
         for file in temporary.iterdir():
@@ -189,6 +191,40 @@ def write_checkpoint(
             "free some space or make the directory writable, then run the same command again."
         ) from error
     return final
+
+
+def write_bundle(loaded: LoadedModel, bundle: Path, precision: Precision = "float32") -> Path:
+    """Write a model as a folder to hand on: configuration, tokenizer, weights and, where there is one, the card.
+
+    Args:
+        loaded: the model.
+        bundle: the folder, which must not exist or be empty; its name becomes the model's.
+        precision: of the weights in the file; they are loaded as float32. bfloat16 halves the file, int8 quarters it:
+            each row of a matrix becomes whole numbers up to 127 and one float32 scale.
+
+    Raises:
+        CheckpointError: there is something at `bundle`, or it cannot be written.
+    """
+    if bundle.exists() and not (bundle.is_dir() and not any(bundle.iterdir())):
+        raise CheckpointError(f"A bundle is written to a new folder. Received: {bundle}, which is there already.")
+    home, _ = _locate(loaded.path)
+    # What the model is, not where it was made.
+    data = loaded.config.data.model_copy(update={"cache": DataConfig.model_fields["cache"].default})
+    config = loaded.config.model_copy(update={"output": bundle.name, "data": data})
+    temporary = bundle.with_name(f".{bundle.name}.partial")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        write_text(temporary / CONFIG_FILE, to_yaml(config))
+        loaded.tokenizers.save(temporary)
+        _save_weights(temporary, weights_of(loaded.model), loaded.tokenizers, precision)
+        if (home / CARD_FILE).exists():
+            shutil.copy(home / CARD_FILE, temporary)
+        temporary.replace(bundle)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(f"A bundle could not be written to {bundle}: {error}.") from error
+    return bundle
 
 
 def point(run: Path, name: str, checkpoint: Path) -> None:
@@ -267,6 +303,31 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _save_weights(
+    folder: Path, weights: Mapping[str, Tensor], tokenizers: Tokenizers, precision: Precision = "float32"
+) -> None:
+    metadata = {"version": FORMAT_VERSION, "tokenizer": tokenizers.fingerprint}
+    stored: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        weight = weight.to("cpu", torch.float32)
+        if precision == "int8" and weight.ndim == 2:
+            scale = weight.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny) / 127  # (rows,)
+            stored[name] = (weight / scale[:, None]).round().to(torch.int8)
+            stored[name + _SCALE] = scale
+        else:
+            stored[name] = weight.to(torch.bfloat16 if precision == "bfloat16" else torch.float32).contiguous()
+    save_file(stored, folder / WEIGHTS_FILE, metadata)
+
+
+def _full_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights from what a file holds: rows of whole numbers times their scale."""
+    return {
+        name: weight.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else weight
+        for name, weight in stored.items()
+        if not name.endswith(_SCALE)
+    }
 
 
 def _locate(path: Path) -> tuple[Path, Path]:

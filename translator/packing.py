@@ -6,7 +6,7 @@ knows where one sequence ends and the next begins, through `cu_seqlens`, the fie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -58,11 +58,11 @@ class Packed:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Packed:
         """The same sequences on `device`."""
-        return Packed(
-            self.values.to(device, non_blocking=non_blocking),
-            self.cu_seqlens.to(device, non_blocking=non_blocking),
-            self.max_seqlen,
-        )
+        return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Packed:
+        """The same sequences with both tensors changed, such as moved elsewhere."""
+        return Packed(change(self.values), change(self.cu_seqlens), self.max_seqlen)
 
     def positions(self) -> Tensor:
         """Position of each row in its own sequence: `(num_tokens,)` int64; filler rows have position 0."""

@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from made_up import data_config
 
+from translator.config import Source
 from translator.data.corpus import DataError, read_pairs
-from translator.data.sources import identity
+from translator.data.sources import describe, identity
 
 PAIRS = [(f"phrase {number}", f"sentence {number}") for number in range(2500)]
 
@@ -118,3 +119,35 @@ def test_a_hub_that_cannot_be_asked_is_taken_to_serve_what_it_did(
     assert identity(data.train[0], data)["commit"] == "abc123"
     is_offline = True
     assert identity(data.train[0], data)["commit"] == "abc123"
+
+
+@pytest.mark.parametrize("name", ["pairs.parquet", "pairs.jsonl", "pairs.csv"])
+def test_where_chooses_rows_by_a_column(tmp_path: Path, name: str) -> None:
+    rows = [{"fr": f"f{n}", "en": f"e{n}", "source": ("news", "law", "talk")[n % 3]} for n in range(30)]
+    path = tmp_path / name
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        path.write_text("fr,en,source\n" + "".join(",".join(row.values()) + "\n" for row in rows))
+    source = {"file": str(path), "where": {"source": ["news", "talk"]}, "max_examples": 5}
+    data = data_config(tmp_path / "cache", source)
+    assert [pair[0] for pair in read_pairs(data.train, data)] == ["f0", "f2", "f3", "f5", "f6"]
+    assert describe(data.train[0]) == f"{path}: news, talk"
+
+
+def test_where_that_chooses_nothing_or_asks_an_absent_column_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.csv"
+    path.write_text("fr,en,source\na,b,news\n")
+    data = data_config(tmp_path / "cache", {"file": str(path), "where": {"source": "law"}})
+    with pytest.raises(DataError, match=r"which holds none where {'source': \('law',\)}"):
+        list(read_pairs(data.train, data))
+    data = data_config(tmp_path / "cache", {"file": str(path), "where": {"domain": "law"}})
+    with pytest.raises(DataError, match=r"Received: 'domain', which is not among fr, en, source"):
+        list(read_pairs(data.train, data))
+
+
+def test_where_needs_named_columns() -> None:
+    with pytest.raises(ValueError, match="where needs a source with named columns"):
+        Source.model_validate({"text": {"source": "a", "target": "b"}, "where": {"x": "y"}})

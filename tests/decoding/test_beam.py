@@ -8,7 +8,8 @@ import torch
 from fake_model import FakeModel, assert_same, sources_of
 from torch import Tensor
 
-from translator.decoding.beam import beam_search, top_tokens
+from translator.decoding.beam import beam_search
+from translator.decoding.distribution import top_tokens
 from translator.decoding.search import DecodingError, greedy, length_penalty
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from translator.decoding.hardware import choose_device, set_threads
+from translator.decoding.hardware import choose_device, set_threads, side_by_side
 from translator.decoding.search import DecodingError
 
 
@@ -30,3 +30,24 @@ def test_threads_are_set_for_the_process() -> None:
 def test_less_than_one_thread_is_refused() -> None:
     with pytest.raises(DecodingError, match=r"threads must be at least 1\. Received: 0\."):
         set_threads(0)
+
+
+def test_work_side_by_side_comes_back_in_order_and_each_piece_has_one_thread() -> None:
+    before = torch.get_num_threads()
+    set_threads(2)
+    found = list(side_by_side(lambda number: (number, torch.get_num_threads()), range(20), threads=2))
+    assert found == [(number, 1) for number in range(20)]
+    assert torch.get_num_threads() == 2
+    set_threads(before)
+
+
+def test_an_error_in_work_side_by_side_is_raised_and_what_has_not_begun_is_left() -> None:
+    begun = []
+
+    def fail(number: int) -> None:
+        begun.append(number)
+        raise DecodingError(f"number {number}")
+
+    with pytest.raises(DecodingError, match="number 0"):
+        list(side_by_side(fail, range(1000), threads=2))
+    assert len(begun) < 1000

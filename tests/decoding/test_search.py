@@ -8,6 +8,7 @@ import torch
 from fake_model import FakeModel, sources_of
 from torch import Tensor
 
+from translator.decoding.distribution import log_probabilities
 from translator.decoding.search import (
     Candidate,
     DecodingError,
@@ -15,7 +16,6 @@ from translator.decoding.search import (
     draw,
     greedy,
     length_penalty,
-    log_probabilities,
     sample,
     sampling_distribution,
 )

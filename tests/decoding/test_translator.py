@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from translator import Hypothesis, Translation, Translator
+from translator.decoding.hardware import set_threads
 from translator.decoding.scoring import token_log_probabilities
 from translator.decoding.search import DecodingError, Sampling
+from translator.decoding.translator import fold_capitals
 
 SENTENCES = [
     "Le chat dort.",
@@ -76,6 +78,16 @@ def test_batch_mates_do_not_change_a_translation(translator: Translator, options
     for batch_tokens in (1, 30, 100):
         again = translator.translate(texts, batch_tokens=batch_tokens, **options)
         assert [translation.text for translation in again] == [translation.text for translation in together]
+
+
+def test_threads_do_not_change_a_translation(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translator.decoding.translator._WORTH_A_THREAD", 1)
+    texts = [" ".join(["la", "maison", "rouge"][: number % 4]) + " oui" * number for number in range(12)]
+    alone = translator.translate(texts, num_hypotheses=2)
+    set_threads(3)
+    together = translator.translate(texts, num_hypotheses=2)
+    set_threads(1)
+    assert [text_and_numbers(each) for each in together] == [text_and_numbers(each) for each in alone]
 
 
 def test_translations_come_in_the_order_of_their_texts(translator: Translator) -> None:
@@ -259,3 +271,32 @@ def test_samples_of_one_text_may_end_at_different_steps(model_directory: Path) -
     assert len({len(hypothesis.tokens) for hypothesis in hypotheses}) > 1
     alone = [h.text for h in translator.translate("Le chat dort.", num_hypotheses=1, sampling=sampling).hypotheses]
     assert alone[0] in [hypothesis.text for hypothesis in hypotheses]
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("LE CHAT DORT.", "Le chat dort."),
+        ("« OÙ EST LA GARE ? »", "« Où est la gare ? »"),
+        ("L'ONU", "L'ONU"),
+        ("OK", "OK"),
+        ("A 1 B 2", "A 1 B 2"),
+        ("Le CHAT dort.", "Le CHAT dort."),
+        ("12 345", "12 345"),
+        ("", ""),
+    ],
+)
+def test_only_a_text_all_in_capitals_is_folded(text: str, folded: str) -> None:
+    assert fold_capitals(text) == folded
+
+
+def test_folding_capitals_is_an_option_and_says_so(translator: Translator) -> None:
+    folding = Translator(
+        translator.model, translator.tokenizers, translator.decoding.model_copy(update={"fold_capitals": True})
+    )
+    shouted, calm = folding.translate(["LE CHAT DORT.", "Le chat dort."])
+    assert shouted.text == calm.text and shouted.source == "LE CHAT DORT."
+    assert shouted.flags == ("capitals", *calm.flags)
+    assert "capitals" not in translator.translate("LE CHAT DORT.").flags
+    long = folding.translate("LE CHAT DORT. " * 400)
+    assert {"capitals", "split"} <= set(long.flags) and long.source.startswith("LE CHAT")

@@ -79,11 +79,11 @@ def test_a_reordered_cache_repeats_and_forgets_rows() -> None:
 
 
 def test_selected_memories_are_those_of_the_sentences() -> None:
-    memory = CrossMemory(torch.randn(3, 2, 5, 4), torch.randn(3, 2, 5, 4), torch.rand(3, 1, 1, 5) > 0.5)
+    memory = CrossMemory(torch.randn(3, 2, 5, 4), torch.randn(3, 2, 5, 4), torch.randn(3, 1, 1, 5))
     selected = memory.select(torch.tensor([0, 2]))
     assert torch.equal(selected.keys, memory.keys[[0, 2]])
     assert torch.equal(selected.values, memory.values[[0, 2]])
-    assert torch.equal(selected.hidden, memory.hidden[[0, 2]])
+    assert torch.equal(selected.bias, memory.bias[[0, 2]])
 
 
 def test_rows_of_one_sentence_share_its_memory_in_a_step() -> None:
@@ -91,11 +91,11 @@ def test_rows_of_one_sentence_share_its_memory_in_a_step() -> None:
     attention = MultiHeadAttention(16, 4)
     memory = torch.randn(2, 5, 16)
     keys, values = (x.transpose(1, 2) for x in attention.keys_and_values(memory))
-    hidden = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])[:, None, None]
+    bias = torch.tensor([[0.0] * 5, [0.0] * 3 + [-torch.inf] * 2])[:, None, None]
     x = torch.randn(6, 16)  # three rows for each sentence
-    stepped = attention.step_cross(x, CrossMemory(keys, values, hidden))
+    stepped = attention.step_cross(x, CrossMemory(keys, values, bias))
     for row in range(6):
-        one = CrossMemory(keys[[row // 3]], values[[row // 3]], hidden[[row // 3]])
+        one = CrossMemory(keys[[row // 3]], values[[row // 3]], bias[[row // 3]])
         torch.testing.assert_close(stepped[[row]], attention.step_cross(x[[row]], one))
     queries = attention.query_projection(x[3:4]).view(1, 1, 4, 4).transpose(1, 2)
     expected = F.scaled_dot_product_attention(queries, keys[1:, :, :3], values[1:, :, :3])

@@ -18,6 +18,8 @@ import torch
 from translator.checkpoint import CheckpointError, load_model, locked, read_training_state, read_weights
 from translator.config import Config, ConfigError, to_yaml
 from translator.decoding.translator import Translator
+from translator.training import trainer
+from translator.training.optimizer import step_unless
 from translator.training.trainer import TrainingError, train
 
 Tiny = Callable[..., Config]
@@ -168,6 +170,55 @@ def test_steps_that_are_not_finite_are_skipped_and_a_row_of_them_ends_the_run(ti
     config = tiny(training={"learning_rate": 1e30, "warmup_steps": 0, "max_skipped_steps": 3, "clip_norm": 0})
     with pytest.raises(TrainingError, match="3 steps in a row that are not"):
         train(config)
+
+
+def test_a_skipped_step_leaves_weights_and_moments_as_they_were() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.AdamW([weight], lr=0.1, fused=True)
+    weight.grad = torch.ones(3)
+    step_unless(optimizer, torch.tensor(False))
+    before = weight.detach().clone(), {name: value.clone() for name, value in optimizer.state[weight].items()}
+    weight.grad = torch.full((3,), torch.nan)
+    step_unless(optimizer, torch.tensor(True))
+    assert torch.equal(weight, before[0]) and not torch.equal(weight, torch.ones(3))
+    assert all(torch.equal(value, before[1][name]) for name, value in optimizer.state[weight].items())
+
+
+def test_results_that_are_read_late_change_nothing(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on CUDA, where the host runs ahead of the device."""
+    at_once, late = with_sections(tiny, "at-once", log_every=5), with_sections(tiny, "late", log_every=5)
+    train(at_once)
+    monkeypatch.setitem(trainer._STEPS_AHEAD, "cpu", 3)
+    train(late)
+    assert_same_bits(weights(at_once.output), weights(late.output))
+    first, second = (
+        [{key: value for key, value in line.items() if key != "tokens_per_second"} for line in metric_lines(run)]
+        for run in (at_once.output, late.output)
+    )
+    assert first == second
+    with pytest.raises(TrainingError, match="3 steps in a row that are not"):
+        options = {"learning_rate": 1e30, "warmup_steps": 0, "max_skipped_steps": 3, "clip_norm": 0}
+        train(tiny("wild", training=options))
+
+
+def test_a_step_that_does_not_fit_in_memory_is_one_clear_message(tiny: Tiny, tmp_path: Path) -> None:
+    config = tiny("huge", model={"d_model": 2048, "d_ff": 65536})
+    (tmp_path / "huge.yaml").write_text(to_yaml(config), encoding="utf-8")
+    script = (
+        "import resource, sys, torch\n"
+        "from translator.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (5 * 2**30, 5 * 2**30))\n"
+        "sys.exit(main(['train', sys.argv[1]]))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "huge.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 2, done.stderr
+    budget = config.training.batch_tokens // 2
+    assert f"A training step must fit in memory. Received: no memory left with training.batch_tokens={2 * budget}" in (
+        done.stderr
+    )
+    assert f"training.batch_tokens={budget} training.accumulation=2, in a new output directory" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_second_run_in_one_directory_is_refused(tiny: Tiny) -> None:

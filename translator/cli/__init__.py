@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 from translator import __version__
-from translator.cli import attention, average, embeddings, evaluate, score, tokenizer, trace, train, translate
+from translator.cli import attention, average, bundle, embeddings, evaluate, score, tokenizer, trace, train, translate
 
 # A verb has add_parser(subparsers) and run(arguments); what is slow to import, it imports in run.
-VERBS = (train, translate, evaluate, score, attention, embeddings, trace, tokenizer, average)
+VERBS = (train, translate, evaluate, score, attention, embeddings, trace, tokenizer, average, bundle)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from translator.config.loading import (
     validate,
 )
 from translator.config.schema import (
+    AugmentationConfig,
     CleaningConfig,
     Config,
     DataConfig,
@@ -22,6 +23,7 @@ from translator.config.schema import (
 )
 
 __all__ = [
+    "AugmentationConfig",
     "CleaningConfig",
     "Config",
     "ConfigError",

@@ -14,17 +14,29 @@ from pydantic import (
     model_validator,
 )
 
-PositiveInt = Annotated[int, Field(gt=0)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number. Received: {str(value).lower()}.")
+    return value
+
+
+Number = BeforeValidator(_not_bool)  # Python would take true for 1
+PositiveInt = Annotated[int, Number, Field(gt=0)]
+NonNegativeInt = Annotated[int, Number, Field(ge=0)]
+PositiveFloat = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+Probability = Annotated[float, Number, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
     """A frozen part of the configuration that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, (str, dict, Section)) else value
 
 
 class TextPair(Section):
@@ -49,6 +61,7 @@ class Source(Section):
         phrasebook: a split of the embedded corpus: train, valid, test or compositional.
         source_column: column of the source text; by default the source language's code, alone or inside `translation`.
         target_column: likewise for the target text.
+        where: read only rows whose column has one of these values, such as `{source: [tatoeba, news]}`.
         weight: how many times each of its pairs is seen in an epoch on average; 0.5 is every other epoch.
         max_examples: read only the first so many pairs.
     """
@@ -64,6 +77,7 @@ class Source(Section):
     phrasebook: Literal["train", "valid", "test", "compositional"] | None = None
     source_column: str | None = None
     target_column: str | None = None
+    where: dict[str, Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(min_length=1)]] = {}
     weight: PositiveFloat = 1.0
     max_examples: PositiveInt | None = None
 
@@ -81,15 +95,13 @@ class Source(Section):
         only_hub = [key for key in ("subset", "split", "revision", "streaming") if key in self.model_fields_set]
         if only_hub and not self.hub:
             raise ValueError(f"{', '.join(only_hub)} belong(s) to a hub data set only. Received: {kinds[0]}.")
+        if self.where and self.text:
+            raise ValueError("where needs a source with named columns. Received: text, which has none.")
         return self
 
     @model_serializer(mode="wrap")
     def _only_what_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, (str, dict, Source)) else value
 
 
 Sources = Annotated[tuple[Source, ...], BeforeValidator(_as_list)]
@@ -112,6 +124,26 @@ class CleaningConfig(Section):
     drop_duplicates: bool = True
 
 
+class AugmentationConfig(Section):
+    """How often the source text of a training pair is typed as carelessly as people type; its translation stays.
+
+    Each is the share of pairs that it happens to, drawn anew in each epoch.
+
+    Attributes:
+        lowercase: no capitals; teaches what `decoding.fold_capitals` gives the model, too.
+        accents: no accents and no cedillas: `ete` for `été`.
+        final_punctuation: no full stop, question or exclamation mark at the end.
+        apostrophes: left out, or typed as a space: `cest`, `c est`.
+        typos: a letter doubled, left out, swapped with the next or mistaken for one beside it, in one word of eight.
+    """
+
+    lowercase: Probability = 0.0
+    accents: Probability = 0.0
+    final_punctuation: Probability = 0.0
+    apostrophes: Probability = 0.0
+    typos: Probability = 0.0
+
+
 class DataConfig(Section):
     """Parallel text and what is done to it.
 
@@ -122,6 +154,7 @@ class DataConfig(Section):
         valid: sources for validation during training.
         test: sources for the scores of the finished model.
         cleaning: what is dropped from `train`; `valid` and `test` are never cleaned.
+        augmentation: careless typing in the source texts of `train`.
         cache: folder of downloaded and tokenized text; by default `~/.cache/translator`.
     """
 
@@ -131,6 +164,7 @@ class DataConfig(Section):
     valid: Sources = ()
     test: Sources = ()
     cleaning: CleaningConfig = CleaningConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     cache: str = "~/.cache/translator"
 
 
@@ -248,7 +282,8 @@ class TrainingConfig(Section):
         weight_decay: of matrices; norms and biases never decay.
         schedule: how the rate falls after warm-up.
         warmup_steps: steps of linear warm-up.
-        final_learning_rate: where the cosine schedule ends, at max_steps.
+        final_learning_rate: where the cosine and the warmup_stable_decay schedule end, at max_steps.
+        decay_share: last share of max_steps, in which the warmup_stable_decay schedule falls.
         label_smoothing: share of the target spread over the vocabulary.
         clip_norm: largest gradient norm; 0 is no clipping.
         precision: of activations; master weights are float32.
@@ -275,9 +310,10 @@ class TrainingConfig(Section):
     betas: tuple[Probability, Probability] = (0.9, 0.98)
     epsilon: PositiveFloat = 1e-9
     weight_decay: NonNegativeFloat = 0.0
-    schedule: Literal["inverse_sqrt", "cosine"] = "inverse_sqrt"
+    schedule: Literal["inverse_sqrt", "cosine", "warmup_stable_decay"] = "inverse_sqrt"
     warmup_steps: NonNegativeInt = 4000
     final_learning_rate: NonNegativeFloat = 0.0
+    decay_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     label_smoothing: Probability = 0.1
     clip_norm: NonNegativeFloat = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -306,6 +342,12 @@ class TrainingConfig(Section):
                 "a cosine schedule needs warmup_steps below max_steps. "
                 f"Received: warmup_steps={self.warmup_steps}, max_steps={self.max_steps}."
             )
+        if self.schedule == "warmup_stable_decay" and self.warmup_steps > (1 - self.decay_share) * self.max_steps:
+            problems.append(
+                "a warmup_stable_decay schedule needs warm-up and decay to fit in max_steps. "
+                f"Received: warmup_steps={self.warmup_steps}, decay_share={self.decay_share}, "
+                f"max_steps={self.max_steps}."
+            )
         if self.average_checkpoints > self.keep_last:
             problems.append(
                 "average_checkpoints cannot exceed keep_last. "
@@ -324,12 +366,14 @@ class DecodingConfig(Section):
         length_penalty: alpha of Wu et al. (2016), equation 14.
         max_length_factor: longest output, in pieces per piece of input, plus 10.
         batch_tokens: source tokens translated together.
+        fold_capitals: translate a text that is all in capitals as if it were typed in small letters.
     """
 
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 0.6
     max_length_factor: PositiveFloat = 2.0
     batch_tokens: PositiveInt = 4096
+    fold_capitals: bool = False
 
 
 class Config(Section):

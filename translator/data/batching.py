@@ -7,7 +7,7 @@ restored from its state goes on as if it had never stopped.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,13 +46,19 @@ class Batch:
     labels: Tensor
     num_target_tokens: int
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch on `device`."""
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`; to CUDA it goes through pinned memory, and the host does not wait for it."""
+        if device.type != "cuda":
+            return self._map(lambda tensor: tensor.to(device))
+        return self._map(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with each of its tensors changed."""
         return replace(
             self,
-            source=self.source.to(device, non_blocking),
-            target_input=self.target_input.to(device, non_blocking),
-            labels=self.labels.to(device, non_blocking=non_blocking),
+            source=self.source.map(change),
+            target_input=self.target_input.map(change),
+            labels=change(self.labels),
         )
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from translator.config import DataConfig, Source
+from translator.config import AugmentationConfig, DataConfig, Source
+from translator.data.augmentation import careless
 from translator.data.cleaning import TOO_MANY_TOKENS, Progress, SourceReport, table
 from translator.data.files import DataError, Pair
 from translator.data.sources import cache_folder, read_pairs
@@ -28,7 +29,8 @@ __all__ = ["Corpus", "DataError", "Example", "encode_pairs", "load_corpus", "rea
 
 _FORMAT = 1  # of the cached ids; counted up when their content or layout changes
 _ROWS_AT_ONCE = 2048
-_MEASURED_DRAWS = 8192  # examples whose pieces are drawn to measure lengths under subword sampling
+_MEASURED_DRAWS = 8192  # examples whose pieces are drawn to measure lengths where pieces are drawn
+_SOURCE, _TARGET, _TYPING = range(3)  # what a draw is for
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Corpus:
     max_positions: int
     _tokenizers: Tokenizers
     _sampling_alpha: float
+    _augmentation: AugmentationConfig
     _seed: int
     _ids: tuple[MappedRagged, MappedRagged]
     _text: CleanText
@@ -82,7 +85,8 @@ class Corpus:
 
         Args:
             examples: `(n,)` int64, their numbers.
-            epoch: with subword sampling each epoch splits each sentence anew, as (seed, epoch, example) decide.
+            epoch: each splits a sentence anew under subword sampling and types it anew under augmentation, as
+                (seed, epoch, example) decide.
         """
         sources, targets = self.pieces(examples, epoch)
         return [
@@ -95,30 +99,45 @@ class Corpus:
 
         Args:
             examples: `(n,)` int64, their numbers.
-            epoch: for subword sampling.
+            epoch: for subword sampling and augmentation.
             longest: most tokens of a source and of a target, EOS counted; a draw that is longer gives way to the
                 best split, which `max_positions` bounds.
         """
-        if self._sampling_alpha == 0:
+        if not self._is_drawn:
             return self._ids[0].take(examples), self._ids[1].take(examples)
         longest = longest or (self.max_positions, self.max_positions)
-        texts = self._text.take(self._text_index.values[examples])
+        sources, targets = self._text.take(self._text_index.values[examples])
         self._text_index.release()
-        return self._draw(0, texts[0], examples, epoch, longest[0]), self._draw(
-            1, texts[1], examples, epoch, longest[1]
-        )
+        seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
+        typed = [careless(text, self._augmentation, seed) for text, seed in zip(sources, seeds, strict=True)]
+        source = self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=sources)
+        return source, self._draw(_TARGET, targets, examples, epoch, longest[1], instead=targets)
 
     def lengths(self, examples: slice) -> tuple[IntArray, IntArray]:
         """Tokens of a run of examples, EOS counted, as the best split has them: two `(n,)` int64."""
         return self._ids[0].lengths(examples) + 1, self._ids[1].lengths(examples) + 1
 
-    def _draw(self, side: int, texts: Sequence[str], examples: IntArray, epoch: int, longest: int) -> Ragged:
+    @property
+    def _is_drawn(self) -> bool:
+        """Whether the pieces of an example differ from epoch to epoch."""
+        return self._sampling_alpha > 0 or self._augmentation != AugmentationConfig()
+
+    def _draw(
+        self, side: int, texts: Sequence[str], examples: IntArray, epoch: int, longest: int, instead: Sequence[str]
+    ) -> Ragged:
+        """The pieces of texts as an epoch draws them; a draw that is too long gives way to the text in `instead`."""
         tokenizer = (self._tokenizers.source, self._tokenizers.target)[side]
-        seeds = _draw_seeds(self._seed, epoch, side, examples)
-        rows: list[list[int]] = []
-        for text, seed in zip(texts, seeds.tolist(), strict=True):
-            drawn = tokenizer.sample(text, self._sampling_alpha, seed)
-            rows.append(drawn if len(drawn) < min(longest, self.max_positions) else tokenizer.encode(text))
+        if self._sampling_alpha == 0:
+            drawn = tokenizer.encode_batch(texts)
+        else:
+            seeds = _draw_seeds(self._seed, epoch, side, examples).tolist()
+            drawn = [
+                tokenizer.sample(text, self._sampling_alpha, seed) for text, seed in zip(texts, seeds, strict=True)
+            ]
+        longest = min(longest, self.max_positions)
+        rows = [
+            row if 0 < len(row) < longest else tokenizer.encode(text) for row, text in zip(drawn, instead, strict=True)
+        ]
         return Ragged.of_rows(rows, np.int32)
 
 
@@ -136,7 +155,7 @@ def load_corpus(
 
     Args:
         sources: where the pairs come from.
-        data: languages, cleaning and the cache.
+        data: languages, cleaning, augmentation and the cache.
         tokenizers: of both languages.
         sampling_alpha: of subword sampling; 0 is none.
         seed: of subword sampling.
@@ -163,7 +182,10 @@ def load_corpus(
         )
     weights = tuple(source.weight for source in sources)
     corpus = Corpus(
-        fingerprint=_key(text.content, tokenizers.fingerprint, max_positions, weights, meta["kept"], sampling_alpha),
+        fingerprint=_key(
+            *(text.content, tokenizers.fingerprint, max_positions, weights, meta["kept"], sampling_alpha),
+            *((data.augmentation.model_dump(),) if data.augmentation != AugmentationConfig() else ()),
+        ),
         report=report,
         bounds=(0, *np.cumsum(meta["kept"]).tolist()),
         weights=weights,
@@ -173,6 +195,7 @@ def load_corpus(
         max_positions=max_positions,
         _tokenizers=tokenizers,
         _sampling_alpha=sampling_alpha,
+        _augmentation=data.augmentation,
         _seed=seed,
         _ids=tuple(MappedRagged(folder, side, _dtype(vocab)) for side, vocab in _sides(tokenizers)),  # type: ignore[arg-type]
         _text=text,
@@ -257,9 +280,9 @@ def _key(*parts: object) -> str:
 
 
 def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
-    """The corpus with its lengths: from counted tokens (by source and side), or from draws under subword sampling."""
+    """The corpus with its lengths: from counted tokens (by source and side), or from draws where pieces are drawn."""
     totals = np.array(tokens, np.float64)
-    if corpus._sampling_alpha:
+    if corpus._is_drawn:
         share = min(1.0, _MEASURED_DRAWS / len(corpus))
         for number, (start, stop) in enumerate(zip(corpus.bounds, corpus.bounds[1:], strict=False)):
             examples = np.unique(np.linspace(start, stop - 1, int((stop - start) * share) + 1).astype(np.int64))

@@ -1,6 +1,6 @@
 """Read parallel text from files: aligned lines, CSV and TSV, JSON, Parquet; local, compressed or by URL.
 
-Readers yield pairs of strings and hold a piece of the file at a time. Bytes that are not UTF-8 come out as lone
+Readers yield rows of strings and hold a piece of the file at a time. Bytes that are not UTF-8 come out as lone
 surrogates (Python's `surrogateescape`), so that whoever reads can drop the pair or replace them, and count.
 """
 
@@ -25,6 +25,7 @@ from typing import Any, BinaryIO
 from translator.config import UserError
 
 Pair = tuple[str, str]
+Row = tuple[str, ...]
 
 _BROKEN = (OSError, EOFError, zlib.error)  # what reading a file, or a damaged .gz, can raise
 _LONGEST_FIELD = 2**31 - 1
@@ -83,12 +84,12 @@ def read_lines(path: Path) -> Iterator[str]:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
 
-def read_table(path: Path, columns: Sequence[str], header: bool) -> Iterator[Pair]:
-    """Pairs of two columns of a file whose kind its name tells.
+def read_table(path: Path, columns: Sequence[str], header: bool) -> Iterator[Row]:
+    """Some columns of each row of a file whose kind its name tells.
 
     Args:
         path: .parquet, .jsonl, .json, .csv or .tsv; all but Parquet may end in .gz.
-        columns: names of the source and the target column.
+        columns: names of the columns that are wanted, in this order.
         header: whether the first line of a .csv or .tsv names the columns.
 
     Raises:
@@ -108,8 +109,8 @@ def read_table(path: Path, columns: Sequence[str], header: bool) -> Iterator[Pai
     )
 
 
-def pair_of(row: Mapping[str, Any], columns: Sequence[str], origin: str) -> Pair:
-    """Two columns of one row, each alone or inside `translation`; null is the empty text.
+def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str) -> Row:
+    """Some columns of one row, each alone or inside `translation`; null is the empty text.
 
     Raises:
         DataError: the row lacks a column, or one holds no text.
@@ -127,18 +128,18 @@ def pair_of(row: Mapping[str, Any], columns: Sequence[str], origin: str) -> Pair
         if value is not None and not isinstance(value, str):
             raise DataError(f"Column {column} must hold text. Received: {type(value).__name__} in {origin}.")
         values.append(value or "")
-    return values[0], values[1]
+    return tuple(values)
 
 
 def missing_column(column: str, existing: Iterable[str], origin: str) -> DataError:
     """The error for a column that is not there, naming those that are."""
     return DataError(
         f"A source must have the columns that are read. Received: {column!r}, which is not among "
-        f"{', '.join(existing) or 'none'} in {origin}. Set source_column and target_column."
+        f"{', '.join(existing) or 'none'} in {origin}. Set source_column, target_column or where."
     )
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Pair]:
+def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -165,20 +166,20 @@ def _read_parquet(path: Path, columns: Sequence[str]) -> Iterator[Pair]:
                     )
             needed = dict.fromkeys(column if column in schema.names else "translation" for column in columns)
             for batch in file.iter_batches(batch_size=4096, columns=list(needed), use_threads=False):
-                for source, target in zip(*(texts_of(batch, name) for name in columns), strict=True):
-                    yield source or "", target or ""
+                for texts in zip(*(texts_of(batch, name) for name in columns), strict=True):
+                    yield tuple(text or "" for text in texts)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
 
 
-def _read_json(path: Path, columns: Sequence[str], whole: bool) -> Iterator[Pair]:
+def _read_json(path: Path, columns: Sequence[str], whole: bool) -> Iterator[Row]:
     rows = _json_document(path) if whole and not _is_json_lines(path) else _json_lines(path)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise DataError(
                 f"A record must be a JSON object. Received: {type(row).__name__}, record {number} of {path}."
             )
-        yield pair_of(row, columns, f"record {number} of {path}")
+        yield columns_of(row, columns, f"record {number} of {path}")
 
 
 def _is_json_lines(path: Path) -> bool:
@@ -215,7 +216,7 @@ def _parse_json(text: str, origin: str) -> Any:
         raise DataError(f"A source must be valid JSON. Received: {origin} ({error}).") from error
 
 
-def _read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bool) -> Iterator[Pair]:
+def _read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bool) -> Iterator[Row]:
     """Rows of a .csv, quoted as RFC 4180 says, or of a .tsv, where a quote is a character like any other."""
     rows = _csv_rows(path) if is_csv else (line.split("\t") for line in read_lines(path))
     rows = (row for row in rows if row and row != [""])
@@ -226,14 +227,14 @@ def _read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bo
     for column in columns:
         if column not in names:
             raise missing_column(column, names, str(path))
-    source, target = (names.index(column) for column in columns)
+    places = [names.index(column) for column in columns]
     for number, row in enumerate(rows if header else itertools.chain([first], rows), 1):
-        if len(row) <= max(source, target):
+        if len(row) <= max(places):
             raise DataError(
                 f"Each row must have {len(names)} fields. Received: {len(row)} in row {number} of {path}."
                 + (" Quote fields that hold a comma or a line break." if is_csv else "")
             )
-        yield row[source], row[target]
+        yield tuple(row[place] for place in places)
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from translator.config import DataConfig, Source
-from translator.data.files import DataError, Pair, local_path, missing_column, pair_of, read_aligned, read_table
+from translator.data.files import DataError, Pair, Row, columns_of, local_path, missing_column, read_aligned, read_table
 
 _ROWS_AT_ONCE = 1000
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -36,21 +36,30 @@ def read_pairs(sources: Sequence[Source], data: DataConfig) -> Iterator[Pair]:
 
 
 def open_source(source: Source, data: DataConfig) -> Iterator[Pair]:
-    """The pairs of one source, with lone surrogates where its bytes are not UTF-8.
+    """The pairs of one source that its `where` chooses, with lone surrogates where its bytes are not UTF-8.
 
     Raises:
         DataError: it is missing, empty, broken or lacks a column.
     """
     is_empty = True
-    for pair in islice(_open(source, data), source.max_examples):
+    wanted = source.where.values()
+    rows = _open(source, data)
+    chosen = (row for row in rows if all(value in values for value, values in zip(row[2:], wanted, strict=True)))
+    for row in islice(chosen, source.max_examples):
         is_empty = False
-        yield pair
+        yield row[0], row[1]
     if is_empty:
-        raise DataError(f"A source must hold at least one pair. Received: {describe(source)}, which holds none.")
+        condition = f" where {dict(source.where)}" if source.where else ""
+        raise DataError(
+            f"A source must hold at least one pair. Received: {describe(source)}, which holds none{condition}."
+        )
 
 
 def describe(source: Source) -> str:
     """A source in a few words, for reports and errors."""
+    if source.where:
+        chosen = ", ".join(value for values in source.where.values() for value in values)
+        return f"{describe(source.model_copy(update={'where': {}}))}: {chosen}"
     if source.hub:
         return " ".join(part for part in (source.hub, source.subset, source.split) if part)
     if source.text:
@@ -85,8 +94,9 @@ def _places(source: Source) -> list[str]:
     return [source.file] if source.file else []
 
 
-def _open(source: Source, data: DataConfig) -> Iterator[Pair]:
-    columns = _columns(source, data)
+def _open(source: Source, data: DataConfig) -> Iterator[Row]:
+    """The rows of a source: source text, target text and the columns that `where` asks about."""
+    columns = (*_columns(source, data), *source.where)
     paths = [local_path(place, cache_folder(data)) for place in _places(source)]
     if source.text:
         return read_aligned(*paths)
@@ -105,7 +115,7 @@ def _columns(source: Source, data: DataConfig) -> tuple[str, str]:
     return source.source_column or defaults[0], source.target_column or defaults[1]
 
 
-def _read_hub(source: Source, columns: tuple[str, str]) -> Iterator[Pair]:
+def _read_hub(source: Source, columns: Sequence[str]) -> Iterator[Row]:
     import datasets
 
     assert source.hub
@@ -130,8 +140,8 @@ def _read_hub(source: Source, columns: tuple[str, str]) -> Iterator[Pair]:
         ) from error
 
 
-def _rows(rows: Any, columns: tuple[str, str], origin: str) -> Iterator[Pair]:
-    """Pairs of a `datasets.Dataset` or `datasets.IterableDataset`."""
+def _rows(rows: Any, columns: Sequence[str], origin: str) -> Iterator[Row]:
+    """Some columns of a `datasets.Dataset` or `datasets.IterableDataset`."""
     names = rows.column_names
     if names is not None:
         for column in columns:
@@ -140,7 +150,7 @@ def _rows(rows: Any, columns: tuple[str, str], origin: str) -> Iterator[Pair]:
         rows = rows.select_columns([name for name in names if name in (*columns, "translation")])
     for batch in rows.iter(batch_size=_ROWS_AT_ONCE):
         for values in zip(*batch.values(), strict=True):
-            yield pair_of(dict(zip(batch, values, strict=True)), columns, origin)
+            yield columns_of(dict(zip(batch, values, strict=True)), columns, origin)
 
 
 def _hub_commit(source: Source, cache: Path) -> str | None:

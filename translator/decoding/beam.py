@@ -16,19 +16,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from translator.decoding.search import (
-    Candidate,
-    Decodable,
-    DecodingError,
-    State,
-    length_penalty,
-    log_probabilities,
-    require_number,
-)
+from translator.decoding.distribution import log_probabilities, top_tokens
+from translator.decoding.search import Candidate, Decodable, DecodingError, State, length_penalty, require_number
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
-
-_STRIP = 16  # columns of a strip
 
 
 @torch.inference_mode()
@@ -187,46 +178,6 @@ def _best_extensions(live: _Hypotheses, logits: Tensor, beam_size: int) -> _Hypo
     best = sums.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
     beginnings = live.take(best // num_tokens)
     return beginnings.append(tokens.gather(1, best), values.gather(1, best), sums.gather(1, best))
-
-
-def top_tokens(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest values of each row and their columns, best first; of equal ones, the first column first.
-
-    `topk` promises no order among equal values, so rows where some are equal are sorted in full.
-
-    Args:
-        values: `(rows, columns)`.
-        count: how many; all columns at most.
-
-    Returns:
-        Values and int64 columns, `(rows, min(count, columns))` both.
-    """
-    top, columns = _topk(values, min(count + 1, values.shape[1]))  # one more shows a tie across the cut
-    tied = (top[:, 1:] == top[:, :-1]).any(dim=1).nonzero().squeeze(1)
-    if len(tied):
-        in_order, order = values[tied].sort(dim=1, descending=True, stable=True)
-        top[tied], columns[tied] = in_order[:, : top.shape[1]], order[:, : top.shape[1]]
-    return top[:, :count], columns[:, :count]
-
-
-def _topk(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`values.topk(count, dim=1)`, in half the time where rows are much wider than `count`.
-
-    The greatest values lie in the strips with the greatest maxima, a strip being every n-th column. Maxima of all
-    strips take one pass at the speed of memory; only the best strips are then searched.
-    """
-    num_columns = values.shape[1]
-    num_strips = num_columns // _STRIP
-    if num_strips < _STRIP * count:
-        return values.topk(count, dim=1)
-    strips = values[:, : num_strips * _STRIP].view(-1, _STRIP, num_strips)
-    best = strips.amax(dim=1).topk(count, dim=1).indices  # (rows, count)
-    starts = torch.arange(0, num_strips * _STRIP, num_strips, device=values.device)
-    columns = (best[:, None] + starts[:, None]).flatten(1)  # (rows, _STRIP * count)
-    rest = torch.arange(num_strips * _STRIP, num_columns, device=values.device)
-    columns = torch.cat((columns, rest.expand(len(values), -1)), dim=1)
-    top, places = values.gather(1, columns).topk(count, dim=1)
-    return top, columns.gather(1, places)
 
 
 def _ended(extended: _Hypotheses, beam_size: int, alpha: float) -> list[tuple[int, Candidate]]:

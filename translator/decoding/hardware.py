@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
 import torch
 
 from translator.decoding.search import DecodingError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,3 +43,20 @@ def set_threads(threads: int | None) -> None:
         if threads < 1:
             raise DecodingError(f"threads must be at least 1. Received: {threads}.")
         torch.set_num_threads(threads)
+
+
+def side_by_side(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
+    """`function` of each item, in their order, computed for as many at once as there are threads, each on one.
+
+    A step of decoding is a few hundred small operations. Threads that share each of them mostly wait for one another;
+    threads that each have a batch of their own do not.
+    """
+    if min(threads, len(items)) <= 1:
+        yield from map(function, items)
+        return
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield from pool.map(function, items)
+    finally:
+        torch.set_num_threads(before)  # every thread has its own number, but a new one starts with what was set last

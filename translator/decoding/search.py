@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from translator.config import UserError
+from translator.decoding.distribution import log_probabilities, top_tokens
 from translator.packing import Packed
-from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
+from translator.tokenizer import BOS_ID, EOS_ID
 
 State = TypeVar("State")
 
@@ -88,24 +89,6 @@ def length_penalty(length: int, alpha: float) -> float:
     return float(((5 + length) / 6) ** alpha)
 
 
-def log_probabilities(logits: Tensor, *, is_first: bool) -> Tensor:
-    """The model's log-probabilities, those of tokens that no translation may hold here set to minus infinity.
-
-    BOS and UNK never follow (byte fallback spells everything), and a text that has something to say is not translated
-    by nothing: EOS does not come first. The rest keeps the model's own probability; nothing is normalized again.
-
-    Args:
-        logits: `(rows, vocab_size)` float32.
-        is_first: whether these are the first tokens of the translations.
-
-    Returns:
-        `(rows, vocab_size)` float32.
-    """
-    result = logits.log_softmax(dim=-1)
-    result[:, [UNK_ID, BOS_ID, *([EOS_ID] if is_first else [])]] = -math.inf
-    return result
-
-
 @torch.inference_mode()
 def greedy(
     model: Decodable[State], source: Packed, *, max_lengths: Sequence[int], alpha: float = 0.0
@@ -123,8 +106,8 @@ def greedy(
     """
 
     def likeliest(logits: Tensor, step: int, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        values, tokens = log_probabilities(logits, is_first=step == 0).max(dim=-1)
-        return tokens, values
+        values, tokens = top_tokens(log_probabilities(logits, is_first=step == 0), 1)
+        return tokens.squeeze(1), values.squeeze(1)
 
     candidates = _follow(model, model.start(source), source.values.device, max_lengths, likeliest, alpha)
     return [[candidate] for candidate in candidates]

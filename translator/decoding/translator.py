@@ -17,7 +17,7 @@ import torch
 from translator.checkpoint import LoadedModel, load_model
 from translator.config import DecodingConfig
 from translator.decoding.beam import beam_search, check_beam
-from translator.decoding.hardware import choose_device, set_threads
+from translator.decoding.hardware import choose_device, set_threads, side_by_side
 from translator.decoding.location import find_model
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
 from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, greedy, sample
@@ -28,6 +28,7 @@ from translator.packing import Packed
 from translator.tokenizer import EOS_ID, Tokenizers
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_WORTH_A_THREAD = 256  # source tokens
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ class Translation:
         source: the text as it was translated; what was no valid text is replaced by U+FFFD.
         hypotheses: best first, at least one.
         flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than
-            the model takes: translated in parts), `truncated` (the output ran into its greatest length).
+            the model takes: translated in parts), `truncated` (the output ran into its greatest length), `capitals`
+            (all in capitals, and translated as if it were not).
     """
 
     source: str
@@ -254,20 +256,24 @@ class Translator:
             if not isinstance(text, str):
                 raise DecodingError(f"A text must be a str. Received: {type(text).__name__}, as text {number}.")
         sources = [_clean(text) for text in texts]
+        read = [fold_capitals(source) for source in sources] if self.decoding.fold_capitals else sources
         lines = []
-        for text, source, ids in zip(texts, sources, self.tokenizers.source.encode_batch(sources), strict=True):
-            flags = ("invalid_bytes",) if source != text else ()
+        for text, source, typed, ids in zip(
+            texts, sources, read, self.tokenizers.source.encode_batch(read), strict=True
+        ):
+            flags: tuple[str, ...] = ("invalid_bytes",) if source != text else ()
+            flags = (*flags, "capitals") if typed != source else flags
             if not ids:
                 lines.append(_Line(source, (), (*flags, "empty")))
             elif len(ids) <= self.longest_source:
                 lines.append(_Line(source, (tuple(ids),), flags))
             else:
-                lines.append(self._split(source, flags))
+                lines.append(self._split(source, typed, flags))
         return lines
 
-    def _split(self, source: str, flags: tuple[str, ...]) -> _Line:
+    def _split(self, source: str, typed: str, flags: tuple[str, ...]) -> _Line:
         encode = self.tokenizers.source.encode
-        texts = split_text(source, lambda text: len(encode(text)) <= self.longest_source)
+        texts = split_text(typed, lambda text: len(encode(text)) <= self.longest_source)
         parts = [tuple(ids) for text in texts if (ids := encode(text))]
         if any(len(part) > self.longest_source for part in parts):  # one character of very many pieces
             flags = (*flags, "truncated")
@@ -276,10 +282,15 @@ class Translator:
     def _search(self, parts: Iterable[tuple[int, ...]], options: _Options) -> dict[tuple[int, ...], list[Candidate]]:
         """The candidates of each part; equal parts are translated once."""
         unique = list(dict.fromkeys(parts))
+        lengths = [len(part) + 1 for part in unique]
+        # As many tokens as asked are translated at the same time, shared among the threads.
+        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        limit = min(options.batch_tokens // threads, max(sum(lengths) // threads, _WORTH_A_THREAD))
+        batches = [[unique[number] for number in batch] for batch in _batches(range(len(unique)), lengths, limit)]
         found: dict[tuple[int, ...], list[Candidate]] = {}
-        for batch in _batches(range(len(unique)), [len(part) + 1 for part in unique], options.batch_tokens):
-            chosen = [unique[number] for number in batch]
-            found.update(zip(chosen, self._search_batch(chosen, options), strict=True))
+        searched = side_by_side(lambda batch: self._search_batch(batch, options), batches, threads)
+        for batch, candidates in zip(batches, searched, strict=True):
+            found.update(zip(batch, candidates, strict=True))
         return found
 
     def _search_batch(self, parts: Sequence[tuple[int, ...]], options: _Options) -> list[list[Candidate]]:
@@ -359,6 +370,16 @@ class _Options:
 def _clean(text: str) -> str:
     """The text without lone surrogates, as bytes that are no UTF-8 become with `surrogateescape`."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def fold_capitals(text: str) -> str:
+    """A text of two words or more that is all in capitals, in small letters after the first; any other as it is."""
+    words = [word for word in text.split() if sum(map(str.isalpha, word)) > 1]
+    if len(words) < 2 or text != text.upper():
+        return text
+    folded = text.lower()
+    start = next(place for place, letter in enumerate(folded) if letter.isalpha())
+    return folded[:start] + folded[start].upper() + folded[start + 1 :]
 
 
 def _require_positive(name: str, value: float) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from translator.decoding.search import Sampling, greedy, log_probabilities, sample, sampling_distribution
+from translator.decoding.distribution import log_probabilities
+from translator.decoding.search import Sampling, greedy, sample, sampling_distribution
 from translator.decoding.translator import Translator
 from translator.inspection.reading import InspectionError, encoder_decoder, longest_target, read_sentence
 from translator.model import DecodingState, EncoderDecoder

@@ -12,6 +12,8 @@ from translator.kernels import packed_attention
 from translator.model.embedding import RotaryPositions
 from translator.packing import Packed
 
+_ROOM = 16  # positions by which a cache grows
+
 
 class MultiHeadAttention(nn.Module):
     """Attention in several subspaces at once (Vaswani et al., 2017, section 3.2.2).
@@ -146,48 +148,57 @@ class Memory(Protocol):
         """
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float, hidden: Tensor | None = None) -> Tensor:
-    """Plain attention, `(n, heads, queries, head_dim)` over `(n, heads, keys, head_dim)`, to the former shape."""
-    scores = torch.matmul(queries * scale, keys.transpose(-1, -2)).float()
-    if hidden is not None:
-        scores = scores.masked_fill(hidden, -torch.inf)
-    return torch.matmul(torch.softmax(scores, dim=-1).to(values.dtype), values)
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float, bias: Tensor) -> Tensor:
+    """Plain attention, `(n, heads, queries, head_dim)` over `(n, heads, keys, head_dim)`, to the former shape.
+
+    The bias is added to the scores; minus infinity hides a key.
+    """
+    scores = torch.bmm((queries * scale).flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).float()
+    scores.view(*queries.shape[:3], -1).add_(bias)
+    weights = torch.softmax(scores, dim=-1).to(values.dtype)  # (n * heads, queries, keys)
+    return torch.bmm(weights, values.flatten(0, 1)).view(queries.shape)
 
 
 class KeyValueCache:
     """Keys and values of the tokens that each row has produced so far, for one layer.
 
-    Room doubles as it fills, so that a step writes one position instead of copying all.
+    Room is made for several positions at once, so that a step writes one position instead of copying all. Attention
+    runs over the whole room, its empty part hidden: torch multiplies rounder and larger matrices faster.
     """
 
     def __init__(self) -> None:
         self.length = 0
         self._keys: Tensor | None = None  # (rows, heads, room, head_dim)
         self._values: Tensor | None = None
+        self._bias = torch.empty(0)  # (room,)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         """See `Cache`."""
-        keys, values = self.append(keys, values)  # (rows, heads, length, head_dim)
-        return _attend(queries[:, :, None], keys, values, scale).squeeze(2)
+        self.append(keys, values)
+        assert self._keys is not None and self._values is not None
+        return _attend(queries[:, :, None], self._keys, self._values, scale, self._bias).squeeze(2)
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add one token a row, `(rows, heads, head_dim)`; gives all so far, `(rows, heads, length, head_dim)`."""
         if self._keys is None or self._values is None or self.length == self._keys.shape[2]:
             self._keys, self._values = self._grown(self._keys, keys), self._grown(self._values, values)
+            self._bias = torch.full((self._keys.shape[2],), -torch.inf, device=keys.device)
+            self._bias[: self.length] = 0
         self._keys[:, :, self.length] = keys
         self._values[:, :, self.length] = values
+        self._bias[self.length] = 0
         self.length += 1
         return self._keys[:, :, : self.length], self._values[:, :, : self.length]
 
     def reorder(self, rows: Tensor) -> None:
         """Make row i what row `rows[i]` was."""
         if self._keys is not None and self._values is not None:
-            self._keys, self._values = self._keys[rows], self._values[rows]
+            # index_select copies whole rows; indexing by brackets takes four times as long
+            self._keys, self._values = self._keys.index_select(0, rows), self._values.index_select(0, rows)
 
     def _grown(self, old: Tensor | None, like: Tensor) -> Tensor:
         rows, heads, head_dim = like.shape
-        room = 16 if old is None else 2 * old.shape[2]
-        new = like.new_zeros(rows, heads, room, head_dim)
+        new = like.new_zeros(rows, heads, self.length + _ROOM, head_dim)
         if old is not None:
             new[:, :, : self.length] = old
         return new
@@ -200,19 +211,19 @@ class CrossMemory:
     Attributes:
         keys: `(num_sentences, heads, longest, head_dim)`.
         values: the same shape.
-        hidden: `(num_sentences, 1, 1, longest)` bool, true on padding.
+        bias: `(num_sentences, 1, 1, longest)` float32, minus infinity on padding and zero elsewhere.
     """
 
     keys: Tensor
     values: Tensor
-    hidden: Tensor
+    bias: Tensor
 
     def attend(self, queries: Tensor, scale: float) -> Tensor:
         """See `Memory`."""
         num_sentences = self.keys.shape[0]
         grouped = queries.view(num_sentences, -1, *queries.shape[1:]).transpose(1, 2)
-        return _attend(grouped, self.keys, self.values, scale, self.hidden).transpose(1, 2).reshape(queries.shape)
+        return _attend(grouped, self.keys, self.values, scale, self.bias).transpose(1, 2).reshape(queries.shape)
 
     def select(self, sentences: Tensor) -> CrossMemory:
         """The memory of these sentences: `(n,)` int64."""
-        return CrossMemory(self.keys[sentences], self.values[sentences], self.hidden[sentences])
+        return CrossMemory(*(x.index_select(0, sentences) for x in (self.keys, self.values, self.bias)))

@@ -148,6 +148,7 @@ class EncoderDecoder(nn.Module):
         memory = source.with_values(self.encode(source))
         longest = int(source.lengths.max())
         is_padding = torch.arange(longest, device=memory.values.device) >= source.lengths[:, None]
+        bias = torch.zeros(is_padding.shape, device=is_padding.device).masked_fill_(is_padding, -torch.inf)
         memories = []
         for layer in self.decoder_layers():
             assert layer.cross_attention is not None
@@ -155,7 +156,7 @@ class EncoderDecoder(nn.Module):
                 pad(memory.with_values(x)).transpose(1, 2).contiguous()  # (num_sentences, heads, longest, head_dim)
                 for x in layer.cross_attention.keys_and_values(memory.values)
             )
-            memories.append(CrossMemory(keys, values, is_padding[:, None, None]))
+            memories.append(CrossMemory(keys, values, bias[:, None, None]))
         sentences = torch.arange(source.num_sequences, device=memory.values.device)
         return DecodingState(0, sentences, [KeyValueCache() for _ in memories], memories)
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from translator.checkpoint import write_text
+from translator.checkpoint import CARD_FILE, write_text
 from translator.config import Config, Source
 from translator.training.state import TrainingState
 
@@ -23,7 +23,7 @@ def write_card(run: Path, config: Config, corpus_report: str, state: TrainingSta
         for line in validations[-10:]
     )
     write_text(
-        run / "README.md",
+        run / CARD_FILE,
         f"""# {data.source_language} to {data.target_language}
 
 A Transformer of {parameters:,} parameters ({model.encoder_layers}+{model.decoder_layers} layers, d_model

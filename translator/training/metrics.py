@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from translator.checkpoint import write_text
@@ -33,6 +37,63 @@ class StepTotals:
     must_stop: bool
     norm: float
     rate: float
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the weights could move; otherwise the step was skipped."""
+        return math.isfinite(self.loss) and math.isfinite(self.norm)
+
+
+class StepResult:
+    """What a step came to, on its way from the device.
+
+    Args:
+        step: its number.
+        rate: learning rate.
+        numbers: loss, target tokens, requests to stop, gradient norm: `(4,)` float32 on the device.
+    """
+
+    def __init__(self, step: int, rate: float, numbers: Tensor) -> None:
+        self.step = step
+        self._rate = rate
+        self._numbers = numbers.to("cpu", non_blocking=True)
+        self._arrived: torch.cuda.Event | None = None
+        if numbers.is_cuda:
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def totals(self) -> StepTotals:
+        """The numbers; waits until the device has come to them."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        loss, tokens, stop, norm = self._numbers.tolist()
+        return StepTotals(loss, int(tokens), bool(stop), norm, self._rate)
+
+
+class LateResults:
+    """Results in the order of their steps, read so late that nobody waits for them.
+
+    Args:
+        steps_ahead: how many steps may be under way; 0 reads each at once.
+    """
+
+    def __init__(self, steps_ahead: int) -> None:
+        self._steps_ahead = steps_ahead
+        self._results: deque[StepResult] = deque()
+
+    def add(self, result: StepResult) -> None:
+        """A step is under way."""
+        self._results.append(result)
+
+    def due(self) -> Iterator[StepResult]:
+        """The results that are to be read now."""
+        while len(self._results) > self._steps_ahead:
+            yield self._results.popleft()
+
+    def rest(self) -> Iterator[StepResult]:
+        """All others too."""
+        while self._results:
+            yield self._results.popleft()
 
 
 class Window:

@@ -46,6 +46,17 @@ def scale_and_clip(gradients: Iterable[Tensor], scale: Tensor, clip_norm: float)
     return norm
 
 
+def step_unless(optimizer: torch.optim.Optimizer, is_bad: Tensor) -> None:
+    """An optimizer step that leaves weights and moments as they are where `is_bad`; the host does not wait to know.
+
+    Args:
+        optimizer: a fused Adam or AdamW, which reads the attribute `found_inf` as `torch.amp.GradScaler` sets it.
+        is_bad: a bool scalar on the device.
+    """
+    optimizer.found_inf = is_bad.float()  # type: ignore[attr-defined]
+    optimizer.step()
+
+
 class WeightAverage:
     """Exponential moving average of the weights: what validates and decodes when it is on.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -27,14 +27,23 @@ from translator.tokenizer import Tokenizers
 from translator.training.card import write_card
 from translator.training.distributed import Ranks
 from translator.training.interruption import Interruption
-from translator.training.memory import keep_freed_memory
-from translator.training.metrics import Metrics, Progress, StepTotals, Window
-from translator.training.optimizer import WeightAverage, build_optimizer, scale_and_clip, set_learning_rate
+from translator.training.memory import is_out_of_memory, keep_freed_memory, return_freed_memory
+from translator.training.metrics import LateResults, Metrics, Progress, StepResult, StepTotals, Window
+from translator.training.optimizer import (
+    WeightAverage,
+    build_optimizer,
+    scale_and_clip,
+    set_learning_rate,
+    step_unless,
+)
 from translator.training.preparation import claim_directory, prepare_corpus, prepare_tokenizers
 from translator.training.schedule import learning_rate
 from translator.training.state import TrainingState, draw_seed
 from translator.training.validation import Validator, is_better, using_weights
 from translator.training.vectors import start_from_vectors
+
+# A CUDA device is kept busy by a host that runs ahead of it and reads what a step came to when it has long been done.
+_STEPS_AHEAD = {"cpu": 0, "cuda": 4}
 
 
 class TrainingError(UserError):
@@ -68,6 +77,10 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
                 tokenizers = prepare_tokenizers(run, config, _ignore)
                 corpus = prepare_corpus(config, tokenizers, _ignore)
             Trainer(config, run, ranks, tokenizers, corpus).run()
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(_too_large(config, run)) from error
     finally:
         ranks.leave()
     return run
@@ -97,13 +110,14 @@ class Trainer:
         """Train to the last step, validating and saving on the way."""
         state, options = self.state, self.options
         metrics = Metrics(self.directory, state.step) if self.ranks.is_main else None
-        window = Window()
+        window, results = Window(), LateResults(_STEPS_AHEAD[self.ranks.device.type])
         with Interruption() as interruption, contextlib.closing(self.progress):
             while state.step < options.max_steps and not self._is_out_of_patience():
-                totals = self._step(is_asked_to_stop=interruption.signal is not None)
-                window.add(totals)
+                results.add(self._step(is_asked_to_stop=interruption.signal is not None))
                 self.progress.advance()
-                must_stop = totals.must_stop
+                must_stop = self._account(results.due(), window)
+                if must_stop or self._is_milestone(state.step):  # what follows speaks of all steps so far
+                    must_stop |= self._account(results.rest(), window)
 
                 if state.step % options.log_every == 0:
                     self._report(metrics, window.summary())
@@ -126,14 +140,14 @@ class Trainer:
         if metrics is not None:
             metrics.close()
 
-    def _step(self, is_asked_to_stop: bool) -> StepTotals:
-        """One optimizer step over `accumulation` micro-batches on every rank."""
+    def _step(self, is_asked_to_stop: bool) -> StepResult:
+        """One optimizer step over `accumulation` micro-batches on every rank; nothing here waits for a CUDA device."""
         state, options = self.state, self.options
         sums = torch.zeros(3, device=self.ranks.device)  # loss, target tokens, requests to stop
         sums[2] = float(is_asked_to_stop)
         state.optimizer.zero_grad()
         for _ in range(options.accumulation):
-            batch = next(state.stream).to(self.ranks.device, non_blocking=True)
+            batch = next(state.stream).to(self.ranks.device)
             torch.manual_seed(draw_seed(self.config.seed, batch.index))
             with self._autocast():
                 loss, count = self.loss(batch)
@@ -146,26 +160,38 @@ class Trainer:
         norm = scale_and_clip(gradients, 1 / sums[1], options.clip_norm)
         state.step += 1
         rate = learning_rate(options, state.step)
-        loss_sum, tokens, stop = sums.tolist()
-        totals = StepTotals(loss_sum, int(tokens), bool(stop), float(norm), rate)
-        if math.isfinite(totals.loss) and math.isfinite(totals.norm):
-            set_learning_rate(state.optimizer, rate)
-            state.optimizer.step()
-            if state.average is not None:
-                state.average.update(dict(self.model.named_parameters()))
-            state.skipped_steps = 0
-        else:
-            self._skip(totals)
-        state.target_tokens += totals.tokens
-        return totals
+        set_learning_rate(state.optimizer, rate)
+        step_unless(state.optimizer, ~(torch.isfinite(norm) & torch.isfinite(sums[0])))
+        if state.average is not None:
+            state.average.update(dict(self.model.named_parameters()))
+        return StepResult(state.step, rate, torch.cat([sums, norm[None]]))
 
-    def _skip(self, totals: StepTotals) -> None:
-        """Count a step whose loss or gradient is not finite; after several in a row there is no point in going on."""
-        self.state.skipped_steps += 1
+    def _account(self, results: Iterable[StepResult], window: Window) -> bool:
+        """Count finished steps; whether a rank was asked to stop before one of them."""
+        must_stop = False
+        for result in results:
+            totals = result.totals()
+            window.add(totals)
+            self.state.target_tokens += totals.tokens
+            self.state.skipped_steps = 0 if totals.is_finite else self.state.skipped_steps + 1
+            if not totals.is_finite:
+                self._report_skipped(result.step, totals)
+            must_stop |= totals.must_stop
+        return must_stop
+
+    def _is_milestone(self, step: int) -> bool:
+        """Whether a report, a validation or a checkpoint follows this step."""
+        options = self.options
+        return step == options.max_steps or any(
+            step % every == 0 for every in (options.log_every, options.validate_every, options.save_every)
+        )
+
+    def _report_skipped(self, step: int, totals: StepTotals) -> None:
+        """Say that a step was skipped, its loss or gradient not being finite; several in a row end the run."""
         seen = (
             f"loss {totals.loss / totals.tokens:.4g}, gradient norm {totals.norm:.4g}, learning rate {totals.rate:.4g}"
         )
-        self.progress.say(f"step {self.state.step} skipped: {seen}")
+        self.progress.say(f"step {step} skipped: {seen}")
         if self.state.skipped_steps >= self.options.max_skipped_steps:
             raise TrainingError(
                 f"Loss and gradients must be finite. Received: {self.state.skipped_steps} steps in a row that are not, "
@@ -182,6 +208,7 @@ class Trainer:
         if self.validator is not None and metrics is not None:
             with using_weights(self.model, state.decoding_weights()):
                 values = self.validator(self.model)
+            return_freed_memory()  # translating leaves other gaps than training
             result = [values[metric]]
             metrics.write(state.step, {f"valid_{name}": value for name, value in values.items()})
             self.progress.say(
@@ -300,6 +327,18 @@ class Trainer:
             if is_best:
                 point(self.directory, "best", average)
         write_card(self.directory, self.config, table(self.corpus.report), self.state)
+
+
+def _too_large(config: Config, run: Path) -> str:
+    """What to do where a step does not fit in memory."""
+    options = config.training
+    last = f"{run / 'last'} is the last good checkpoint." if (run / "last").exists() else "Nothing was saved yet."
+    return (
+        f"A training step must fit in memory. Received: no memory left with training.batch_tokens="
+        f"{options.batch_tokens}. Halve it and double accumulation, which learns from as many tokens a step: "
+        f"training.batch_tokens={max(1, options.batch_tokens // 2)} training.accumulation={2 * options.accumulation}, "
+        f"in a new output directory. {last}"
+    )
 
 
 def _say(line: str) -> None:
