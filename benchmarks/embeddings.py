@@ -77,8 +77,9 @@ def word_vectors(sentences: list[list[str]], dimensions: int) -> dict[str, Tenso
     total, alone = together.sum(), together.sum(dim=1)
     information = (together * total / (alone[:, None] * alone[None, :]).clamp(min=1)).clamp(min=1e-30).log()
     torch.manual_seed(0)  # the decomposition starts from chance
-    left, sizes, _ = torch.svd_lowrank(information.clamp(min=0), q=dimensions, niter=4)
-    return dict(zip(words, left * sizes.sqrt(), strict=True))
+    left, _, _ = torch.svd_lowrank(information.clamp(min=0), q=dimensions, niter=4)
+    # Without singular values, centred, of one length: the first directions say little but how frequent a word is.
+    return dict(zip(words, torch.nn.functional.normalize(left - left.mean(dim=0)), strict=True))
 
 
 def write_vectors(path: Path) -> None:
@@ -140,7 +141,7 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder for the runs")
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--threads", type=int, default=1)
