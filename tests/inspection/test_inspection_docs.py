@@ -19,7 +19,8 @@ from translator.tokenizer import Tokenizers
 
 ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in
-         ("attention.md", "embeddings.md", "prediction.md", "worked-example.md")}  # fmt: skip
+         ("architecture.md", "attention.md", "embeddings.md", "generating.md", "heads.md", "output.md", "positions.md",
+          "prediction.md", "tokens.md", "training.md", "worked-example.md")}  # fmt: skip
 # Words that the pages ask about as whole pieces.
 WORDS = "étudiant grand grande petit petite rouge table demain hier lundi livre livre. It is cold. Il fait froid."
 
@@ -67,6 +68,16 @@ def test_the_python_of_the_page_runs(page: str, workplace: Path, monkeypatch: py
         test = doctest.DocTestParser().get_doctest(block, {}, page, None, 0)
         assert test.examples
         assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= named
+
+
+def test_pictures_are_small() -> None:
+    assert all(path.stat().st_size <= 300_000 for path in (ROOT / "docs" / "pictures").iterdir())
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -31,7 +31,7 @@ def pairs(split: str) -> list[tuple[str, str]]:
 
 
 def test_the_corpus_is_large_enough(corpus: dict[str, tuple[Draft, ...]]) -> None:
-    assert {split: len(corpus[split]) for split in SPLITS} == {"train": 16_000, "valid": 1000, "test": 2000}
+    assert {split: len(corpus[split]) for split in SPLITS} == {"train": 24_000, "valid": 1000, "test": 2000}
 
 
 @pytest.mark.parametrize("split", SPLITS)

@@ -159,8 +159,7 @@ class Remark:
             return self._graded(noun, polarity, name)
         if slot in ("verb", "notverb"):
             return self._verb(noun, polarity, slot == "notverb", name)
-        if slot not in _ADJECTIVES:
-            raise AssertionError(slot)
+        assert slot in _ADJECTIVES, slot
         # Far from excellent is bad; far from awful may be bad as well.
         is_weak = polarity < 0 if slot in ("p", "m") else slot not in ("X", "Xm")
         return self._adjective(noun, polarity, meaning, name, is_weak, _ADJECTIVES[slot])
@@ -174,7 +173,10 @@ class Remark:
 
     def _half(self, polarity: int) -> str:
         """A predicate with one adjective, as one half of a concession."""
-        fits = lambda one: one.name in _HALVES and (not one.needs or bool(one.needs & self.topic.tags))  # noqa: E731
+
+        def fits(one: Pattern) -> bool:
+            return one.name in _HALVES and (not one.needs or bool(one.needs & self.topic.tags))
+
         found = self._pattern("predicates", fits)
         return self._fill(found.text, self.topic, polarity * found.sign, polarity, found.name)
 

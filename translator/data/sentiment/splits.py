@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import islice
 from zlib import crc32
 
 from translator.data.sentiment.grammar import Combination, DeadEndError, Remark, typeset
@@ -20,8 +21,9 @@ from translator.data.sentiment.tables import read_table
 
 SPLITS = ("train", "valid", "test")
 LABELS = ("negative", "positive")
-NUM_TRAIN, NUM_VALID, NUM_TEST = 16_000, 1000, 2000
-NUM_DRAWN = 26_000
+NUM_TRAIN, NUM_VALID, NUM_TEST = 24_000, 1000, 2000
+# Remarks that valid and test are taken from, and others for train alone.
+NUM_DRAWN, NUM_MORE = 26_000, 12_000
 # One combination in eight, by a checksum.
 HELD_OUT_ONE_IN, HELD_OUT_RESIDUE = 8, 3
 AUTHORED = "authored"
@@ -68,17 +70,19 @@ def split_corpus(seed: int) -> dict[str, tuple[Draft, ...]]:
         seed: of everything random: which remarks there are, and which of them are held out.
     """
     rng = random.Random(seed)
-    drafts = list(draw(rng, NUM_DRAWN))
+    drawing = draw(rng, NUM_DRAWN + NUM_MORE)
+    drafts = list(islice(drawing, len(read_table(AUTHORED)) + NUM_DRAWN))
     rng.shuffle(drafts)
     ordinary = [draft for draft in drafts if not draft.is_held_out and draft.example.construction != AUTHORED]
     valid, ordinary = _take(ordinary, NUM_VALID)
     familiar, ordinary = _take(ordinary, NUM_TEST // 2)
     authored = [draft for draft in drafts if draft.example.construction == AUTHORED]
-    train, _ = _take(authored + ordinary, NUM_TRAIN)
+    train = authored + ordinary
     known = {word for draft in train for word in fold(draft.example.text).split()}
     candidates = [draft for draft in drafts if draft.is_held_out and known.issuperset(fold(draft.example.text).split())]
     test = familiar + _take(candidates, NUM_TEST - len(familiar))[0]
-    for split in (train, test):
+    train, _ = _take(train + [draft for draft in drawing if not draft.is_held_out], NUM_TRAIN)
+    for split in (test, train):
         rng.shuffle(split)
     return {"train": tuple(train), "valid": tuple(valid), "test": tuple(test)}
 
