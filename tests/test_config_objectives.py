@@ -34,9 +34,7 @@ GOOD[3].pop("data_valid")
 @pytest.mark.parametrize("good", GOOD, ids=[each["training"]["objective"] for each in GOOD])
 def test_each_objective_has_its_architecture_and_its_data(good: dict[str, Any]) -> None:
     config = validate(good, "my.yaml")
-    assert config.form == {"translation": "pairs", "classification": "labelled"}.get(
-        config.training.objective, "texts"
-    )
+    assert config.form == {"translation": "pairs", "classification": "labelled"}.get(config.training.objective, "texts")
 
 
 WRONG = [
