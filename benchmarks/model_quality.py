@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from translator import Translator
 from translator.config import DataConfig, parse_sources
 from translator.data.augmentation import without_accents
-from translator.data.sources import read_pairs
+from translator.data.sources import read_rows
 from translator.evaluation import evaluate
 
 # One to four words, four times or more in a row.
@@ -43,10 +43,10 @@ def rows(spec: str, column: str | None = None) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     for source in parse_sources(spec):
         data = DataConfig(source_language="fr", target_language="en", train=(source,))
-        pairs = list(read_pairs((source,), data))
+        pairs = list(read_rows((source,), data))
         labels = [""] * len(pairs)
         if column:
-            labels = [label for _, label in read_pairs((source.model_copy(update={"target_column": column}),), data)]
+            labels = [label for _, label in read_rows((source.model_copy(update={"target_column": column}),), data)]
         found += [(*pair, label) for pair, label in zip(pairs, labels, strict=True)]
     return found
 
