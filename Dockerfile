@@ -23,6 +23,7 @@ USER 10001
 WORKDIR /opt/translator
 COPY --chown=translator pyproject.toml README.md LICENSE ./
 COPY --chown=translator translator ./translator
+COPY --chown=translator models ./models
 COPY --chown=translator configs ./configs
 RUN pip install --no-cache-dir .
 

@@ -95,12 +95,14 @@ def test_the_package_works_from_any_folder_once_installed(tmp_path: Path) -> Non
     )  # fmt: skip
     script = (
         "import translator, importlib.resources as r; from translator.data.phrasebook.lexicon import load_lexicon;"
-        "print(translator.__file__, len(load_lexicon().authored))"
+        "shipped = translator.Translator.load('fr-en');"
+        "print(translator.__file__, len(load_lexicon().authored), shipped.translate('Oui.').text)"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    path, authored = done.stdout.split()
+    path, authored, translation = done.stdout.split()
+    assert translation == "Yes."
     assert Path(path).is_relative_to(tmp_path)
     assert int(authored) > 100

@@ -60,10 +60,12 @@ def test_an_exception_in_a_worker_reaches_the_parent(make_corpus: Make) -> None:
 
 
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background of a shell start with it ignored
+
     from translator.config import DataConfig
     from translator.data.corpus import load_corpus
     from translator.data.order import EpochOrder
@@ -109,7 +111,10 @@ def test_workers_end_with_their_parent_however_it_ends(tmp_path: Path, tokenizer
             os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: the whole group
         elif number:
             process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
         assert process.returncode == -number
         assert "data worker" not in errors and errors.count("Traceback") == (number == signal.SIGINT)
         until = time.monotonic() + 10
