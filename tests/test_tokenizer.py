@@ -344,8 +344,11 @@ def test_pieces_across_words_cannot_be_sampled(tmp_path: Path) -> None:
 
 def test_sentinels_are_pieces_that_no_text_holds() -> None:
     texts = ["un chat mange du pain <hidden_0> ici", "a cat eats bread <hidden_1> here"] * 20
-    tokenizer = Tokenizer.train(texts, TokenizerConfig(vocab_size=300, sentinels=3), seed=1)
-    plain = Tokenizer.train(texts, TokenizerConfig(vocab_size=300), seed=1)
+    nouns, verbs = ("le chien", "la vache", "mon frère"), ("dort", "court", "joue")
+    places = ("dans la maison", "sous le grand arbre", "au bord de la mer", "près du vieux jardin")
+    more = [f"{noun} {verb} {place}" for noun in nouns for verb in verbs for place in places]
+    tokenizer = Tokenizer.train(texts + more, TokenizerConfig(vocab_size=300, sentinels=3), seed=1)
+    plain = Tokenizer.train(texts + more, TokenizerConfig(vocab_size=300), seed=1)
     assert tokenizer.pieces(tokenizer.sentinels) == ["<hidden_0>", "<hidden_1>", "<hidden_2>"]
     assert plain.sentinels == ()
     for text in texts[:2]:
