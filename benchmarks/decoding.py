@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads: idle ones sleep
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads, as `translator` does:
+os.environ.setdefault("GOMP_SPINCOUNT", "300")  # ... idle ones sleep, after a few turns
 
 import argparse
 import statistics

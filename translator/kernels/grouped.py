@@ -1,7 +1,7 @@
 """Packed attention for the CPU: sequences of like length are padded together and multiplied as one batch.
 
-Sentences are short, so a loop over them drowns in call overhead and one rectangle for all drowns in padding. Groups of
-similar length lose less than a sixth to padding, and a batched matrix product over 10 to 60 tokens is several times
+Sentences are short, so a loop over them drowns in call overhead and one rectangle for all drowns in padding. A few
+groups of similar length lose little to either, and a batched matrix product over 10 to 60 tokens is several times
 faster on a CPU than a flash kernel tiled for long contexts.
 
 One copy brings the rows of all groups into the order in which they are multiplied, and one takes the results back; a
@@ -22,8 +22,8 @@ from torch import Tensor
 
 from translator.kernels.reference import seeded_generator
 
-_FULLEST_WASTE = 0.85  # a group takes sequences down to this share of its longest one's length
-_SMALLEST_GROUP = 8  # ... but fills up to so many before it minds
+_FULLEST_WASTE = 0.65  # a group takes sequences down to this share of its longest one's length
+_SMALLEST_GROUP = 32  # ... but fills up to so many before it minds
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class _Group:
         batch: sequences times heads.
         longest_q: queries of the longest sequence; `longest_k` likewise.
         first_q: where the group begins in a buffer of queries; `first_k` of keys, `first_weight` in all weights.
-        hidden: `(num_sequences, 1, longest_q or 1, longest_k)` bool, keys hidden from a query; None where it sees all.
+        bias: `(num_sequences, 1, longest_q or 1, longest_k)` float32, where scores begin: 0, or -1e30 for a key that its
+            query must not see; None where every query sees all.
         has_blind_query: whether some query sees no key at all (causal, with more queries than keys).
     """
 
@@ -86,7 +87,7 @@ class _Group:
     first_q: int
     first_k: int
     first_weight: int
-    hidden: Tensor | None
+    bias: Tensor | None
     has_blind_query: bool
 
     def queries(self, buffer: Tensor) -> Tensor:
@@ -134,13 +135,15 @@ def _cached_plan(offsets_q: bytes, offsets_k: bytes, num_q: int, num_k: int, hea
         batch = len(sequences) * heads
         lengths_q, lengths_k = [sequence[0] for sequence in sequences], [sequence[1] for sequence in sequences]
         longest_q, longest_k = max(lengths_q), max(lengths_k)
-        hidden = _hidden(lengths_q, lengths_k, causal)
+        bias = _bias(lengths_q, lengths_k, causal)
         has_blind_query = causal and any(q > k for q, k in zip(lengths_q, lengths_k, strict=True))
-        groups.append(_Group(batch, longest_q, longest_k, first_q, first_k, first_weight, hidden, has_blind_query))
+        groups.append(_Group(batch, longest_q, longest_k, first_q, first_k, first_weight, bias, has_blind_query))
         first_q += batch * longest_q
         first_k += batch * longest_k
         first_weight += batch * longest_q * longest_k
     queries = _side([[(length, start) for length, _, start, _ in group] for group in alike], num_q, heads)
+    if offsets_q == offsets_k:
+        return _Plan(queries, queries, groups, first_weight)
     keys = _side([[(length, start) for _, length, _, start in group] for group in alike], num_k, heads)
     return _Plan(queries, keys, groups, first_weight)
 
@@ -177,8 +180,8 @@ def _side(groups: list[list[tuple[int, int]]], num_tokens: int, heads: int) -> _
     return _Side(token, head, (~is_real).nonzero().squeeze(1), place)
 
 
-def _hidden(lengths_q: list[int], lengths_k: list[int], causal: bool) -> Tensor | None:
-    """Which keys each query must not see: those past the sequence's end, and past its own position when causal."""
+def _bias(lengths_q: list[int], lengths_k: list[int], causal: bool) -> Tensor | None:
+    """What hides keys from queries: those past the sequence's end, and past the query's own position when causal."""
     if not causal and min(lengths_k) == max(lengths_k):
         return None
     key = torch.arange(max(lengths_k))
@@ -187,20 +190,20 @@ def _hidden(lengths_q: list[int], lengths_k: list[int], causal: bool) -> Tensor 
     if causal:
         query = torch.arange(max(lengths_q))[:, None]
         hidden = hidden | (key > query + length_k - torch.tensor(lengths_q)[:, None, None, None])
-    return hidden
+    return hidden * -1e30
 
 
 def _weights(q: Tensor, k: Tensor, group: _Group, heads: int, scale: float) -> Tensor:
     """Attention weights `(batch, longest_q, longest_k)` in float32 or wider."""
     scores = q.new_empty(group.batch, group.longest_q, group.longest_k)
-    scores.baddbmm_(q, k.transpose(1, 2), beta=0, alpha=scale)
+    if group.bias is not None:
+        scores.view(-1, heads, *scores.shape[1:]).copy_(group.bias)
+    scores.baddbmm_(q, k.transpose(1, 2), beta=int(group.bias is not None), alpha=scale)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    if group.hidden is not None:
-        scores.view(-1, heads, *scores.shape[1:]).masked_fill_(group.hidden, -1e30)
     weights = torch.softmax(scores, dim=-1)
     if group.has_blind_query:
-        assert group.hidden is not None
-        weights.view(-1, heads, *scores.shape[1:]).masked_fill_(group.hidden, 0.0)
+        assert group.bias is not None
+        weights.view(-1, heads, *scores.shape[1:]).masked_fill_(group.bias < 0, 0.0)
     return weights
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from translator.kernels import packed_attention
 from translator.model.embedding import RotaryPositions
@@ -69,8 +70,7 @@ class MultiHeadAttention(nn.Module):
         Returns:
             `(num_tokens, d_model)`.
         """
-        queries = self._heads(self.query_projection(x))  # (num_tokens, heads, head_dim)
-        keys, values = self.keys_and_values(memory)
+        queries, keys, values = self._projected_inputs(x, memory)  # thrice (num_tokens, heads, head_dim)
         if self.rotary is not None:
             queries = self.rotary(queries, sequences.values)
             keys = self.rotary(keys, memory_sequences.values)
@@ -91,6 +91,15 @@ class MultiHeadAttention(nn.Module):
         )
         out: Tensor = self.output_projection(attended.flatten(1))
         return out
+
+    def _projected_inputs(self, x: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values; those of self-attention in one product, which is faster than two narrow ones."""
+        if memory is not x:
+            return self._heads(self.query_projection(x)), *self.keys_and_values(memory)
+        layers = (self.query_projection, self.key_value_projection)
+        weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
+        queries, keys, values = F.linear(x, weight, bias).chunk(3, dim=-1)
+        return self._heads(queries), self._heads(keys), self._heads(values)
 
     def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Projected keys and values of `(num_tokens, d_model)`: two of `(num_tokens, heads, head_dim)`, not rotated."""
