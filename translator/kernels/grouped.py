@@ -76,8 +76,8 @@ class _Group:
         batch: sequences times heads.
         longest_q: queries of the longest sequence; `longest_k` likewise.
         first_q: where the group begins in a buffer of queries; `first_k` of keys, `first_weight` in all weights.
-        bias: `(num_sequences, 1, longest_q or 1, longest_k)` float32, where scores begin: 0, or -1e30 for a key that its
-            query must not see; None where every query sees all.
+        bias: `(num_sequences, 1, longest_q or 1, longest_k)` float32, where scores begin: 0, or -1e30 for a key that
+            its query must not see; None where every query sees all.
         has_blind_query: whether some query sees no key at all (causal, with more queries than keys).
     """
 
