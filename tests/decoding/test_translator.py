@@ -300,3 +300,13 @@ def test_folding_capitals_is_an_option_and_says_so(translator: Translator) -> No
     assert "capitals" not in translator.translate("LE CHAT DORT.").flags
     long = folding.translate("LE CHAT DORT. " * 400)
     assert {"capitals", "split"} <= set(long.flags) and long.source.startswith("LE CHAT")
+
+
+def test_sentences_are_translated_one_by_one_where_that_is_asked_for(translator: Translator) -> None:
+    splitting = Translator(
+        translator.model, translator.tokenizers, translator.decoding.model_copy(update={"split_sentences": True})
+    )
+    both, first, second = splitting.translate(["Le chat dort. M. Petit mange !", "Le chat dort.", "M. Petit mange !"])
+    assert both.text == f"{first.text} {second.text}"
+    assert "split" in both.flags and "split" not in (*first.flags, *second.flags)
+    assert "split" not in translator.translate("Le chat dort. M. Petit mange !").flags

@@ -280,6 +280,8 @@ class DecodingConfig(Section):
         max_length_factor: longest output, in pieces per piece of input, plus 10.
         batch_tokens: source tokens translated together.
         fold_capitals: translate a text that is all in capitals as if it were typed in small letters.
+        split_sentences: translate the sentences of a text one by one, as a model needs that learned from single ones;
+            otherwise only a text that is longer than the model takes is split.
     """
 
     beam_size: PositiveInt = 5
@@ -287,6 +289,7 @@ class DecodingConfig(Section):
     max_length_factor: PositiveFloat = 2.0
     batch_tokens: PositiveInt = 4096
     fold_capitals: bool = False
+    split_sentences: bool = False
 
 
 class Config(Section):

@@ -21,7 +21,7 @@ from translator.decoding.options import SearchOptions
 from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
 from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling
-from translator.decoding.splitting import split_text
+from translator.decoding.splitting import sentences_of, split_text
 from translator.decoding.texts import batches_of, clean, require_positive, require_texts
 from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
@@ -57,8 +57,8 @@ class Translation:
     Attributes:
         source: the text as it was translated; what was no valid text is replaced by U+FFFD.
         hypotheses: best first, at least one.
-        flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than
-            the model takes: translated in parts), `truncated` (the output ran into its greatest length), `capitals`
+        flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (translated in
+            parts, as longer than the model takes or as several sentences), `truncated` (the output ran into its greatest length), `capitals`
             (all in capitals, and translated as if it were not).
     """
 
@@ -276,10 +276,10 @@ class Translator:
             flags = (*flags, "capitals") if typed != source else flags
             if not ids:
                 lines.append(_Line(source, (), (*flags, "empty")))
-            elif len(ids) <= self.longest_source:
-                lines.append(_Line(source, (tuple(ids),), flags))
-            else:
+            elif len(ids) > self.longest_source or (self.decoding.split_sentences and len(sentences_of(typed)) > 1):
                 lines.append(self._split(source, typed, flags))
+            else:
+                lines.append(_Line(source, (tuple(ids),), flags))
         return lines
 
     def _split(self, source: str, typed: str, flags: tuple[str, ...]) -> _Line:
