@@ -58,8 +58,8 @@ class Translation:
         source: the text as it was translated; what was no valid text is replaced by U+FFFD.
         hypotheses: best first, at least one.
         flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (translated in
-            parts, as longer than the model takes or as several sentences), `truncated` (the output ran into its greatest length), `capitals`
-            (all in capitals, and translated as if it were not).
+            parts, as longer than the model takes or as several sentences), `truncated` (the output ran into its
+            greatest length), `capitals` (all in capitals, and translated as if it were not).
     """
 
     source: str
