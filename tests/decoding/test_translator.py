@@ -308,5 +308,5 @@ def test_sentences_are_translated_one_by_one_where_that_is_asked_for(translator:
     )
     both, first, second = splitting.translate(["Le chat dort. M. Petit mange !", "Le chat dort.", "M. Petit mange !"])
     assert both.text == f"{first.text} {second.text}"
-    assert "split" in both.flags and "split" not in (*first.flags, *second.flags)
-    assert "split" not in translator.translate("Le chat dort. M. Petit mange !").flags
+    assert "sentences" in both.flags and "sentences" not in (*first.flags, *second.flags)
+    assert "sentences" not in translator.translate("Le chat dort. M. Petit mange !").flags

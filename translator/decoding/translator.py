@@ -57,9 +57,9 @@ class Translation:
     Attributes:
         source: the text as it was translated; what was no valid text is replaced by U+FFFD.
         hypotheses: best first, at least one.
-        flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (translated in
-            parts, as longer than the model takes or as several sentences), `truncated` (the output ran into its
-            greatest length), `capitals` (all in capitals, and translated as if it were not).
+        flags: what is worth knowing: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than
+            the model takes: translated in parts), `sentences` (translated one by one), `truncated` (the output ran
+            into its greatest length), `capitals` (all in capitals, and translated as if it were not).
     """
 
     source: str
@@ -276,8 +276,10 @@ class Translator:
             flags = (*flags, "capitals") if typed != source else flags
             if not ids:
                 lines.append(_Line(source, (), (*flags, "empty")))
-            elif len(ids) > self.longest_source or (self.decoding.split_sentences and len(sentences_of(typed)) > 1):
-                lines.append(self._split(source, typed, flags))
+            elif len(ids) > self.longest_source:
+                lines.append(self._split(source, typed, (*flags, "split")))
+            elif self.decoding.split_sentences and len(sentences_of(typed)) > 1:
+                lines.append(self._split(source, typed, (*flags, "sentences")))
             else:
                 lines.append(_Line(source, (tuple(ids),), flags))
         return lines
@@ -288,7 +290,7 @@ class Translator:
         parts = [tuple(ids) for text in texts if (ids := encode(text))]
         if any(len(part) > self.longest_source for part in parts):  # one character of very many pieces
             flags = (*flags, "truncated")
-        return _Line(source, tuple(part[: self.longest_source] for part in parts), (*flags, "split"))
+        return _Line(source, tuple(part[: self.longest_source] for part in parts), flags)
 
     def _search(self, parts: Iterable[tuple[int, ...]], options: _Options) -> dict[tuple[int, ...], list[Candidate]]:
         """The candidates of each part; equal parts are translated once."""
