@@ -2,7 +2,8 @@
 
 The kernels attend for one step of `sentences * beams` rows, 15 positions and 28 source tokens each on average, in
 bfloat16 and in a CUDA graph, beside the same in plain torch. The searches translate random sentences with a base model
-of random weights in bfloat16 to a fixed length, in static memory and with growing caches.
+of random weights to a fixed length, greedily and with a beam of 4: ours in bfloat16, in static memory and with growing
+caches; Hugging Face's `generate` of a Marian model in bfloat16, and CTranslate2 in float16, where they are installed.
 
     python benchmarks/gpu_decoding.py --json results.json
     python benchmarks/gpu_decoding.py --rehearse      # any machine: tiny
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +26,27 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
 
+import peers
 from measuring import DEVICE, HAS_GPU, as_graph, card, median_time, report, share
 from torch import Tensor
+from training_step import SIZES
 
 from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
 from translator.decoding.search import greedy
 from translator.kernels import decode_attention, decode_cross_attention
-from translator.model import build_model
+from translator.model import EncoderDecoder, build_model
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
+from translator.tokenizer import EOS_ID
 
 POSITIONS, ROOM, SOURCE_TOKENS = 15, 64, 28
 HEAD_DIM = 64
 
+BEAMS = {"greedy": 1, "beam 4": 4}
+
 Attend = Callable[[str], Tensor]
+Search = Callable[[], int]  # translates every sentence; gives the number of target tokens
 
 
 def kernels(sentences: int, beams: int, heads: int, dtype: torch.dtype) -> dict[str, tuple[Attend, float]]:
@@ -77,26 +85,87 @@ def measure_kernels(grid: list[tuple[int, int]], heads: int, copy_rate: float | 
     return rows
 
 
-def measure_searches(sentences: int, length: int, config: ModelConfig, pieces: int) -> list[dict[str, Any]]:
-    """Greedy and beam search; random weights seldom end a sentence, so that nearly all reach the length."""
-    torch.manual_seed(1)
+class Unending:
+    """A `Decodable` that ends no text, so that all of them reach the length they may have, whatever the weights say."""
+
+    def __init__(self, model: EncoderDecoder | StaticDecoder) -> None:
+        self.model = model
+
+    def start(self, source: Packed) -> Any:
+        return self.model.start(source)
+
+    def step(self, tokens: Tensor, state: Any) -> Tensor:
+        logits = self.model.step(tokens, state)
+        logits[:, EOS_ID] = -1e4
+        return logits
+
+    def reorder(self, state: Any, rows: Tensor) -> Any:
+        return self.model.reorder(state, rows)
+
+
+def our_searches(shape: dict[str, int], pieces: int, source: Tensor, length: int) -> dict[str, Search]:
+    """Greedy search and a beam of 4, in static memory and with growing caches."""
+    config = ModelConfig(
+        d_model=shape["d_model"],
+        d_ff=shape["d_ff"],
+        encoder_layers=shape["layers"],
+        decoder_layers=shape["layers"],
+        encoder_heads=shape["heads"],
+        decoder_heads=shape["heads"],
+    )
     model = build_model(config, pieces, pieces).to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32).eval()
-    steps = StaticDecoder(model)
-    source = Packed.from_sequences([torch.randint(4, pieces, (SOURCE_TOKENS,)) for _ in range(sentences)]).to(DEVICE)
-    limits = [length] * sentences
+    sentences, limits = Packed.from_sequences(list(source.cpu())).to(DEVICE), [length] * len(source)
+
+    def search(decodable: EncoderDecoder | StaticDecoder, beams: int) -> int:
+        options = {"max_lengths": limits} | ({"beam_size": beams} if beams > 1 else {})
+        found = (beam_search if beams > 1 else greedy)(Unending(decodable), sentences, **options)
+        return sum(len(candidates[0].tokens) for candidates in found)
+
+    ways = {"ours": StaticDecoder(model), "ours, growing caches": model}
+    return {
+        f"{name}, {label}": partial(search, decodable, beams)
+        for name, decodable in ways.items()
+        for label, beams in BEAMS.items()
+    }
+
+
+def peer_searches(shape: dict[str, int], pieces: int, source: Tensor, length: int) -> dict[str, Search]:
+    """Those whose packages are installed, by greedy search and with a beam of 4."""
+    models: dict[str, peers.Marian | peers.CTranslate2] = {}
+    if peers.is_here("transformers"):
+        marian = peers.Marian(**shape, dropout=0.0, pieces=pieces).eval()
+        models["Hugging Face generate"] = marian.to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32)
+    if peers.is_here("ctranslate2"):
+        try:
+            models["CTranslate2"] = peers.CTranslate2(**shape, pieces=pieces, device=DEVICE)
+        except RuntimeError as error:  # its CUDA libraries are other versions than torch's, and may be missing
+            peers.leave_out("CTranslate2", error)
+    return {
+        f"{name}, {label}": partial(model.translate, source, length, beams)
+        for name, model in models.items()
+        for label, beams in BEAMS.items()
+    }
+
+
+def measure_searches(sentences: int, length: int, shape: dict[str, int], pieces: int) -> list[dict[str, Any]]:
+    """All translate the same random sentences of one length to one length; nobody has anything to pad."""
+    torch.manual_seed(1)
+    source = torch.randint(4, pieces, (sentences, SOURCE_TOKENS), device=DEVICE)
+    source[:, -1] = EOS_ID
     rows = []
-    for name, search in (
-        ("greedy, growing caches", lambda: greedy(model, source, max_lengths=limits)),
-        ("greedy", lambda: greedy(steps, source, max_lengths=limits)),
-        ("beam 4, growing caches", lambda: beam_search(model, source, max_lengths=limits, beam_size=4)),
-        ("beam 4", lambda: beam_search(steps, source, max_lengths=limits, beam_size=4)),
-    ):
-        found = search()
-        seconds = median_time(search, repeats=5, warm_up=2)
-        tokens = sum(len(candidates[0].tokens) + candidates[0].is_finished for candidates in found)
-        rows.append(
-            {"what": f"{name}, {sentences} sentences", "ms": seconds * 1e3, "target tokens/s": tokens / seconds}
-        )
+    searches = our_searches(shape, pieces, source, length) | peer_searches(shape, pieces, source, length)
+    for name, search in searches.items():
+        try:
+            tokens = search()
+            seconds = median_time(search, repeats=5, warm_up=2)
+        except RuntimeError as error:
+            if name.startswith("ours"):
+                raise
+            peers.leave_out(name, error)
+            continue
+        assert tokens == sentences * length, f"{name} made {tokens} tokens instead of {sentences} times {length}"
+        row = {"what": f"{name}, {sentences} sentences", "ms": seconds * 1e3, "target tokens/s": tokens / seconds}
+        rows.append(row)
     return rows
 
 
@@ -110,12 +179,11 @@ def main() -> None:
         parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
     facts = card()
     if options.rehearse:
-        small = {"d_model": 32, "d_ff": 32, "encoder_layers": 1, "decoder_layers": 1}
-        config = ModelConfig(**small, encoder_heads=2, decoder_heads=2)
-        rows = measure_kernels([(1, 2)], 1, facts.get("copy_bytes_s")) + measure_searches(2, 3, config, 50)
+        small = {"d_model": 32, "d_ff": 32, "layers": 1, "heads": 2}
+        rows = measure_kernels([(1, 2)], 1, facts.get("copy_bytes_s")) + measure_searches(2, 3, small, 50)
     else:
         grid = [(1, 1), (1, 4), (32, 4), (256, 4), (1024, 1)]
-        rows = measure_kernels(grid, 8, facts.get("copy_bytes_s")) + measure_searches(256, 27, ModelConfig(), 32_000)
+        rows = measure_kernels(grid, 8, facts.get("copy_bytes_s")) + measure_searches(256, 27, SIZES["base"], 32_000)
     report("decoding", facts, rows, options.json)
 
 

@@ -1,9 +1,10 @@
-"""How many target tokens a second does a training step learn from on a GPU, beside a padded one in bfloat16?
+"""How many target tokens a second does a training step learn from on a GPU, beside padded ones in bfloat16?
 
 The whole step is measured: forward, backward, clipping and AdamW on float32 weights, products in bfloat16, dropout 0.1,
 32k pieces, sentences with the lengths of a general corpus. Ours runs on batches of exact sizes: as Python launches it,
-compiled, and compiled in one CUDA graph. The peer is `torch.nn.Transformer`, compiled, on batches sorted by length and
-padded (see training_step.py). Only real target tokens count.
+compiled, and compiled in one CUDA graph. The peers get batches sorted by length and padded (see training_step.py):
+`torch.nn.Transformer`, compiled, and Hugging Face's Marian, as Python launches it and compiled, where `transformers` is
+installed. Only real target tokens count.
 
     python benchmarks/gpu_training_step.py --size base --tokens 25000 --json results.json
     python benchmarks/gpu_training_step.py --rehearse   # any machine: tiny, and without a GPU not compiled
@@ -26,10 +27,19 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
 
+import peers
 import training_step
 from measuring import DEVICE, HAS_GPU, card, median_time, report, share
 from torch import Tensor, nn
-from training_step import LABEL_SMOOTHING, PackedBatch, PaddedTransformer, Pair, packed_batches, padded_batches
+from training_step import (
+    LABEL_SMOOTHING,
+    PackedBatch,
+    PaddedBatch,
+    PaddedTransformer,
+    Pair,
+    packed_batches,
+    padded_batches,
+)
 
 from translator.config import ModelConfig
 from translator.model import EncoderDecoder, build_model
@@ -150,19 +160,36 @@ def _sizes(batch: PackedBatch) -> tuple[int, int, int, int]:
     return len(batch.source.values), len(target.values), target.num_sequences, target.max_seqlen
 
 
-def peer(size: str, pairs: list[Pair], tokens: int) -> tuple[Step, float]:
-    """The padded step, and the real target tokens of its average batch."""
-    shape = {key: value for key, value in SIZES[size].items() if key != "mflop"}
-    batches = padded_batches(pairs, tokens)[:NUM_BATCHES]
-    real = sum(len(batch.labels) for batch in batches) / len(batches)
-    model = PaddedTransformer(**shape, dropout=DROPOUT, norm_first=True).to(DEVICE).train()
-    loss = torch.compile(model.loss, dynamic=True) if HAS_GPU else model.loss
+def peer(model: nn.Module, batches: list[PaddedBatch], is_compiled: bool) -> Step:
+    """The padded step of a model; shapes change from batch to batch."""
+    model.to(DEVICE).train()
+    loss = torch.compile(model.loss, dynamic=True) if is_compiled else model.loss
     optimizer = optimizer_of(model)
     on_device = [
-        type(batch)(**{name: x if x is None else x.to(DEVICE) for name, x in vars(batch).items()}) for batch in batches
+        PaddedBatch(**{name: x if x is None else x.to(DEVICE) for name, x in vars(batch).items()}) for batch in batches
     ]
     coming = cycle(on_device)
-    return lambda: learn(model, loss, optimizer, next(coming)), real
+    return lambda: learn(model, loss, optimizer, next(coming))
+
+
+def peer_steps(size: str, batches: list[PaddedBatch]) -> dict[str, Step]:
+    shape = {key: value for key, value in SIZES[size].items() if key != "mflop"} | {"dropout": DROPOUT}
+    pieces = training_step.VOCAB_SIZE
+    plain = PaddedTransformer(**shape, norm_first=True)
+    steps = {"padded nn.Transformer, compiled": peer(plain, batches, is_compiled=HAS_GPU)}
+    if peers.is_here("transformers"):
+        for name, is_compiled in {"": False, ", compiled": True}.items():
+            marian = peers.Marian(**shape, pieces=pieces)
+            steps[f"padded Hugging Face Marian{name}"] = peer(marian, batches, is_compiled and HAS_GPU)
+    return steps
+
+
+def our_steps(size: str, batches: list[PackedBatch]) -> dict[str, Step]:
+    steps = {"ours": ours(size, batches, is_compiled=False)}
+    if HAS_GPU:
+        steps["ours, compiled"] = ours(size, batches, is_compiled=True)
+        steps["ours, compiled, one graph"] = ours_in_one_graph(size, batches)
+    return steps
 
 
 def main() -> None:
@@ -176,21 +203,24 @@ def main() -> None:
     if not (options.rehearse or HAS_GPU):
         parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
     size, tokens = ("rehearsal", 300) if options.rehearse else (options.size, options.tokens)
-    training_step.VOCAB_SIZE = 100 if options.rehearse else 32_000  # the peer's too
+    training_step.VOCAB_SIZE = 100 if options.rehearse else 32_000  # the peers' too
     torch.manual_seed(1)
     facts = card()
     pairs = training_step.sentence_pairs("general", NUM_BATCHES * tokens // 20)
-    batches = exact_batches(pairs, tokens)
-    real = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches) / len(batches)
-    peer_step, peer_real = peer(size, pairs, tokens)
-    steps: dict[str, tuple[Step, float]] = {"padded nn.Transformer, compiled": (peer_step, peer_real)}
-    steps["ours"] = (ours(size, batches, is_compiled=False), real)
-    if HAS_GPU:
-        steps["ours, compiled"] = (ours(size, batches, is_compiled=True), real)
-        steps["ours, compiled, one graph"] = (ours_in_one_graph(size, batches), real)
+    padded, packed = padded_batches(pairs, tokens)[:NUM_BATCHES], exact_batches(pairs, tokens)
+    padded_tokens = sum(len(batch.labels) for batch in padded) / len(padded)
+    packed_tokens = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in packed) / len(packed)
+    steps = {name: (step, padded_tokens) for name, step in peer_steps(size, padded).items()}
+    steps |= {name: (step, packed_tokens) for name, step in our_steps(size, packed).items()}
     rows = []
     for name, (step, real_tokens) in steps.items():
-        seconds = median_time(step, repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
+        try:
+            seconds = median_time(step, repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
+        except RuntimeError as error:
+            if name.startswith("ours"):
+                raise
+            peers.leave_out(name, error)
+            continue
         rate = real_tokens / seconds
         utilization = share(real_tokens * SIZES[size]["mflop"] * 1e6, seconds, facts.get("flop_s"))
         rows.append({"contestant": name, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})

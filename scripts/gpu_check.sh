@@ -4,7 +4,9 @@
 #   stages: tests attention step decode (all of them where none is named); each takes at most 8 minutes
 #   --wheels DIR   wheels of what the machine lacks beside torch, triton and numpy; nothing is fetched from the network:
 #                  pytest pluggy iniconfig packaging pygments pydantic pydantic-core annotated-types typing-extensions
-#                  typing-inspection PyYAML sentencepiece safetensors
+#                  typing-inspection PyYAML sentencepiece safetensors; those of peers may be left away, and then are not
+#                  measured: ctranslate2; transformers tokenizers regex typer click tqdm huggingface-hub hf-xet filelock
+#                  fsspec httpx httpcore h11 anyio certifi idna
 #   --out DIR      where the JSON tables go (gpu_check by default)
 #   --rehearse     tiny sizes; without a GPU in Triton's interpreter, to see that the stages run
 # Each stage prints its table last. Exit code 0: all stages passed; 1: one failed; 2: wrong arguments or no GPU.

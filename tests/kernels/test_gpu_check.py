@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -47,3 +48,6 @@ def test_a_stage_prints_its_table_last_and_writes_it(tmp_path: Path) -> None:
     last = done.stdout.splitlines()[-1]
     assert last.startswith(written["rows"][-1]["what"])
     assert len(done.stdout.splitlines()) == len(written["rows"]) + 3  # the stage, the facts, the columns
+    for package in ("transformers", "ctranslate2"):  # peers: measured where they are installed, named where not
+        is_here = importlib.util.find_spec(package) is not None
+        assert is_here or f"left out: package {package}: " in done.stderr

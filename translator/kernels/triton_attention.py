@@ -138,13 +138,7 @@ class _Problem:
 
     @property
     def constants(self) -> dict[str, Any]:
-        head_dim = self.q.shape[2]
-        return {
-            "CAUSAL": self.causal,
-            "IS_DROPPING": self.dropout_p > 0,
-            "HEAD_DIM": head_dim,
-            "BLOCK_D": max(16, triton.next_power_of_2(head_dim)),
-        }
+        return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.q.shape[2]}
 
     @property
     def classes(self) -> list[Class]:

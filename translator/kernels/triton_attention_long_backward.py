@@ -8,15 +8,20 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
+from translator.kernels.triton_attention_long import keys_end
 from translator.kernels.triton_tiles import (
     RUNTIME_NUMBERS,
-    first_sequence_past,
+    Dropout,
+    Rows,
     first_tile,
-    keep_tile,
+    load_numbers,
     load_tile,
+    program_window,
+    replay_dropout,
     sequence_bounds,
+    store_numbers,
     store_tile,
-    visible_tile,
+    visible_scores,
 )
 
 
@@ -26,44 +31,27 @@ def _query_gradient(
     grad_out,
     log_sum,
     mean_grad,
-    k_ptr,
-    v_ptr,
-    seed,
-    sequence,
-    head,
     first,
     num_queries,
-    k_start,
-    num_keys,
-    k_stride_token,
-    v_stride_token,
+    k_rows,
+    v_rows,
+    dropout,
     scale,
     log2_scale,
-    drop_below,
-    keep_scale,
     CAUSAL: tl.constexpr,
-    IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Gradient `(BLOCK_Q, BLOCK_D)` of one tile of queries."""
-    grad_q = tl.zeros([BLOCK_Q, BLOCK_D], tl.float32)
-    keys_end = num_keys
-    if CAUSAL:
-        keys_end = tl.minimum(num_keys, first + BLOCK_Q + num_keys - num_queries)
-    for key in range(0, keys_end, BLOCK_K):
-        rows_left = num_keys - key
-        k = load_tile(k_ptr, k_start + key, rows_left, k_stride_token, BLOCK_K, HEAD_DIM, BLOCK_D)
-        v = load_tile(v_ptr, k_start + key, rows_left, v_stride_token, BLOCK_K, HEAD_DIM, BLOCK_D)
-        visible = visible_tile(first, key, num_queries, num_keys, CAUSAL, BLOCK_Q, BLOCK_K)
-        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale
+    """Gradient `(BLOCK_Q, padded HEAD_DIM)` of the tile of queries from `first` on."""
+    grad_q = tl.zeros(q.shape, tl.float32)
+    num_keys = k_rows.length
+    for key in range(0, keys_end(first, num_queries, num_keys, q.shape[0], CAUSAL), BLOCK_K):
+        k = load_tile(k_rows, key, BLOCK_K, HEAD_DIM)
+        v = load_tile(v_rows, key, BLOCK_K, HEAD_DIM)
+        scores, visible = visible_scores(q, k, first, key, num_queries, num_keys, log2_scale, CAUSAL)
         weights = tl.where(visible, tl.exp2(scores - log_sum[:, None]), 0.0)
         grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
-        if IS_DROPPING:
-            keep = keep_tile(seed, sequence, head, first, key, drop_below, BLOCK_Q, BLOCK_K)
-            grad_weights = tl.where(keep, grad_weights * keep_scale, 0.0)
+        _, grad_weights = replay_dropout(weights, grad_weights, dropout, first, key)
         grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(k.dtype)
         grad_q = tl.dot(grad_scores, k, grad_q, input_precision="ieee")
     return grad_q
@@ -100,7 +88,6 @@ def long_backward_queries(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -108,57 +95,32 @@ def long_backward_queries(
     """Gradient of the queries, and for the next kernel rowsum(dO O) = rowsum(P dP), `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
     seed = tl.load(seed_ptr) if IS_DROPPING else 0
-    stride_token = num_heads * HEAD_DIM
-    window = tl.program_id(0) * BLOCK_Q
-    window_end = tl.minimum(window + BLOCK_Q, tl.load(cu_seqlens_q_ptr + num_sequences))
-    sequence = first_sequence_past(cu_seqlens_q_ptr, num_sequences, window)
-    q_start = tl.load(cu_seqlens_q_ptr + sequence)
+    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # of the output and of gradients: contiguous
+    window, window_end, sequence, q_start = program_window(cu_seqlens_q_ptr, num_sequences, BLOCK_Q)
     while q_start < window_end:
         q_end = tl.load(cu_seqlens_q_ptr + sequence + 1)
         num_queries = q_end - q_start
         k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
         first = first_tile(window, q_start, BLOCK_Q)
         if (tl.maximum(num_queries, num_keys) > SHORT) & (first < num_queries):
-            row, rows_left = q_start + first, num_queries - first
             grad_ptr = grad_out_ptr + head * grad_out_stride_head
-            grad_out = load_tile(grad_ptr, row, rows_left, grad_out_stride_token, BLOCK_Q, HEAD_DIM, BLOCK_D)
-            out = load_tile(out_ptr + head * HEAD_DIM, row, rows_left, stride_token, BLOCK_Q, HEAD_DIM, BLOCK_D)
+            grad_out_rows = Rows(grad_ptr, grad_out_stride_token, q_start, num_queries)
+            out_rows = Rows(out_ptr + first_column, stride_token, q_start, num_queries)
+            q_rows = Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries)
+            k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys)
+            v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys)
+            grad_out = load_tile(grad_out_rows, first, BLOCK_Q, HEAD_DIM)
+            out = load_tile(out_rows, first, BLOCK_Q, HEAD_DIM)
             mean_grad = tl.sum(grad_out.to(tl.float32) * out.to(tl.float32), 1)
-            index = tl.arange(0, BLOCK_Q)
-            row_offset = head.to(tl.int64) * num_q_tokens + row
-            tl.store(mean_grad_ptr + row_offset + index, mean_grad, mask=index < rows_left)
-            log_sum = tl.load(log_sum_ptr + row_offset + index, mask=index < rows_left, other=0.0)
-            q_head_ptr = q_ptr + head * q_stride_head
-            q = load_tile(q_head_ptr, row, rows_left, q_stride_token, BLOCK_Q, HEAD_DIM, BLOCK_D)
-            grad_q = _query_gradient(
-                q,
-                grad_out,
-                log_sum,
-                mean_grad,
-                k_ptr + head * k_stride_head,
-                v_ptr + head * v_stride_head,
-                seed,
-                sequence,
-                head,
-                first,
-                num_queries,
-                k_start,
-                num_keys,
-                k_stride_token,
-                v_stride_token,
-                scale,
-                log2_scale,
-                drop_below,
-                keep_scale,
-                CAUSAL,
-                IS_DROPPING,
-                HEAD_DIM,
-                BLOCK_D,
-                BLOCK_Q,
-                BLOCK_K,
-            )
-            out_head = head * HEAD_DIM
-            store_tile(grad_q_ptr + out_head, grad_q, row, rows_left, stride_token, BLOCK_Q, HEAD_DIM, BLOCK_D)
+            first_number = head.to(tl.int64) * num_q_tokens + q_start
+            store_numbers(mean_grad_ptr + first_number, first, num_queries, mean_grad)
+            log_sum = load_numbers(log_sum_ptr + first_number, first, num_queries, BLOCK_Q)
+            q = load_tile(q_rows, first, BLOCK_Q, HEAD_DIM)
+            dropout = Dropout(seed, sequence, head, drop_below, keep_scale) if IS_DROPPING else None
+            queries = (q, grad_out, log_sum, mean_grad, first, num_queries)
+            grad_q = _query_gradient(*queries, k_rows, v_rows, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_K)
+            grad_q_rows = Rows(grad_q_ptr + first_column, stride_token, q_start, num_queries)
+            store_tile(grad_q_rows, first, grad_q, HEAD_DIM)
         sequence += 1
         q_start = q_end
 
@@ -167,52 +129,35 @@ def long_backward_queries(
 def _key_gradients(
     k,
     v,
-    q_ptr,
-    grad_out_ptr,
+    first,
+    num_keys,
+    q_rows,
+    grad_out_rows,
     log_sum_ptr,
     mean_grad_ptr,
-    seed,
-    sequence,
-    head,
-    first,
-    q_start,
-    num_queries,
-    num_keys,
-    q_stride_token,
-    grad_out_stride_token,
+    dropout,
     scale,
     log2_scale,
-    drop_below,
-    keep_scale,
     CAUSAL: tl.constexpr,
-    IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     BLOCK_Q: tl.constexpr,
-    BLOCK_K: tl.constexpr,
 ):
-    """Gradients of one tile of keys and of its values, each `(BLOCK_K, BLOCK_D)`."""
-    grad_k = tl.zeros([BLOCK_K, BLOCK_D], tl.float32)
-    grad_v = tl.zeros([BLOCK_K, BLOCK_D], tl.float32)
+    """Gradients of the tile of keys from `first` on and of its values, each `(BLOCK_K, padded HEAD_DIM)`."""
+    grad_k = tl.zeros(k.shape, tl.float32)
+    grad_v = tl.zeros(v.shape, tl.float32)
+    num_queries = q_rows.length
     queries_begin = 0
     if CAUSAL:  # the first query that sees the first key of the tile, down to a whole tile
         queries_begin = tl.maximum(first + num_queries - num_keys, 0) // BLOCK_Q * BLOCK_Q
     for query in range(queries_begin, num_queries, BLOCK_Q):
-        row, rows_left = q_start + query, num_queries - query
-        q = load_tile(q_ptr, row, rows_left, q_stride_token, BLOCK_Q, HEAD_DIM, BLOCK_D)
-        grad_out = load_tile(grad_out_ptr, row, rows_left, grad_out_stride_token, BLOCK_Q, HEAD_DIM, BLOCK_D)
-        index = tl.arange(0, BLOCK_Q)
-        log_sum = tl.load(log_sum_ptr + row + index, mask=index < rows_left, other=0.0)
-        mean_grad = tl.load(mean_grad_ptr + row + index, mask=index < rows_left, other=0.0)
-        visible = visible_tile(query, first, num_queries, num_keys, CAUSAL, BLOCK_Q, BLOCK_K)
-        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale
+        q = load_tile(q_rows, query, BLOCK_Q, HEAD_DIM)
+        grad_out = load_tile(grad_out_rows, query, BLOCK_Q, HEAD_DIM)
+        log_sum = load_numbers(log_sum_ptr, query, num_queries, BLOCK_Q)
+        mean_grad = load_numbers(mean_grad_ptr, query, num_queries, BLOCK_Q)
+        scores, visible = visible_scores(q, k, query, first, num_queries, num_keys, log2_scale, CAUSAL)
         weights = tl.where(visible, tl.exp2(scores - log_sum[:, None]), 0.0)
         grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
-        kept_weights = weights
-        if IS_DROPPING:
-            keep = keep_tile(seed, sequence, head, query, first, drop_below, BLOCK_Q, BLOCK_K)
-            kept_weights = tl.where(keep, weights * keep_scale, 0.0)
-            grad_weights = tl.where(keep, grad_weights * keep_scale, 0.0)
+        kept_weights, grad_weights = replay_dropout(weights, grad_weights, dropout, query, first)
         kept_weights = tl.trans(kept_weights.to(grad_out.dtype))
         grad_v = tl.dot(kept_weights, grad_out, grad_v, input_precision="ieee")
         grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(q.dtype)
@@ -251,7 +196,6 @@ def long_backward_keys(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -259,48 +203,28 @@ def long_backward_keys(
     """Gradients of keys and values: a program keeps a tile of them and walks over the queries."""
     head = tl.program_id(1)
     seed = tl.load(seed_ptr) if IS_DROPPING else 0
-    window = tl.program_id(0) * BLOCK_K
-    window_end = tl.minimum(window + BLOCK_K, tl.load(cu_seqlens_k_ptr + num_sequences))
-    sequence = first_sequence_past(cu_seqlens_k_ptr, num_sequences, window)
-    k_start = tl.load(cu_seqlens_k_ptr + sequence)
+    window, window_end, sequence, k_start = program_window(cu_seqlens_k_ptr, num_sequences, BLOCK_K)
     while k_start < window_end:
         k_end = tl.load(cu_seqlens_k_ptr + sequence + 1)
         num_keys = k_end - k_start
         q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
         first = first_tile(window, k_start, BLOCK_K)
         if (tl.maximum(num_queries, num_keys) > SHORT) & (first < num_keys):
-            row, rows_left = k_start + first, num_keys - first
-            k_head_ptr, v_head_ptr = k_ptr + head * k_stride_head, v_ptr + head * v_stride_head
-            row_offset = head.to(tl.int64) * num_q_tokens
+            grad_ptr = grad_out_ptr + head * grad_out_stride_head
+            grad_out_rows = Rows(grad_ptr, grad_out_stride_token, q_start, num_queries)
+            q_rows = Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries)
+            k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys)
+            v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys)
+            k = load_tile(k_rows, first, BLOCK_K, HEAD_DIM)
+            v = load_tile(v_rows, first, BLOCK_K, HEAD_DIM)
+            first_number = head.to(tl.int64) * num_q_tokens + q_start
+            queries = (q_rows, grad_out_rows, log_sum_ptr + first_number, mean_grad_ptr + first_number)
+            dropout = Dropout(seed, sequence, head, drop_below, keep_scale) if IS_DROPPING else None
             grad_k, grad_v = _key_gradients(
-                load_tile(k_head_ptr, row, rows_left, k_stride_token, BLOCK_K, HEAD_DIM, BLOCK_D),
-                load_tile(v_head_ptr, row, rows_left, v_stride_token, BLOCK_K, HEAD_DIM, BLOCK_D),
-                q_ptr + head * q_stride_head,
-                grad_out_ptr + head * grad_out_stride_head,
-                log_sum_ptr + row_offset,
-                mean_grad_ptr + row_offset,
-                seed,
-                sequence,
-                head,
-                first,
-                q_start,
-                num_queries,
-                num_keys,
-                q_stride_token,
-                grad_out_stride_token,
-                scale,
-                log2_scale,
-                drop_below,
-                keep_scale,
-                CAUSAL,
-                IS_DROPPING,
-                HEAD_DIM,
-                BLOCK_D,
-                BLOCK_Q,
-                BLOCK_K,
+                k, v, first, num_keys, *queries, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_Q
             )
-            out_head, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM
-            store_tile(grad_k_ptr + out_head, grad_k, row, rows_left, stride_token, BLOCK_K, HEAD_DIM, BLOCK_D)
-            store_tile(grad_v_ptr + out_head, grad_v, row, rows_left, stride_token, BLOCK_K, HEAD_DIM, BLOCK_D)
+            first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # the gradients are contiguous
+            store_tile(Rows(grad_k_ptr + first_column, stride_token, k_start, num_keys), first, grad_k, HEAD_DIM)
+            store_tile(Rows(grad_v_ptr + first_column, stride_token, k_start, num_keys), first, grad_v, HEAD_DIM)
         sequence += 1
         k_start = k_end

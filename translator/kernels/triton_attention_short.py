@@ -13,19 +13,21 @@ import triton.language as tl
 
 from translator.kernels.triton_tiles import (
     RUNTIME_NUMBERS,
+    Dropout,
+    Rows,
     keep_tile,
     load_tile,
+    replay_dropout,
     sequence_bounds,
     store_tile,
-    visible_tile,
+    visible_scores,
 )
 
 
 @triton.jit
-def _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr, TILE: tl.constexpr):
+def _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
     """Softmax before its division: `(TILE, TILE)` and the sum of each row, 1 where a query sees no key."""
-    visible = visible_tile(0, 0, num_queries, num_keys, CAUSAL, TILE, TILE)
-    scores = tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale
+    scores, visible = visible_scores(q, k, 0, 0, num_queries, num_keys, log2_scale, CAUSAL)
     scores = tl.where(visible, scores, -float("inf"))
     highest = tl.max(scores, 1)
     highest = tl.where(highest == -float("inf"), 0.0, highest)
@@ -56,7 +58,6 @@ def short_forward(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
@@ -68,16 +69,16 @@ def short_forward(
     longest = tl.maximum(num_queries, num_keys)
     if (longest <= SHORTER) | (longest > TILE):
         return
-    q = load_tile(q_ptr + head * q_stride_head, q_start, num_queries, q_stride_token, TILE, HEAD_DIM, BLOCK_D)
-    k = load_tile(k_ptr + head * k_stride_head, k_start, num_keys, k_stride_token, TILE, HEAD_DIM, BLOCK_D)
-    v = load_tile(v_ptr + head * v_stride_head, k_start, num_keys, v_stride_token, TILE, HEAD_DIM, BLOCK_D)
-    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL, TILE)
+    q = load_tile(Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
+    k = load_tile(Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
+    v = load_tile(Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
+    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL)
     if IS_DROPPING:
-        keep = keep_tile(tl.load(seed_ptr), sequence, head, 0, 0, drop_below, TILE, TILE)
-        weights = tl.where(keep, weights, 0.0)
+        dropout = Dropout(tl.load(seed_ptr), sequence, head, drop_below, keep_scale)
+        weights = tl.where(keep_tile(dropout, 0, 0, TILE, TILE), weights, 0.0)
         total = total / keep_scale
     out = tl.dot(weights.to(v.dtype), v, input_precision="ieee") / total[:, None]
-    store_tile(out_ptr + head * HEAD_DIM, out, q_start, num_queries, num_heads * HEAD_DIM, TILE, HEAD_DIM, BLOCK_D)
+    store_tile(Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_queries), 0, out, HEAD_DIM)
 
 
 @triton.jit(do_not_specialize=RUNTIME_NUMBERS)
@@ -108,7 +109,6 @@ def short_backward(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
@@ -124,32 +124,22 @@ def short_backward(
     longest = tl.maximum(num_queries, num_keys)
     if (longest <= SHORTER) | (longest > TILE):
         return
-    q = load_tile(q_ptr + head * q_stride_head, q_start, num_queries, q_stride_token, TILE, HEAD_DIM, BLOCK_D)
-    k = load_tile(k_ptr + head * k_stride_head, k_start, num_keys, k_stride_token, TILE, HEAD_DIM, BLOCK_D)
-    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL, TILE)
+    q = load_tile(Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
+    k = load_tile(Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
+    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL)
     weights = weights / total[:, None]
-    grad_out = load_tile(
-        grad_out_ptr + head * grad_out_stride_head,
-        q_start,
-        num_queries,
-        grad_out_stride_token,
-        TILE,
-        HEAD_DIM,
-        BLOCK_D,
-    )
-    v = load_tile(v_ptr + head * v_stride_head, k_start, num_keys, v_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    grad_out_ptr += head * grad_out_stride_head
+    grad_out = load_tile(Rows(grad_out_ptr, grad_out_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
+    v = load_tile(Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
     grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
-    kept_weights = weights
-    if IS_DROPPING:
-        keep = keep_tile(tl.load(seed_ptr), sequence, head, 0, 0, drop_below, TILE, TILE)
-        kept_weights = tl.where(keep, weights * keep_scale, 0.0)
-        grad_weights = tl.where(keep, grad_weights * keep_scale, 0.0)
+    dropout = Dropout(tl.load(seed_ptr), sequence, head, drop_below, keep_scale) if IS_DROPPING else None
+    kept_weights, grad_weights = replay_dropout(weights, grad_weights, dropout, 0, 0)
     grad_v = tl.dot(tl.trans(kept_weights.to(grad_out.dtype)), grad_out, input_precision="ieee")
-    grad_head, grad_stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # the gradients are contiguous
-    store_tile(grad_v_ptr + grad_head, grad_v, k_start, num_keys, grad_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # the gradients are contiguous
+    store_tile(Rows(grad_v_ptr + first_column, stride_token, k_start, num_keys), 0, grad_v, HEAD_DIM)
     mean_grad = tl.sum(weights * grad_weights, 1)
     grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(q.dtype)
     grad_q = tl.dot(grad_scores, k, input_precision="ieee")
-    store_tile(grad_q_ptr + grad_head, grad_q, q_start, num_queries, grad_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    store_tile(Rows(grad_q_ptr + first_column, stride_token, q_start, num_queries), 0, grad_q, HEAD_DIM)
     grad_k = tl.dot(tl.trans(grad_scores), q, input_precision="ieee")
-    store_tile(grad_k_ptr + grad_head, grad_k, k_start, num_keys, grad_stride_token, TILE, HEAD_DIM, BLOCK_D)
+    store_tile(Rows(grad_k_ptr + first_column, stride_token, k_start, num_keys), 0, grad_k, HEAD_DIM)

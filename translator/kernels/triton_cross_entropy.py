@@ -19,6 +19,20 @@ _LARGEST_ROW = 32768  # logits of a token that fit the registers of one program
 _BLOCK = 8192
 
 
+@triton.jit
+def _load_logits(row_ptr, piece, vocab_size):
+    """Logits of the pieces `(BLOCK,)` in float32, minus infinity past the vocabulary."""
+    return tl.load(row_ptr + piece, mask=piece < vocab_size, other=-float("inf")).to(tl.float32)
+
+
+@triton.jit
+def _store_gradient(row_ptr, piece, logits, log_sum, label, label_smoothing, vocab_size):
+    """Put the loss's gradient in the logits' place: their softmax less the smoothed label."""
+    uniform = label_smoothing / vocab_size
+    grad = tl.exp(logits - log_sum) - uniform - tl.where(piece == label, 1.0 - label_smoothing, 0.0)
+    tl.store(row_ptr + piece, grad.to(row_ptr.dtype.element_ty), mask=piece < vocab_size)
+
+
 @triton.jit(do_not_specialize=["ignore_index"])
 def rows_loss(
     logits_ptr,
@@ -48,7 +62,7 @@ def rows_loss(
         return
     if IS_WHOLE:
         piece = tl.arange(0, BLOCK)
-        logits = tl.load(row_ptr + piece, mask=piece < vocab_size, other=-float("inf")).to(tl.float32)
+        logits = _load_logits(row_ptr, piece, vocab_size)
         highest = tl.max(logits, 0)
         total = tl.sum(tl.exp(logits - highest), 0)
         sum_of_logits = tl.sum(tl.where(piece < vocab_size, logits, 0.0), 0)
@@ -59,7 +73,7 @@ def rows_loss(
         sum_of_logits = 0.0
         for first in range(0, vocab_size, BLOCK):
             piece = first + tl.arange(0, BLOCK)
-            logits = tl.load(row_ptr + piece, mask=piece < vocab_size, other=-float("inf")).to(tl.float32)
+            logits = _load_logits(row_ptr, piece, vocab_size)
             new_highest = tl.maximum(highest, tl.max(logits, 0))
             total = total * tl.exp(highest - new_highest) + tl.sum(tl.exp(logits - new_highest), 0)
             sum_of_logits += tl.sum(tl.where(piece < vocab_size, logits, 0.0), 0)
@@ -70,17 +84,14 @@ def rows_loss(
     uniform = log_sum - sum_of_logits / vocab_size
     tl.store(losses_ptr + row, (1.0 - label_smoothing) * nll + label_smoothing * uniform)
     if NEEDS_GRAD:
-        each = label_smoothing / vocab_size
         if IS_WHOLE:
-            grad = tl.exp(logits - log_sum) - each - tl.where(piece == label, 1.0 - label_smoothing, 0.0)
-            tl.store(row_ptr + piece, grad.to(logits_ptr.dtype.element_ty), mask=piece < vocab_size)
+            _store_gradient(row_ptr, piece, logits, log_sum, label, label_smoothing, vocab_size)
         else:
             tl.debug_barrier()  # every warp has read the label's logit before any of them overwrites it
             for first in range(0, vocab_size, BLOCK):
                 piece = first + tl.arange(0, BLOCK)
-                logits = tl.load(row_ptr + piece, mask=piece < vocab_size, other=-float("inf")).to(tl.float32)
-                grad = tl.exp(logits - log_sum) - each - tl.where(piece == label, 1.0 - label_smoothing, 0.0)
-                tl.store(row_ptr + piece, grad.to(logits_ptr.dtype.element_ty), mask=piece < vocab_size)
+                logits = _load_logits(row_ptr, piece, vocab_size)
+                _store_gradient(row_ptr, piece, logits, log_sum, label, label_smoothing, vocab_size)
 
 
 def replace_by_gradient(

@@ -9,47 +9,60 @@ All that changes from step to step is read on the device, so that one CUDA graph
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-from translator.kernels.triton_tiles import load_tile, on_device_of
+from translator.kernels.triton_tiles import Rows, load_tile, on_device_of, padded, softmax_step
 
 _BLOCK = 32  # keys in a tile
 _ENOUGH_PROGRAMS = 512  # about two for each multiprocessor of the largest GPUs
 
 
+class _Results(NamedTuple):
+    """Where the result of a row and head goes: into the output, or in parts for `merge`.
+
+    Attributes:
+        out_ptr: `(num_rows_and_heads, HEAD_DIM)`.
+        partial_ptr: `(splits, num_rows_and_heads, HEAD_DIM)` sums of weighted values, None where there is one split.
+        peak_ptr: `(splits, num_rows_and_heads, 2)` highest scores and totals of the weights, likewise.
+        num_rows_and_heads: rows times heads.
+    """
+
+    out_ptr: Any
+    partial_ptr: Any
+    peak_ptr: Any
+    num_rows_and_heads: Any
+
+
 @triton.jit
-def _store(
-    out_ptr,
-    partial_ptr,
-    peak_ptr,
-    out,
-    highest,
-    total,
-    row_and_head,
-    mask,
-    num_rows_and_heads,
-    SPLITS: tl.constexpr,
-    HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
-    """Store the output `(M, BLOCK_D)`, or what `_merge` makes it from: the sums, their peaks and their totals."""
-    column = tl.arange(0, BLOCK_D)
+def _store(results, row_and_head, mask, out, highest, total, SPLITS: tl.constexpr, HEAD_DIM: tl.constexpr):
+    """Store the output `(M, padded HEAD_DIM)` of M rows and heads, or what `merge` makes it from."""
+    column = tl.arange(0, padded(HEAD_DIM))
     mask_2d = mask[:, None] & (column < HEAD_DIM)[None, :]
     total_or_one = tl.where(total == 0.0, 1.0, total)
     if SPLITS == 1:
         offset = row_and_head.to(tl.int64)[:, None] * HEAD_DIM + column[None, :]
         out = out / total_or_one[:, None]
-        tl.store(out_ptr + offset, out.to(out_ptr.dtype.element_ty), mask=mask_2d)
+        tl.store(results.out_ptr + offset, out.to(results.out_ptr.dtype.element_ty), mask=mask_2d)
     else:
         split = tl.program_id(1)
-        place = split.to(tl.int64) * num_rows_and_heads + row_and_head
-        tl.store(partial_ptr + place[:, None] * HEAD_DIM + column[None, :], out, mask=mask_2d)
-        tl.store(peak_ptr + place * 2, highest, mask=mask)
-        tl.store(peak_ptr + place * 2 + 1, total, mask=mask)
+        place = split.to(tl.int64) * results.num_rows_and_heads + row_and_head
+        tl.store(results.partial_ptr + place[:, None] * HEAD_DIM + column[None, :], out, mask=mask_2d)
+        tl.store(results.peak_ptr + place * 2, highest, mask=mask)
+        tl.store(results.peak_ptr + place * 2 + 1, total, mask=mask)
+
+
+@triton.jit
+def _load_history(ptr, position, slot, mask, stride_position, stride_slot, HEAD_DIM: tl.constexpr):
+    """One head of the cache at `position`, each from its own slot, `(positions, padded HEAD_DIM)` float32."""
+    column = tl.arange(0, padded(HEAD_DIM))
+    offset = position.to(tl.int64) * stride_position + slot * stride_slot
+    mask_2d = mask[:, None] & (column < HEAD_DIM)[None, :]
+    return tl.load(ptr + offset[:, None] + column[None, :], mask=mask_2d, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -77,21 +90,19 @@ def self_attention(
     log2_scale,
     SPLITS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """One query over the positions of its history; a program for each row, head and split."""
     row = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
-    column = tl.arange(0, BLOCK_D)
-    is_column = column < HEAD_DIM
-    q = tl.load(q_ptr + row.to(tl.int64) * q_stride_row + head * q_stride_head + column, mask=is_column, other=0.0)
-    q = q.to(tl.float32) * log2_scale
+    column = tl.arange(0, padded(HEAD_DIM))
+    q_offset = row.to(tl.int64) * q_stride_row + head * q_stride_head
+    q = tl.load(q_ptr + q_offset + column, mask=column < HEAD_DIM, other=0.0).to(tl.float32) * log2_scale
     begin = tl.program_id(1) * keys_in_split
     end = tl.minimum(begin + keys_in_split, tl.load(length_ptr))
     highest = tl.full([1], -float("inf"), tl.float32)
     total = tl.zeros([1], tl.float32)
-    out = tl.zeros([1, BLOCK_D], tl.float32)
+    out = tl.zeros([1, padded(HEAD_DIM)], tl.float32)
     for first in range(begin, end, BLOCK):
         position = first + tl.arange(0, BLOCK)
         mask = position < end
@@ -99,11 +110,9 @@ def self_attention(
         if ancestry_ptr is not None:
             slot = tl.load(ancestry_ptr + row.to(tl.int64) * ancestry_stride + position, mask=mask, other=0)
         slot = slot.to(tl.int64)
-        mask_2d = mask[:, None] & is_column[None, :]
-        k_offset = position.to(tl.int64) * k_stride_position + slot * k_stride_slot + head * k_stride_head
-        v_offset = position.to(tl.int64) * v_stride_position + slot * v_stride_slot + head * v_stride_head
-        k = tl.load(k_ptr + k_offset[:, None] + column[None, :], mask=mask_2d, other=0.0).to(tl.float32)
-        v = tl.load(v_ptr + v_offset[:, None] + column[None, :], mask=mask_2d, other=0.0).to(tl.float32)
+        history = (position, slot, mask)
+        k = _load_history(k_ptr + head * k_stride_head, *history, k_stride_position, k_stride_slot, HEAD_DIM)
+        v = _load_history(v_ptr + head * v_stride_head, *history, v_stride_position, v_stride_slot, HEAD_DIM)
         scores = tl.where(mask, tl.sum(k * q[None, :], 1), -float("inf"))
         new_highest = tl.maximum(highest, tl.max(scores, 0))
         correction = tl.exp2(highest - new_highest)
@@ -112,20 +121,8 @@ def self_attention(
         out = out * correction[:, None] + tl.sum(weights[:, None] * v, 0)[None, :]
         highest = new_highest
     row_and_head = tl.program_id(0) + tl.arange(0, 1)
-    _store(
-        out_ptr,
-        partial_ptr,
-        peak_ptr,
-        out,
-        highest,
-        total,
-        row_and_head,
-        row_and_head < num_rows_and_heads,
-        num_rows_and_heads,
-        SPLITS,
-        HEAD_DIM,
-        BLOCK_D,
-    )
+    results = _Results(out_ptr, partial_ptr, peak_ptr, num_rows_and_heads)
+    _store(results, row_and_head, row_and_head < num_rows_and_heads, out, highest, total, SPLITS, HEAD_DIM)
 
 
 @triton.jit
@@ -152,46 +149,32 @@ def cross_attention(
     TILE: tl.constexpr,
     SPLITS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """The beams of a sentence over its keys; a program for each sentence, head and split."""
     sentence = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
     start, length = tl.load(starts_ptr + sentence), tl.load(lengths_ptr + sentence)
-    q = load_tile(q_ptr + head * q_stride_head, sentence * BEAMS, BEAMS, q_stride_row, TILE, HEAD_DIM, BLOCK_D)
     begin = tl.program_id(1) * keys_in_split
     end = tl.minimum(begin + keys_in_split, length)
+    q_rows = Rows(q_ptr + head * q_stride_head, q_stride_row, sentence * BEAMS, BEAMS)
+    k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, start, end)
+    v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, start, end)
+    q = load_tile(q_rows, 0, TILE, HEAD_DIM)
     highest = tl.full([TILE], -float("inf"), tl.float32)
     total = tl.zeros([TILE], tl.float32)
-    out = tl.zeros([TILE, BLOCK_D], tl.float32)
+    out = tl.zeros(q.shape, tl.float32)
     for first in range(begin, end, BLOCK):
-        left = end - first
-        k = load_tile(k_ptr + head * k_stride_head, start + first, left, k_stride_token, BLOCK, HEAD_DIM, BLOCK_D)
-        v = load_tile(v_ptr + head * v_stride_head, start + first, left, v_stride_token, BLOCK, HEAD_DIM, BLOCK_D)
+        k = load_tile(k_rows, first, BLOCK, HEAD_DIM)
+        v = load_tile(v_rows, first, BLOCK, HEAD_DIM)
         scores = tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale
-        scores = tl.where((tl.arange(0, BLOCK) < left)[None, :], scores, -float("inf"))
-        new_highest = tl.maximum(highest, tl.max(scores, 1))
-        correction = tl.exp2(highest - new_highest)
-        weights = tl.exp2(scores - new_highest[:, None])
-        total = total * correction + tl.sum(weights, 1)
+        scores = tl.where((tl.arange(0, BLOCK) < end - first)[None, :], scores, -float("inf"))
+        weights, correction, highest, total = softmax_step(scores, highest, total)
         out = tl.dot(weights.to(v.dtype), v, out * correction[:, None], input_precision="ieee")
-        highest = new_highest
     beam = tl.arange(0, TILE)
-    _store(
-        out_ptr,
-        partial_ptr,
-        peak_ptr,
-        out,
-        highest,
-        total,
-        (sentence * BEAMS + beam) * num_heads + head,
-        beam < BEAMS,
-        num_rows_and_heads,
-        SPLITS,
-        HEAD_DIM,
-        BLOCK_D,
-    )
+    row_and_head = (sentence * BEAMS + beam) * num_heads + head
+    results = _Results(out_ptr, partial_ptr, peak_ptr, num_rows_and_heads)
+    _store(results, row_and_head, beam < BEAMS, out, highest, total, SPLITS, HEAD_DIM)
 
 
 @triton.jit
@@ -203,11 +186,10 @@ def merge(
     SPLITS: tl.constexpr,
     BLOCK_SPLITS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
 ):
     """The output of one row and head from its splits."""
     split = tl.arange(0, BLOCK_SPLITS)
-    column = tl.arange(0, BLOCK_D)
+    column = tl.arange(0, padded(HEAD_DIM))
     place = split.to(tl.int64) * num_rows_and_heads + tl.program_id(0)
     highest = tl.load(peak_ptr + place * 2, mask=split < SPLITS, other=-float("inf"))
     total = tl.load(peak_ptr + place * 2 + 1, mask=split < SPLITS, other=0.0)
@@ -230,14 +212,14 @@ def triton_decode_attention(
     capacity = keys.shape[0]
     splits, keys_in_split = _split(rows * heads, capacity)
     out, partial, peak = _buffers(q, splits)
-    constants = {"SPLITS": splits, "HEAD_DIM": head_dim, "BLOCK_D": _padded(head_dim)}
     ancestry_stride = 0 if ancestry is None else ancestry.stride(0)
     with on_device_of(q):
         self_attention[(rows * heads, splits)](
             *(q, keys, values, ancestry, length, out, partial, peak),
             *(*q.stride()[:2], *keys.stride()[:3], *values.stride()[:3], ancestry_stride),
             *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
-            **constants,
+            SPLITS=splits,
+            HEAD_DIM=head_dim,
             BLOCK=_BLOCK,
             num_warps=2,
         )
@@ -260,15 +242,15 @@ def triton_decode_cross_attention(
     beams = rows // max(1, sentences)
     splits, keys_in_split = _split(sentences * heads, max_seqlen)
     out, partial, peak = _buffers(q, splits)
-    constants = {"SPLITS": splits, "HEAD_DIM": head_dim, "BLOCK_D": _padded(head_dim)}
     with on_device_of(q):
         cross_attention[(sentences * heads, splits)](
             *(q, keys, values, starts, lengths, out, partial, peak),
             *(*q.stride()[:2], *keys.stride()[:2], *values.stride()[:2]),
             *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
-            **constants,
             BEAMS=beams,
-            TILE=_padded(beams),
+            TILE=padded(beams),
+            SPLITS=splits,
+            HEAD_DIM=head_dim,
             BLOCK=_BLOCK,
             num_warps=2,
         )
@@ -313,11 +295,5 @@ def _merge(out: Tensor, partial: Tensor | None, peak: Tensor | None, splits: int
         SPLITS=splits,
         BLOCK_SPLITS=triton.next_power_of_2(splits),
         HEAD_DIM=head_dim,
-        BLOCK_D=_padded(head_dim),
         num_warps=2,
     )
-
-
-def _padded(size: int) -> int:
-    """To a power of two that a matrix instruction takes."""
-    return max(16, triton.next_power_of_2(size))

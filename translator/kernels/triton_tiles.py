@@ -1,13 +1,13 @@
-"""What the Triton kernels share: finding a sequence, moving tiles, masks, and the random bits of dropout.
+"""What the Triton kernels share: finding a sequence, moving tiles, scores, the softmax and the bits of dropout.
 
 Sizes in capitals are compile-time constants. All arithmetic is float32: tiles are widened as soon as they leave a
-matrix product.
+matrix product. What belongs together travels as a named tuple, which the compiler takes apart: it costs nothing.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -20,6 +20,38 @@ RUNTIME_NUMBERS = ["num_sequences", "num_q_tokens", "drop_below", "keep_scale"] 
 _ROUNDS = tl.constexpr(ROUNDS)
 
 
+class Rows(NamedTuple):
+    """One head of one sequence in a packed tensor.
+
+    Attributes:
+        ptr: to the head's numbers in row 0 of the tensor.
+        stride: from one row to the next.
+        start: the first row of the sequence.
+        length: rows of the sequence.
+    """
+
+    ptr: Any
+    stride: Any
+    start: Any
+    length: Any
+
+
+class Dropout(NamedTuple):
+    """What decides which weights of a sequence and head are dropped, and the factor on those kept."""
+
+    seed: Any
+    sequence: Any
+    head: Any
+    drop_below: Any
+    keep_scale: Any
+
+
+@triton.constexpr_function
+def padded(size: int) -> int:
+    """To a power of two that a matrix instruction takes."""
+    return max(16, triton.next_power_of_2(size))
+
+
 @triton.jit
 def sequence_bounds(cu_seqlens_ptr, sequence):
     """First row of a sequence, and its length."""
@@ -28,7 +60,7 @@ def sequence_bounds(cu_seqlens_ptr, sequence):
 
 
 @triton.jit
-def first_sequence_past(cu_seqlens_ptr, num_sequences, row):
+def _first_sequence_past(cu_seqlens_ptr, num_sequences, row):
     """The first sequence that ends behind `row`, which is the one that holds it; `num_sequences` for filler rows."""
     low = row * 0
     high = num_sequences + low
@@ -41,71 +73,101 @@ def first_sequence_past(cu_seqlens_ptr, num_sequences, row):
 
 
 @triton.jit
+def program_window(cu_seqlens_ptr, num_sequences, BLOCK: tl.constexpr):
+    """The packed rows, first and past the last, whose tiles are this program's; the first sequence there, its start."""
+    window = tl.program_id(0) * BLOCK
+    window_end = tl.minimum(window + BLOCK, tl.load(cu_seqlens_ptr + num_sequences))
+    sequence = _first_sequence_past(cu_seqlens_ptr, num_sequences, window)
+    return window, window_end, sequence, tl.load(cu_seqlens_ptr + sequence)
+
+
+@triton.jit
 def first_tile(window, start, BLOCK: tl.constexpr):
     """First row, counted from the start of its sequence, of the tile that begins in the window of packed rows."""
     return tl.cdiv(tl.maximum(window - start, 0), BLOCK) * BLOCK
 
 
 @triton.jit
-def load_tile(
-    base_ptr, first_row, num_rows, stride_token, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr, BLOCK_D: tl.constexpr
-):
-    """Rows of one head, `(ROWS, BLOCK_D)`; zeros from `num_rows` on and past HEAD_DIM.
+def _places(rows, first, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
+    """Pointers to the tile whose first row is `first` of the sequence, and which of them are numbers of its own.
 
     The row offset is one 64-bit scalar, so that the offsets inside the tile fit 32 bits and cost few registers.
     """
+    BLOCK_D: tl.constexpr = padded(HEAD_DIM)
     row = tl.arange(0, ROWS)
     column = tl.arange(0, BLOCK_D)
-    mask = (row < num_rows)[:, None]
+    mask = (row < rows.length - first)[:, None]
     if HEAD_DIM < BLOCK_D:
         mask = mask & (column < HEAD_DIM)[None, :]
-    start_ptr = base_ptr + first_row.to(tl.int64) * stride_token
-    return tl.load(start_ptr + row[:, None] * stride_token + column[None, :], mask=mask, other=0.0)
+    start_ptr = rows.ptr + (rows.start + first).to(tl.int64) * rows.stride
+    return start_ptr + row[:, None] * rows.stride + column[None, :], mask
 
 
 @triton.jit
-def store_tile(
-    base_ptr,
-    tile,
-    first_row,
-    num_rows,
-    stride_token,
-    ROWS: tl.constexpr,
-    HEAD_DIM: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-):
-    """The inverse of `load_tile`: writes no row from `num_rows` on."""
-    row = tl.arange(0, ROWS)
-    column = tl.arange(0, BLOCK_D)
-    mask = (row < num_rows)[:, None]
-    if HEAD_DIM < BLOCK_D:
-        mask = mask & (column < HEAD_DIM)[None, :]
-    start_ptr = base_ptr + first_row.to(tl.int64) * stride_token
-    tile = tile.to(base_ptr.dtype.element_ty)
-    tl.store(start_ptr + row[:, None] * stride_token + column[None, :], tile, mask=mask)
+def load_tile(rows, first, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
+    """The tile from row `first` of the sequence on, `(ROWS, padded HEAD_DIM)`; zeros past its last row and HEAD_DIM."""
+    pointers, mask = _places(rows, first, ROWS, HEAD_DIM)
+    return tl.load(pointers, mask=mask, other=0.0)
 
 
 @triton.jit
-def visible_tile(
-    first_query,
-    first_key,
-    num_queries,
-    num_keys,
-    CAUSAL: tl.constexpr,
-    ROWS: tl.constexpr,
-    COLUMNS: tl.constexpr,
-):
-    """Which keys which queries see, `(ROWS, COLUMNS)`: causal attention is aligned at the bottom right."""
-    query = first_query + tl.arange(0, ROWS)[:, None]
-    key = first_key + tl.arange(0, COLUMNS)[None, :]
+def store_tile(rows, first, tile, HEAD_DIM: tl.constexpr):
+    """The inverse of `load_tile`: writes nothing past the last row."""
+    tile = tile.to(rows.ptr.dtype.element_ty)
+    pointers, mask = _places(rows, first, tile.shape[0], HEAD_DIM)
+    tl.store(pointers, tile, mask=mask)
+
+
+@triton.jit
+def load_numbers(ptr, first, length, ROWS: tl.constexpr):
+    """One number a row, `(ROWS,)`, of a sequence whose first number `ptr` points to; zeros past the last row."""
+    row = tl.arange(0, ROWS)
+    return tl.load(ptr + first + row, mask=row < length - first, other=0.0)
+
+
+@triton.jit
+def store_numbers(ptr, first, length, numbers):
+    """The inverse of `load_numbers`."""
+    row = tl.arange(0, numbers.shape[0])
+    tl.store(ptr + first + row, numbers, mask=row < length - first)
+
+
+@triton.jit
+def visible_scores(q, k, first_query, first_key, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
+    """Scores of queries and keys for a softmax to base 2, and which of these keys which queries see.
+
+    Both are `(queries, keys)` of the two tiles; causal attention is aligned at the bottom right.
+    """
+    query = first_query + tl.arange(0, q.shape[0])[:, None]
+    key = first_key + tl.arange(0, k.shape[0])[None, :]
     visible = (query < num_queries) & (key < num_keys)
     if CAUSAL:
         visible = visible & (key <= query + (num_keys - num_queries))
-    return visible
+    return tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale, visible
 
 
 @triton.jit
-def keep_tile(seed, sequence, head, first_query, first_key, drop_below, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+def softmax_step(scores, highest, total):
+    """A softmax to base 2 takes in one tile of keys more.
+
+    Args:
+        scores: `(queries, keys)`, minus infinity where a query does not see a key.
+        highest: `(queries,)` highest scores of the keys before, minus infinity where there were none.
+        total: `(queries,)` sums of the weights before.
+
+    Returns:
+        The tile's weights `(queries, keys)`, the factor `(queries,)` that makes sums over the weights before comparable
+        with them, and the new `highest` and `total`.
+    """
+    new_highest = tl.maximum(highest, tl.max(scores, 1))
+    shift = tl.where(new_highest == -float("inf"), 0.0, new_highest)
+    weights = tl.exp2(scores - shift[:, None])
+    correction = tl.exp2(highest - shift)
+    return weights, correction, new_highest, total * correction + tl.sum(weights, 1)
+
+
+@triton.jit
+def keep_tile(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Which attention weights dropout keeps, `(ROWS, COLUMNS)`; `first_key` is a multiple of 8.
 
     One Philox call gives 128 bits, 16 for each of eight keys side by side: a third of the arithmetic that one call for
@@ -113,10 +175,21 @@ def keep_tile(seed, sequence, head, first_query, first_key, drop_below, ROWS: tl
     """
     query = first_query + tl.arange(0, ROWS)[:, None]
     group = first_key // 8 + tl.arange(0, COLUMNS // 8)[None, :]
-    a, b, c, d = tl.philox(seed, group + query * 0, query + group * 0, sequence, head, _ROUNDS)
+    a, b, c, d = tl.philox(dropout.seed, group + query * 0, query + group * 0, dropout.sequence, dropout.head, _ROUNDS)
     words = tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), (ROWS, COLUMNS // 2))  # a, b, c, d side by side
     halves = tl.reshape(tl.join(words & 0xFFFF, words >> 16), (ROWS, COLUMNS))
-    return halves.to(tl.int32) >= drop_below
+    return halves.to(tl.int32) >= dropout.drop_below
+
+
+@triton.jit
+def replay_dropout(weights, grad_weights, dropout, first_query, first_key):
+    """In the backward pass: the weights as dropout left them, and the gradient of the weights that it saw."""
+    kept_weights = weights
+    if dropout is not None:
+        keep = keep_tile(dropout, first_query, first_key, weights.shape[0], weights.shape[1])
+        kept_weights = tl.where(keep, weights * dropout.keep_scale, 0.0)
+        grad_weights = tl.where(keep, grad_weights * dropout.keep_scale, 0.0)
+    return kept_weights, grad_weights
 
 
 @triton.jit(do_not_specialize=["num_sequences", "num_rows"])
