@@ -71,7 +71,7 @@ def test_the_commands_and_the_python_of_the_page_run(
         program, verb, *arguments = shlex.split(command)
         assert program == "translator"
         if verb == "train":
-            arguments = [str(ROOT / arguments[0]), *overrides(Path(arguments[0]).stem, tmp_path)]
+            arguments = [str(ROOT / arguments[0]), *overrides(Path(arguments[0]).stem, tmp_path), *arguments[1:]]
         assert main([verb, *arguments]) == 0, capfd.readouterr().err
     output = capfd.readouterr().out
     assert "I have" in output and "bag of words" in output and "perplexity" in output
