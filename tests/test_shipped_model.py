@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,29 @@ def test_careless_typing_reaches_the_same_words(shipped: Translator) -> None:
     careful = shipped.translate("Où est la gare ?").text
     for typed in ("OÙ EST LA GARE ?", "où est la gare", "ou est la gare ?"):
         assert "station" in shipped.translate(typed).text.lower(), (typed, careful)
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_it_does_not_loop_where_it_would(shipped: Translator, beam_size: int) -> None:
+    lines = [
+        "Appelle une fonction dans une variable globale Lua",
+        "Il vous importune, vous persécute et prélève un véritable impôt sur les voyageurs.",
+        "Deux enfants indiens en costume officiel accomplissant heureusement une danse rituelle.",
+    ]
+    loop = re.compile(r"(\b\w+)( \1){3}")
+    free = shipped.translate(lines, beam_size=beam_size, no_repeat_ngram=0)
+    assert all(loop.search(translation.text) for translation in free)
+    guarded = shipped.translate(lines, beam_size=beam_size)
+    assert not any(loop.search(translation.text) for translation in guarded)
+
+
+def test_what_the_source_repeats_may_be_repeated(shipped: Translator) -> None:
+    lines = [
+        "1, 1, 1, 1, 1, 1",
+        "Je t'aime, je t'aime, je t'aime, je t'aime.",
+        "Un lapin, un lapin, un lapin et un lapin.",
+    ]
+    assert shipped.translate(lines) == shipped.translate(lines, no_repeat_ngram=0)
 
 
 def test_the_first_example_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,6 +131,14 @@ def test_json_has_an_object_a_line(run: Run) -> None:
     assert len(hypotheses) == 3 and all(list(value) == ["text", "score", "tokens"] for value in hypotheses)
 
 
+def test_no_ngram_is_repeated_where_it_is_asked_for(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    free, guarded = [], []
+    for found, arguments in ((free, []), (guarded, ["--no-repeat-ngram", "1"])):
+        assert main(["translate", str(model_directory), "Oui.", "--json", "--beam-size", "1", *arguments]) == 0
+        found += json.loads(capsys.readouterr().out)["tokens"]
+    assert len(set(free)) < len(free) and len(set(guarded)) == len(guarded)
+
+
 def test_sampling_is_a_matter_of_the_seed(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def draw(*arguments: str) -> str:
         sampling = ["--sample", "--temperature", "2", "--top-k", "50", "--top-p", "0.9"]
@@ -157,6 +165,7 @@ def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.Mo
         (["--n-best", "4"], "num_hypotheses must be at least 1 and at most beam_size."),
         (["--n-best", "0"], "num_hypotheses must be at least 1"),
         (["--length-penalty", "-1"], "length_penalty must be at least 0 and finite. Received: -1.0."),
+        (["--no-repeat-ngram", "-1"], "no_repeat_ngram must be at least 1, or 0 for no guard. Received: -1."),
         (["--max-length-factor", "0"], "max_length_factor must be above 0 and finite. Received: 0.0."),
         (["--batch-tokens", "0"], "batch_tokens must be above 0 and finite. Received: 0."),
         (["--top-k", "5", "--seed", "2"], "--top-k, --seed must come with --sample. Received: no --sample. Add it."),

@@ -75,6 +75,11 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
     assert (status, out.splitlines()) == (0, expected)
     (tmp_path / "prompts").write_text("\n".join(prompts))
     assert run("generate", "language_modeling", *arguments, "-i", str(tmp_path / "prompts"))[1].splitlines() == expected
+    guarded = ("--max-pieces", "30", "--beam-size", "1", "--no-repeat-ngram", "1")
+    status, out, err = run("generate", "language_modeling", *guarded, prompts[0])
+    [found] = generator.generate(prompts[:1], max_pieces=30, beam_size=1, no_repeat_ngram=1)
+    assert (status, out.splitlines()) == (0, [found.text])
+    assert len(set(found.hypotheses[0].tokens)) == len(found.hypotheses[0].tokens)
     drawing = ("--temperature", "3", "--top-k", "300", "--top-p", "0.99", "--max-pieces", "9")
     seeds = [run("generate", "language_modeling", *drawing, "--seed", seed, prompts[0])[1] for seed in "112"]
     assert seeds[0] == seeds[1] != seeds[2]

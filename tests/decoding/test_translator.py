@@ -4,7 +4,9 @@ import dataclasses
 import math
 import random
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -230,6 +232,22 @@ def test_defaults_come_from_the_models_configuration(translator: Translator) -> 
     assert greedy.translate("Le chat dort.") == translator.translate("Le chat dort.", beam_size=1)
 
 
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {}, {"sampling": Sampling(temperature=0.1)}])
+def test_no_ngram_is_repeated_where_it_is_asked_for(translator: Translator, options: dict[str, Any]) -> None:
+    def repeated(found: Translation) -> list[tuple[str, ...]]:
+        triples = Counter(zip(found.tokens, found.tokens[1:], found.tokens[2:], strict=False))
+        return [triple for triple, times in triples.items() if times > 1]
+
+    text = "Le chat dort."
+    assert repeated(translator.translate(text, **options))
+    asked = translator.translate(text, no_repeat_ngram=3, **options)
+    assert not repeated(asked)
+    decoding = translator.decoding.model_copy(update={"no_repeat_ngram": 3})
+    configured = Translator(translator.model, translator.tokenizers, decoding)
+    assert configured.translate(text, **options) == asked
+    assert repeated(configured.translate(text, no_repeat_ngram=0, **options))
+
+
 def test_sampling_depends_on_its_seed_alone(translator: Translator) -> None:
     draws = [translator.translate("Le chat dort.", sampling=Sampling(2.0, seed=seed)).text for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
@@ -243,6 +261,7 @@ def test_sampling_depends_on_its_seed_alone(translator: Translator) -> None:
         ({"beam_size": 0}, "beam_size must be at least 1. Received: 0."),
         ({"beam_size": 1, "num_hypotheses": 2}, "num_hypotheses=2, beam_size=1. Raise beam_size."),
         ({"beam_size": 1, "length_penalty": -1.0}, "length_penalty must be at least 0 and finite. Received: -1.0."),
+        ({"no_repeat_ngram": -1}, "no_repeat_ngram must be at least 1, or 0 for no guard. Received: -1."),
         ({"max_length_factor": 0.0}, "max_length_factor must be above 0 and finite. Received: 0.0."),
         ({"batch_tokens": 0}, "batch_tokens must be above 0 and finite. Received: 0."),
         ({"sampling": Sampling(), "num_hypotheses": 0}, "num_hypotheses must be at least 1"),

@@ -9,6 +9,7 @@ import torch
 from translator import Translator, trace
 from translator.config import ModelConfig
 from translator.decoding.search import Sampling
+from translator.inspection.attention_maps import attention_maps
 from translator.inspection.reading import InspectionError
 from translator.inspection.trace import format_trace
 from translator.model import EncoderDecoder, build_model
@@ -24,6 +25,14 @@ def test_a_trace_ends_in_the_greedy_translation(random_translator: Translator) -
     assert found.text == expected.text
     written = [step.chosen.piece for step in found.steps]
     assert tuple(written[:-1] if found.is_finished else written) == expected.tokens
+
+
+def test_a_trace_and_a_map_repeat_no_ngram_where_the_model_may_not(random_translator: Translator) -> None:
+    decoding = random_translator.decoding.model_copy(update={"no_repeat_ngram": 2})
+    guarded = Translator(random_translator.model, random_translator.tokenizers, decoding)
+    assert trace(guarded, SENTENCE).text == guarded.translate(SENTENCE, beam_size=1).text
+    assert trace(guarded, SENTENCE).text != trace(random_translator, SENTENCE).text
+    assert attention_maps(guarded, SENTENCE).target == guarded.translate(SENTENCE).text
 
 
 def test_a_drawn_trace_ends_in_the_sampled_translation(random_translator: Translator) -> None:

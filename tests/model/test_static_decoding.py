@@ -7,6 +7,7 @@ import torch
 
 from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
+from translator.decoding.repetition import NoRepetition
 from translator.decoding.search import Candidate, greedy
 from translator.model import build_model, static_decoding
 from translator.model.models import EncoderDecoder
@@ -51,6 +52,8 @@ def test_searches_find_the_same_in_static_memory(monkeypatch: pytest.MonkeyPatch
         assert_same(greedy(decoder, source, max_lengths=limits), greedy(model, source, max_lengths=limits))
         beam = {"max_lengths": limits, "beam_size": 4, "num_hypotheses": 2, "alpha": 0.6}
         assert_same(beam_search(decoder, source, **beam), beam_search(model, source, **beam))
+        guarded = [beam_search(NoRepetition(steps, 2), source, **beam) for steps in (decoder, model)]
+        assert_same(*guarded)
         assert decoder.workspace.room == room
 
 

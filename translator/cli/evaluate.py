@@ -72,7 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> None:
     """Refuse options that a model of this objective has no use for."""
-    search = [name for name in ("beam_size", "length_penalty", "max_length_factor") if getattr(arguments, name)]
+    options = ("beam_size", "length_penalty", "max_length_factor", "no_repeat_ngram")
+    search = [name for name in options if getattr(arguments, name)]
     unused = {
         "translation": ["baselines"],
         "classification": search,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, add_filter, hypothesis_json, run_filter
 from translator.cli.lines import to_json, write_line
-from translator.cli.options import OptionError, add_drawing, add_model, given_drawing, sampling_of
+from translator.cli.options import OptionError, add_drawing, add_model, add_no_repeat_ngram, given_drawing, sampling_of
 
 if TYPE_CHECKING:
     from translator.decoding.generator import Generation
@@ -34,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--json", action="store_true", help="write an object a line: text, score, tokens, flags")
     parser.add_argument("-b", "--beam-size", type=int, metavar="N", help="search with N hypotheses; 1 is greedy")
     parser.add_argument("--length-penalty", type=float, metavar="ALPHA", help="of Wu et al. (2016); 0 is none")
+    add_no_repeat_ngram(parser)
     add_drawing(parser.add_argument_group("drawing"))
     parser.set_defaults(run=run)
 
@@ -60,6 +61,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     options: dict[str, Any] = {
         "beam_size": arguments.beam_size,
         "length_penalty": arguments.length_penalty,
+        "no_repeat_ngram": arguments.no_repeat_ngram,
         "batch_tokens": arguments.batch_tokens,
         "sampling": sampling_of(arguments) if arguments.beam_size is None else None,
     }

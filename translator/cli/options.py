@@ -69,6 +69,14 @@ def add_search(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-b", "--beam-size", type=int, metavar="N", help="hypotheses kept; 1 is greedy")
     group.add_argument("--length-penalty", type=float, metavar="ALPHA", help="of Wu et al. (2016); 0 is none")
     group.add_argument("--max-length-factor", type=float, metavar="F", help="longest output: F pieces a piece, plus 10")
+    add_no_repeat_ngram(group)
+
+
+def add_no_repeat_ngram(parser: argparse._ActionsContainer) -> None:
+    """What keeps a search out of loops."""
+    parser.add_argument(
+        "--no-repeat-ngram", type=int, metavar="N", help="no N pieces twice, unless the source repeats; 0 is no guard"
+    )
 
 
 def sampling_of(arguments: argparse.Namespace) -> Sampling:
@@ -84,6 +92,7 @@ def search_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "beam_size": arguments.beam_size,
         "length_penalty": arguments.length_penalty,
         "max_length_factor": arguments.max_length_factor,
+        "no_repeat_ngram": arguments.no_repeat_ngram,
         "batch_tokens": arguments.batch_tokens,
     }
 

@@ -278,6 +278,8 @@ class DecodingConfig(Section):
         beam_size: hypotheses kept; 1 is greedy.
         length_penalty: alpha of Wu et al. (2016), equation 14.
         max_length_factor: longest output, in pieces per piece of input, plus 10.
+        no_repeat_ngram: no run of so many pieces comes twice and no shorter one four times in a row, unless the source
+            repeats itself as often; 0 forbids nothing.
         batch_tokens: source tokens translated together.
         fold_capitals: translate a text that is all in capitals as if it were typed in small letters.
         split_sentences: translate the sentences of a text one by one, as a model needs that learned from single ones;
@@ -287,6 +289,7 @@ class DecodingConfig(Section):
     beam_size: PositiveInt = 5
     length_penalty: NonNegativeFloat = 0.6
     max_length_factor: PositiveFloat = 2.0
+    no_repeat_ngram: NonNegativeInt = 0
     batch_tokens: PositiveInt = 4096
     fold_capitals: bool = False
     split_sentences: bool = False

@@ -97,6 +97,7 @@ class Generator:
         sampling: Sampling | None = ...,
         beam_size: int | None = ...,
         length_penalty: float | None = ...,
+        no_repeat_ngram: int | None = ...,
         num_hypotheses: int = ...,
         batch_tokens: int | None = ...,
     ) -> Generation: ...
@@ -109,6 +110,7 @@ class Generator:
         sampling: Sampling | None = ...,
         beam_size: int | None = ...,
         length_penalty: float | None = ...,
+        no_repeat_ngram: int | None = ...,
         num_hypotheses: int = ...,
         batch_tokens: int | None = ...,
     ) -> list[Generation]: ...
@@ -120,6 +122,7 @@ class Generator:
         sampling: Sampling | None = None,
         beam_size: int | None = None,
         length_penalty: float | None = None,
+        no_repeat_ngram: int | None = None,
         num_hypotheses: int = 1,
         batch_tokens: int | None = None,
     ) -> Generation | list[Generation]:
@@ -131,6 +134,7 @@ class Generator:
             sampling: how to draw; plain draws from the model's distribution if neither it nor `beam_size` is given.
             beam_size: search for the likeliest text with so many hypotheses instead; 1 is greedy.
             length_penalty: alpha of Wu et al. (2016), equation 14; by default as in the model's configuration.
+            no_repeat_ngram: no run of so many pieces is added twice, unless the prompt repeats itself; 0 is no guard.
             num_hypotheses: texts for each prompt; with a beam at most `beam_size`.
             batch_tokens: prompt tokens continued together; the result does not depend on it.
 
@@ -143,6 +147,7 @@ class Generator:
         options = SearchOptions(
             beam_size=1 if beam_size is None else beam_size,
             length_penalty=self.decoding.length_penalty if length_penalty is None else length_penalty,
+            no_repeat_ngram=self.decoding.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram,
             batch_tokens=self.decoding.batch_tokens if batch_tokens is None else batch_tokens,
             num_hypotheses=num_hypotheses,
             sampling=Sampling() if beam_size is None and sampling is None else sampling,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from translator.decoding.beam import beam_search, check_beam
-from translator.decoding.search import Candidate, Decodable, Sampling, greedy, sample
+from translator.decoding.repetition import without_repetition
+from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, greedy, sample
 from translator.decoding.texts import require_positive
 from translator.packing import Packed
 
@@ -19,6 +20,7 @@ class SearchOptions:
     Attributes:
         beam_size: hypotheses kept; 1 is greedy.
         length_penalty: alpha of Wu et al. (2016), equation 14.
+        no_repeat_ngram: length of the runs of pieces that may not be repeated; 0 is none.
         batch_tokens: source tokens searched together.
         num_hypotheses: results for each source.
         sampling: draw instead of searching.
@@ -29,6 +31,7 @@ class SearchOptions:
 
     beam_size: int
     length_penalty: float
+    no_repeat_ngram: int
     batch_tokens: int
     num_hypotheses: int
     sampling: Sampling | None
@@ -37,6 +40,10 @@ class SearchOptions:
         width = self.beam_size if self.sampling is None else max(1, self.num_hypotheses)
         check_beam(width, self.length_penalty, self.num_hypotheses)
         require_positive("batch_tokens", self.batch_tokens)
+        if self.no_repeat_ngram < 0:
+            raise DecodingError(
+                f"no_repeat_ngram must be at least 1, or 0 for no guard. Received: {self.no_repeat_ngram}."
+            )
 
     def search(self, model: Decodable[Any], source: Packed, max_lengths: Sequence[int]) -> list[list[Candidate]]:
         """The candidates of each source, best first.
@@ -46,9 +53,10 @@ class SearchOptions:
             source: ids `(num_tokens,)` int64, each source ended by EOS.
             max_lengths: most tokens of each result, its EOS counted.
         """
+        steps = without_repetition(model, self.no_repeat_ngram)
         if self.sampling is not None:
             return sample(
-                model,
+                steps,
                 source,
                 max_lengths=max_lengths,
                 sampling=self.sampling,
@@ -56,9 +64,9 @@ class SearchOptions:
                 alpha=self.length_penalty,
             )
         if self.beam_size == 1:
-            return greedy(model, source, max_lengths=max_lengths, alpha=self.length_penalty)
+            return greedy(steps, source, max_lengths=max_lengths, alpha=self.length_penalty)
         return beam_search(
-            model,
+            steps,
             source,
             max_lengths=max_lengths,
             beam_size=self.beam_size,

@@ -179,6 +179,7 @@ class Translator:
         beam_size: int | None = ...,
         length_penalty: float | None = ...,
         max_length_factor: float | None = ...,
+        no_repeat_ngram: int | None = ...,
         num_hypotheses: int = ...,
         batch_tokens: int | None = ...,
         sampling: Sampling | None = ...,
@@ -191,6 +192,7 @@ class Translator:
         beam_size: int | None = ...,
         length_penalty: float | None = ...,
         max_length_factor: float | None = ...,
+        no_repeat_ngram: int | None = ...,
         num_hypotheses: int = ...,
         batch_tokens: int | None = ...,
         sampling: Sampling | None = ...,
@@ -202,6 +204,7 @@ class Translator:
         beam_size: int | None = None,
         length_penalty: float | None = None,
         max_length_factor: float | None = None,
+        no_repeat_ngram: int | None = None,
         num_hypotheses: int = 1,
         batch_tokens: int | None = None,
         sampling: Sampling | None = None,
@@ -215,6 +218,7 @@ class Translator:
             beam_size: hypotheses kept; 1 is greedy.
             length_penalty: alpha of Wu et al. (2016), equation 14.
             max_length_factor: longest output, in pieces per piece of input, plus 10.
+            no_repeat_ngram: no run of so many pieces comes twice, unless the text repeats itself; 0 forbids nothing.
             num_hypotheses: translations of each text, at most `beam_size`.
             batch_tokens: source tokens translated together; the result does not depend on it.
             sampling: draw instead of searching; excludes `beam_size`.
@@ -228,6 +232,7 @@ class Translator:
             beam_size=self.decoding.beam_size if beam_size is None else beam_size,
             length_penalty=self.decoding.length_penalty if length_penalty is None else length_penalty,
             max_length_factor=self.decoding.max_length_factor if max_length_factor is None else max_length_factor,
+            no_repeat_ngram=self.decoding.no_repeat_ngram if no_repeat_ngram is None else no_repeat_ngram,
             batch_tokens=self.decoding.batch_tokens if batch_tokens is None else batch_tokens,
             num_hypotheses=num_hypotheses,
             sampling=sampling,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from translator.decoding.beam import beam_search
+from translator.decoding.repetition import without_repetition
 from translator.decoding.translator import Translator
 from translator.inspection.reading import (
     InspectionError,
@@ -203,7 +204,7 @@ def _captured(layers: Sequence[TransformerLayer]) -> Iterator[dict[MultiHeadAtte
 def _translated(translator: Translator, source: Packed, num_source_pieces: int) -> list[int]:
     """Ids of the model's own translation, EOS last if it came to its end."""
     [[best, *_]] = beam_search(
-        translator.model,
+        without_repetition(translator.model, translator.decoding.no_repeat_ngram),
         source,
         max_lengths=[longest_target(translator, num_source_pieces)],
         beam_size=translator.decoding.beam_size,

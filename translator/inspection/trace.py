@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from translator.decoding.distribution import log_probabilities
-from translator.decoding.search import Sampling, greedy, sample, sampling_distribution
+from translator.decoding.repetition import without_repetition
+from translator.decoding.search import Decodable, Sampling, greedy, sample, sampling_distribution
 from translator.decoding.translator import Translator
 from translator.inspection.reading import InspectionError, encoder_decoder, longest_target, read_sentence
-from translator.model import DecodingState, EncoderDecoder
+from translator.model import EncoderDecoder
 from translator.model.layers import TransformerStack
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizer
@@ -154,7 +156,7 @@ def trace(
     sentence, ids = read_sentence(translator, sentence)
     source = Packed.from_sequences([[*ids, EOS_ID]]).to(translator.device)
     sampling = sampling or Sampling()
-    recorder = _Recorder(model)
+    recorder = _Recorder(without_repetition(model, translator.decoding.no_repeat_ngram))
     lengths = [longest_target(translator, len(ids))]
     if is_drawn:
         [[found]] = sample(recorder, source, max_lengths=lengths, sampling=sampling)
@@ -187,19 +189,19 @@ def trace(
 class _Recorder:
     """The model as a search sees it, keeping the logits of every step: what is traced is what the search did."""
 
-    def __init__(self, model: EncoderDecoder) -> None:
+    def __init__(self, model: Decodable[Any]) -> None:
         self._model = model
         self.logits: list[Tensor] = []  # each (1, vocab_size)
 
-    def start(self, source: Packed) -> DecodingState:
+    def start(self, source: Packed) -> Any:
         return self._model.start(source)
 
-    def step(self, tokens: Tensor, state: DecodingState) -> Tensor:
+    def step(self, tokens: Tensor, state: Any) -> Tensor:
         logits = self._model.step(tokens, state)
         self.logits.append(logits.clone())
         return logits
 
-    def reorder(self, state: DecodingState, rows: Tensor) -> DecodingState:
+    def reorder(self, state: Any, rows: Tensor) -> Any:
         return self._model.reorder(state, rows)
 
 
