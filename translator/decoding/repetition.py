@@ -86,32 +86,34 @@ class NoRepetition(Generic[State]):
         """
         logits = self.model.step(tokens, state.inner)
         state.tokens = torch.cat((state.tokens, tokens[:, None]), dim=1)
-        is_forbidden = self._times_seen(state, logits.shape[1]) >= state.occurrences
-        share = logits.masked_fill(~is_forbidden, -math.inf).logsumexp(dim=1)
-        logits[:, UNK_ID] = torch.logaddexp(logits[:, UNK_ID], share)
-        return logits.masked_fill_(is_forbidden, -math.inf)
+        seen = self._seen(state)
+        rows = seen.any(dim=1).nonzero().squeeze(1)  # few: most beginnings have no n-gram that they could repeat
+        if len(rows):
+            allowed = logits[rows]
+            counts = torch.zeros_like(allowed, dtype=torch.int32).scatter_add_(1, state.tokens[rows, 1:], seen[rows])
+            is_forbidden = counts >= state.occurrences[rows]
+            share = allowed.masked_fill(~is_forbidden, -math.inf).logsumexp(dim=1)
+            allowed[:, UNK_ID] = torch.logaddexp(allowed[:, UNK_ID], share)
+            logits[rows] = allowed.masked_fill_(is_forbidden, -math.inf)
+        return logits
 
     def reorder(self, state: GuardedState[State], rows: Tensor) -> GuardedState[State]:
         """As `Decodable.reorder`."""
         inner = self.model.reorder(state.inner, rows)
         return GuardedState(inner, state.tokens[rows], state.occurrences[rows], state.turns[rows])
 
-    def _times_seen(self, state: GuardedState[State], vocab_size: int) -> Tensor:
-        """How often the n-gram that each token would end has come: `(rows, vocab_size)` int32.
+    def _seen(self, state: GuardedState[State]) -> Tensor:
+        """Whether each token but the first ends an n-gram that it would end again: `(rows, length - 1)` int32.
 
-        A token that would begin one turn too many of a short cycle counts as seen too often.
+        A token that would end one turn too many of a short cycle counts as seen too often.
         """
         tokens, length = state.tokens, state.tokens.shape[1]
         reach = _MOST_TURNS * self.n  # as far back as beginnings are compared: cycles of n pieces, and all n-grams
         before = F.pad(tokens, (reach, 0), value=-1).unfold(1, reach, 1)  # (rows, length + 1, reach)
         is_same = before[:, 1:-1] == before[:, -1:]  # BOS comes once, so no comparison gets past it
-        matched = (
-            is_same.flip(2).cumprod(dim=2, dtype=torch.int8).sum(dim=2) + 1
-        )  # (rows, length - 1), with the token to come
+        matched = is_same.flip(2).cumprod(dim=2, dtype=torch.int8).sum(dim=2) + 1  # with the token to come
         distance = torch.arange(length - 1, 0, -1, device=tokens.device)
-        seen = (matched >= self.n).int().masked_fill(matched // distance >= state.turns, _NEVER)
-        counts = torch.zeros(len(tokens), vocab_size, dtype=torch.int32, device=tokens.device)
-        return counts.scatter_add_(1, tokens[:, 1:], seen)
+        return (matched >= self.n).int().masked_fill(matched // distance >= state.turns, _NEVER)
 
 
 def most_occurrences(ids: Sequence[int], n: int) -> int:
