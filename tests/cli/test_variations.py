@@ -106,6 +106,7 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
         ("embeddings", "masked_language_modeling", ("nearest", "oui"), "It is pre-trained"),
         ("evaluate", "masked_language_modeling", ("--test", "{sentiment: test}"), "It is pre-trained"),
         ("evaluate", "classification", ("--beam-size", "2"), "--beam-size is not for a model of classification"),
+        ("evaluate", "classification", ("--no-repeat-ngram", "0"), "--no-repeat-ngram is not for a model of class"),
         ("evaluate", "translation", ("--baselines",), "--baselines is not for a model of translation"),
         ("evaluate", "classification", (), "An evaluation needs a test set"),
         ("evaluate", "classification", ("--test", "{file: missing.tsv}"), "must be a file that exists"),

@@ -62,6 +62,18 @@ def test_filler_rows_and_queries_without_keys_give_zeros_gradients_included(back
 
 
 @every_backend
+@both_directions
+def test_queries_and_keys_of_like_lengths_may_have_unlike_numbers_of_filler_rows(backend: str, causal: bool) -> None:
+    q, k, v, *offsets = attention_inputs([2, 3], [2, 3], filler=2)
+    expected = with_gradients(lambda *x: attend(backend, causal, x), (q[:5], k, v, *offsets), torch.float64)
+    inputs = (q[:5], k[:5], v[:5], *offsets)
+    out, gradients = with_gradients(lambda *x: attend(backend, causal, x), inputs, torch.float64)
+    assert torch.equal(expected[0], out)
+    for padded, gradient in zip(expected[1], gradients, strict=True):
+        assert torch.equal(padded[:5], gradient) and not padded[5:].any()
+
+
+@every_backend
 def test_what_filler_rows_hold_does_not_matter(backend: str) -> None:
     q, k, v, *offsets = attention_inputs([3, 2], [4, 1], filler=2, dtype=torch.float32)
     expected = attend(backend, False, (q, k, v, *offsets))

@@ -72,15 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> None:
     """Refuse options that a model of this objective has no use for."""
-    options = ("beam_size", "length_penalty", "max_length_factor", "no_repeat_ngram")
-    search = [name for name in options if getattr(arguments, name)]
+    search = ["beam_size", "length_penalty", "max_length_factor", "no_repeat_ngram"]
     unused = {
         "translation": ["baselines"],
         "classification": search,
         "language_modeling": [*search, "baselines", "output"],
     }
     for name in unused.get(objective, []):
-        if getattr(arguments, name):
+        value = getattr(arguments, name)
+        if value is not None and value is not False:  # zero is something to refuse, too
             raise OptionError(f"--{name.replace('_', '-')} is not for a model of {objective}. Leave it out.")
 
 

@@ -73,6 +73,7 @@ def beam_search(
 
 
 def check_beam(beam_size: int, alpha: float, num_hypotheses: int) -> None:
+    """Refuse, with a DecodingError, a beam that cannot be searched."""
     if beam_size < 1:
         raise DecodingError(f"beam_size must be at least 1. Received: {beam_size}.")
     if not 0 <= alpha < math.inf:

@@ -142,7 +142,7 @@ def _cached_plan(offsets_q: bytes, offsets_k: bytes, num_q: int, num_k: int, hea
         first_k += batch * longest_k
         first_weight += batch * longest_q * longest_k
     queries = _side([[(length, start) for length, _, start, _ in group] for group in alike], num_q, heads)
-    if offsets_q == offsets_k:
+    if (offsets_q, num_q) == (offsets_k, num_k):
         return _Plan(queries, queries, groups, first_weight)
     keys = _side([[(length, start) for _, length, _, start in group] for group in alike], num_k, heads)
     return _Plan(queries, keys, groups, first_weight)
