@@ -2,30 +2,31 @@
 
     python benchmarks/model_quality.py fr-en --test '{file: test.parquet}' --by source --lines '{file: many.parquet}'
 
-Scores are sacreBLEU's BLEU and chrF, whole and by a column of the test set; then BLEU with the sources typed in
-capitals, without accents and without final punctuation (references as they are); then, over many lines, how many
-translations are empty, copied from the source, or loop.
+Scores are sacreBLEU's BLEU and chrF, whole and by a column of the test set; then BLEU with the sources typed
+carelessly, in one way after the other (references as they are); then, over many lines, how many translations are
+empty, copied from the source, or loop.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from translator import Translator
-from translator.config import DataConfig, parse_sources
-from translator.data.augmentation import without_accents
+from translator.config import AugmentationConfig, DataConfig, parse_sources
+from translator.data.augmentation import careless
 from translator.data.sources import read_rows
 from translator.evaluation import evaluate
 
 # One to four words, four times or more in a row.
 _LOOP = re.compile(r"\b((?:\S+\s+){0,3}\S+)(?:\s+\1){3,}", re.IGNORECASE)
-_CARELESS: dict[str, Callable[[str], str]] = {
-    "as written": lambda text: text,
-    "capitals": str.upper,
-    "no accents": without_accents,
-    "no final punctuation": lambda text: text.rstrip(" .!?…\u00a0\u202f") or text,
+_CARELESS = {
+    "no accents": AugmentationConfig(accents=1),
+    "no final punctuation": AugmentationConfig(final_punctuation=1),
+    "small letters": AugmentationConfig(lowercase=1),
+    "no apostrophes": AugmentationConfig(apostrophes=1),
+    "typos": AugmentationConfig(typos=1),
 }
 
 
@@ -62,8 +63,11 @@ def report_quality(translator: Translator, pairs: Sequence[tuple[str, str, str]]
         chosen = [number for number, group in enumerate(groups) if group == name]
         part = evaluate([hypotheses[n] for n in chosen], [references[n] for n in chosen], with_ter=False)
         print(f"  {name:<22} {len(chosen):5}  BLEU {part.bleu.score:6.2f}  chrF {part.chrf.score:6.2f}")
-    for name, change in _CARELESS.items():
-        typed = [change(source) for source in sources]
+    typed_carelessly = {"as written": sources, "capitals": [source.upper() for source in sources]} | {
+        name: [careless(source, config, seed) for seed, source in enumerate(sources)]
+        for name, config in _CARELESS.items()
+    }
+    for name, typed in typed_carelessly.items():
         bleu = evaluate(translate(translator, typed, beam_size), references, with_ter=False).bleu.score
         print(f"  {name:<22} BLEU {bleu:6.2f}  {100 * (1 - bleu / scores.bleu.score):5.1f} % lost")
 
