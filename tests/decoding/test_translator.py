@@ -297,6 +297,7 @@ def test_samples_of_one_text_may_end_at_different_steps(model_directory: Path) -
     [
         ("LE CHAT DORT.", "Le chat dort."),
         ("« OÙ EST LA GARE ? »", "« Où est la gare ? »"),
+        ("IL FAIT FROID.  12 ! OÙ VA M. PETIT ?\n« ICI ! »", "Il fait froid.  12 ! Où va m. petit ?\n« Ici ! »"),
         ("L'ONU", "L'ONU"),
         ("OK", "OK"),
         ("A 1 B 2", "A 1 B 2"),

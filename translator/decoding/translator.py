@@ -21,7 +21,7 @@ from translator.decoding.options import SearchOptions
 from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
 from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling
-from translator.decoding.splitting import sentences_of, split_text
+from translator.decoding.splitting import sentence_spans, sentences_of, split_text
 from translator.decoding.texts import batches_of, clean, require_positive, require_texts
 from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
@@ -363,10 +363,16 @@ class _Options(SearchOptions):
 
 
 def fold_capitals(text: str) -> str:
-    """A text of two words or more that is all in capitals, in small letters after the first; any other as it is."""
+    """A text of two words or more that is all in capitals, in small letters but for the first of each sentence.
+
+    Any other text as it is.
+    """
     words = [word for word in text.split() if sum(map(str.isalpha, word)) > 1]
     if len(words) < 2 or text != text.upper():
         return text
-    folded = text.lower()
-    start = next(place for place, letter in enumerate(folded) if letter.isalpha())
-    return folded[:start] + folded[start].upper() + folded[start + 1 :]
+    return "".join(_begun_by_a_capital(span.lower()) for span in sentence_spans(text))
+
+
+def _begun_by_a_capital(text: str) -> str:
+    start = next((place for place, letter in enumerate(text) if letter.isalpha()), 0)
+    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
