@@ -6,6 +6,7 @@ than the model takes is split, never cut; and what else shares the batch changes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -315,7 +316,7 @@ class Translator:
         source = Packed.from_sequences([[*part, EOS_ID] for part in parts]).to(self.device)
         rooms = [self.model.max_positions - self._shares_positions * (len(part) + 1) for part in parts]
         max_lengths = [
-            min(room, int(options.max_length_factor * len(part)) + 10 + 1)
+            int(min(room, options.max_length_factor * len(part) + 10 + 1))
             for room, part in zip(rooms, parts, strict=True)
         ]
         return options.search(self._steps, source, max_lengths)
@@ -333,8 +334,8 @@ class Translator:
         target = self.tokenizers.target
         return Hypothesis(
             text=" ".join(text for candidate in candidates if (text := target.decode(candidate.tokens))),
-            score=sum(candidate.score for candidate in candidates),
-            log_probability=sum(candidate.log_probability for candidate in candidates),
+            score=math.fsum(candidate.score for candidate in candidates),
+            log_probability=math.fsum(candidate.log_probability for candidate in candidates),
             tokens=tuple(piece for candidate in candidates for piece in target.pieces(candidate.tokens)),
             token_log_probabilities=tuple(
                 value for candidate in candidates for value in candidate.token_log_probabilities
