@@ -157,7 +157,7 @@ def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--input", "/no/file"], "--input must be a readable file. Received: /no/file (No such file or directory)."),
+        (["--input", "/no/file"], "An input must be a readable file. Received: /no/file (No such file or directory)."),
         (["--output", "/no/folder/x"], "--output must be a file that can be written. Received: /no/folder/x"),
         (["--device", "abacus"], "device must be auto, cpu, or a device that torch can use here"),
         (["--threads", "0"], "threads must be at least 1 and at most 1024. Received: 0."),
