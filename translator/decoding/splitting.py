@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 # The end of a sentence, with what closes it and the space after it: `. `, ` ! » `, `。`, or a line break.
-_SENTENCE_END = re.compile(r"[.!?…؟]+(?:\s*[»”\"’')\]])*\s+|[。！？]+[」』”]*\s*|[\n\r\u2028\u2029]+")
+_SENTENCE_END = re.compile(r"(?<![.!?…؟])[.!?…؟]++(?:\s*[»”\"’')\]])*\s+|[。！？]+[」』”]*\s*|[\n\r\u2028\u2029]+")
 _CLAUSE_END = re.compile(r"[,;:،؛)\]»]\s+|\s[–—-]\s|[，、；：]")
 _WORD_END = re.compile(r"\s+")
 _ABBREVIATION = re.compile(
