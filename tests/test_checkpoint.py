@@ -100,7 +100,7 @@ def test_a_tied_parameter_is_stored_once(directory: Path) -> None:
         ("config.yaml", CheckpointError, "A model directory holds config.yaml"),
         ("tokenizer.model", TokenizerError, "without them"),
         ("checkpoints/step-1/model.safetensors", CheckpointError, "Weights are a whole safetensors file"),
-        ("best", CheckpointError, "has a best or last checkpoint"),
+        ("best", CheckpointError, "has model.safetensors, or a best or last checkpoint"),
     ],
 )
 def test_a_directory_that_lacks_a_file_is_refused(

@@ -346,7 +346,8 @@ def locate_weights(path: Path) -> tuple[Path, Path]:
             if (path / link).exists():
                 return path, path / link / WEIGHTS_FILE
         raise CheckpointError(
-            f"A model directory has a best or last checkpoint. Received: {path}, without one. Train it first."
+            f"A model directory has {WEIGHTS_FILE}, or a best or last checkpoint. Received: {path}, without any. "
+            "Train it first, or restore the file."
         )
     home = path.resolve().parent.parent
     if (path / WEIGHTS_FILE).exists() and (home / CONFIG_FILE).exists():

@@ -37,6 +37,23 @@ def test_scores_are_those_of_the_translations(
     assert found == expected | {"exact_match": 0.0, "sources": {}, "constructions": {}}
 
 
+def test_an_output_that_cannot_be_or_is_read_is_refused_before_the_work(
+    model_directory: Path, test_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(evaluate, "_translate", lambda *given: pytest.fail("translated first"))
+    before = test_set.read_bytes()
+    arguments = ["evaluate", str(model_directory), "--test", str(test_set), "--output"]
+    assert main([*arguments, str(tmp_path / "no" / "file")]) == 2
+    assert "--output must be a file that can be written. Received: " in capsys.readouterr().err
+    assert main([*arguments, str(test_set)]) == 2
+    assert "--output must not be the file that is read. Received: " in capsys.readouterr().err
+    pair = ["--test", f"{{text: {{source: {test_set}, target: {test_set}}}}}", "--output", str(test_set)]
+    assert main(["evaluate", str(model_directory), *pair]) == 2
+    assert "--output must not be the file that is read. Received: " in capsys.readouterr().err
+    assert test_set.read_bytes() == before
+
+
 def test_several_sources_are_scored_together_and_one_by_one(
     model_directory: Path, test_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

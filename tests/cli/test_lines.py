@@ -134,7 +134,7 @@ def impossible(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("name", ["none", "file/below", "."])
 def test_input_that_cannot_be_read_is_named(impossible: Path, name: str) -> None:
     with (
-        pytest.raises(LineError, match=r"--input must be a readable file. Received: "),
+        pytest.raises(LineError, match=r"An input must be a readable file. Received: "),
         open_input(str(impossible / name)),
     ):
         pass

@@ -94,6 +94,12 @@ def test_wrong_arguments_give_exit_code_2_and_the_usage(
     assert "usage: translator" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["translate", "generate", "classify"])
+def test_only_what_is_missing_is_said_to_be_required(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([verb]) == 2
+    assert capsys.readouterr().err.endswith("the following arguments are required: MODEL\n")
+
+
 def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"translator {__version__}\n"

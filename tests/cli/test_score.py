@@ -69,8 +69,14 @@ def test_files_of_unequal_length_are_refused_with_both_counts(
 
 
 @pytest.mark.parametrize(
-    "options", [["--source", "a"], ["--target", "a"], ["--source", "a", "--target", "b", "-i", "c"]]
+    "options",
+    [["--source", "a"], ["--target", "a"], ["--source", "a", "--target", "b", "-i", "c"], ["--source", "", "-i", ""]],
 )
 def test_other_choices_of_files_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "model", *options]) == 2
     assert "Pairs come from --input, or from --source and --target." in capsys.readouterr().err
+
+
+def test_a_name_that_is_empty_is_no_standard_input(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "model", "--source", "", "--target", ""]) == 2
+    assert "An input must be a readable file. Received: " in capsys.readouterr().err

@@ -126,3 +126,4 @@ def test_averaging_makes_a_checkpoint_that_translates(capsys: pytest.CaptureFixt
     assert main(["translate", "run/checkpoints/average", "le chat"]) == 0
     assert "needs as many checkpoints" in fails(capsys, "average", "run", "--last", "9")
     assert "must be at least 1" in fails(capsys, "average", "run", "--last", "0")
+    assert "average needs a run with checkpoints. Received: nowhere" in fails(capsys, "average", "nowhere")

@@ -208,8 +208,8 @@ def test_ties_do_not_depend_on_the_batch() -> None:
     ("options", "message"),
     [
         ({"beam_size": 0}, "beam_size must be at least 1. Received: 0."),
-        ({"beam_size": 2, "alpha": -0.1}, "length_penalty must be at least 0 and finite. Received: -0.1."),
-        ({"beam_size": 2, "alpha": math.inf}, "length_penalty must be at least 0 and finite. Received: inf."),
+        ({"beam_size": 2, "alpha": -0.1}, "length_penalty must be at least 0 and at most 10. Received: -0.1."),
+        ({"beam_size": 2, "alpha": math.inf}, "length_penalty must be at least 0 and at most 10. Received: inf."),
         ({"beam_size": 2, "num_hypotheses": 3}, "at most beam_size. Received: num_hypotheses=3, beam_size=2."),
         ({"beam_size": 2, "num_hypotheses": 0}, "num_hypotheses must be at least 1"),
     ],

@@ -7,7 +7,7 @@ from translator.decoding.hardware import choose_device, set_threads, side_by_sid
 from translator.decoding.search import DecodingError
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", ""])
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
     with pytest.raises(DecodingError, match=rf"device must be auto, cpu, or .* Received: '{name}'\."):
         choose_device(name)
@@ -27,9 +27,10 @@ def test_threads_are_set_for_the_process() -> None:
     set_threads(before)
 
 
-def test_less_than_one_thread_is_refused() -> None:
-    with pytest.raises(DecodingError, match=r"threads must be at least 1\. Received: 0\."):
-        set_threads(0)
+@pytest.mark.parametrize("threads", [0, 1025, 10**30])
+def test_threads_that_no_machine_has_are_refused(threads: int) -> None:
+    with pytest.raises(DecodingError, match=rf"threads must be at least 1 and at most 1024\. Received: {threads}\."):
+        set_threads(threads)
 
 
 def test_work_side_by_side_comes_back_in_order_and_each_piece_has_one_thread() -> None:

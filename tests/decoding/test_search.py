@@ -140,6 +140,11 @@ def test_the_distribution_of_a_draw_is_cut_and_sharpened(sampling: Sampling, exp
     assert found[0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
+def test_next_to_no_temperature_draws_the_likeliest() -> None:
+    log_probs = torch.tensor([[0.2, 0.5, 0.3]]).log()
+    assert draw(log_probs, torch.tensor([0.99], dtype=torch.float64), Sampling(temperature=1e-320)).item() == 1
+
+
 def test_draws_follow_the_distribution() -> None:
     probabilities = torch.tensor([0.1, 0.0, 0.5, 0.4])
     points = (torch.arange(1000, dtype=torch.float64) + 0.5) / 1000

@@ -260,17 +260,24 @@ def test_sampling_depends_on_its_seed_alone(translator: Translator) -> None:
     [
         ({"beam_size": 0}, "beam_size must be at least 1. Received: 0."),
         ({"beam_size": 1, "num_hypotheses": 2}, "num_hypotheses=2, beam_size=1. Raise beam_size."),
-        ({"beam_size": 1, "length_penalty": -1.0}, "length_penalty must be at least 0 and finite. Received: -1.0."),
+        ({"beam_size": 1, "length_penalty": -1.0}, "length_penalty must be at least 0 and at most 10. Received: -1.0."),
+        ({"length_penalty": 1e300}, "length_penalty must be at least 0 and at most 10. Received: 1e+300."),
         ({"no_repeat_ngram": -1}, "no_repeat_ngram must be at least 1, or 0 for no guard. Received: -1."),
         ({"max_length_factor": 0.0}, "max_length_factor must be above 0 and finite. Received: 0.0."),
         ({"batch_tokens": 0}, "batch_tokens must be above 0 and finite. Received: 0."),
-        ({"sampling": Sampling(), "num_hypotheses": 0}, "num_hypotheses must be at least 1"),
+        ({"sampling": Sampling(), "num_hypotheses": 0}, "num_hypotheses must be at least 1. Received: 0."),
         ({"sampling": Sampling(), "beam_size": 2}, "Received: both sampling and beam_size. Leave one out."),
     ],
 )
 def test_impossible_options_are_refused(translator: Translator, options: dict[str, object], message: str) -> None:
     with pytest.raises(DecodingError, match=re.escape(message)):
         translator.translate("oui", **options)
+
+
+def test_numbers_beyond_what_a_text_reaches_change_nothing(translator: Translator) -> None:
+    text = "Le chat dort."
+    assert translator.translate(text, max_length_factor=1e308) == translator.translate(text, max_length_factor=1e3)
+    assert translator.translate(text, no_repeat_ngram=10**30) == translator.translate(text, no_repeat_ngram=1000)
 
 
 def test_what_is_no_text_is_refused(translator: Translator) -> None:
@@ -297,6 +304,7 @@ def test_samples_of_one_text_may_end_at_different_steps(model_directory: Path) -
     [
         ("LE CHAT DORT.", "Le chat dort."),
         ("« OÙ EST LA GARE ? »", "« Où est la gare ? »"),
+        ("IL FAIT FROID.  12 ! OÙ VA M. PETIT ?\n« ICI ! »", "Il fait froid.  12 ! Où va m. petit ?\n« Ici ! »"),
         ("L'ONU", "L'ONU"),
         ("OK", "OK"),
         ("A 1 B 2", "A 1 B 2"),

@@ -37,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if args.last < 1:
         raise CheckpointError(f"--last must be at least 1. Received: {args.last}.")
     found = step_checkpoints(directory)
+    if not found:
+        raise CheckpointError(f"average needs a run with checkpoints. Received: {directory}, with none.")
     if len(found) < args.last:
         raise CheckpointError(
             f"--last {args.last} needs as many checkpoints. Received: {directory}, with {len(found)}. "

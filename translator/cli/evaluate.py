@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from translator.cli.lines import WINDOW_LINES, LineError, open_output, to_json, write_line
+from translator.cli.lines import WINDOW_LINES, LineError, open_input, open_output, to_json, write_line
 from translator.cli.options import OptionError, add_model, add_search, search_options
 
 if TYPE_CHECKING:
@@ -58,14 +60,17 @@ def run(arguments: argparse.Namespace) -> int:
     objective = loaded.config.training.objective
     _require_fitting(arguments, objective)
     sources = _sources(arguments.test, loaded.config)
-    match objective:
-        case "classification":
-            report, table = classification_report(loaded, device, sources, arguments)
-        case "language_modeling":
-            report, table = perplexity_report(loaded, device, sources)
-        case _:
-            require_objective(loaded, "translation")
-            report, table = _translation_report(loaded, device, sources, arguments)
+    with _open_output(arguments.output, sources) as output:
+        match objective:
+            case "classification":
+                report, table = classification_report(
+                    loaded, device, sources, output, has_baselines=arguments.baselines
+                )
+            case "language_modeling":
+                report, table = perplexity_report(loaded, device, sources)
+            case _:
+                require_objective(loaded, "translation")
+                report, table = _translation_report(loaded, device, sources, output, search_options(arguments))
     print(to_json(report) if arguments.json else table)
     return 0
 
@@ -84,8 +89,25 @@ def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> Non
             raise OptionError(f"--{name.replace('_', '-')} is not for a model of {objective}. Leave it out.")
 
 
+@contextmanager
+def _open_output(path: str | None, sources: Sequence[Source]) -> Iterator[BinaryIO | None]:
+    """Where the answers go, if they are asked for; opened before the work, and never a file of the test set."""
+    if path is None:
+        yield None
+        return
+    named = [source.file for source in sources if source.file]
+    named += [name for source in sources if source.text for name in (source.text.source, source.text.target)]
+    with ExitStack() as stack:
+        read = [stack.enter_context(open_input(name)) for name in named if Path(name).expanduser().is_file()]
+        yield stack.enter_context(open_output(path, read))
+
+
 def _translation_report(
-    loaded: LoadedModel, device: torch.device, sources: Sequence[Source], arguments: argparse.Namespace
+    loaded: LoadedModel,
+    device: torch.device,
+    sources: Sequence[Source],
+    output: BinaryIO | None,
+    options: dict[str, Any],
 ) -> tuple[dict[str, Any], str]:
     """Translate and score: the scores, and as a table."""
     from translator.decoding.translator import Translator
@@ -93,13 +115,12 @@ def _translation_report(
     examples = _read(sources, loaded.config.data)
     translator = Translator.of(loaded, device)
     start = time.perf_counter()
-    hypotheses = _translate(translator, [example.text for example in examples], search_options(arguments))
+    hypotheses = _translate(translator, [example.text for example in examples], options)
     seconds = time.perf_counter() - start
     print(f"{len(examples):,} sentences in {seconds:.1f} s, {len(examples) / seconds:.1f} a second", file=sys.stderr)
-    if arguments.output:
-        with open_output(arguments.output, []) as output:
-            for hypothesis in hypotheses:
-                write_line(output, hypothesis)
+    if output is not None:
+        for hypothesis in hypotheses:
+            write_line(output, hypothesis)
     report = _report(examples, hypotheses)
     return report, _as_table(report)
 

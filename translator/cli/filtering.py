@@ -29,7 +29,8 @@ Result = TypeVar("Result", bound=Flagged)
 
 def add_filter(parser: argparse.ArgumentParser, metavar: str, verb: str) -> None:
     """Where texts come from and answers go."""
-    parser.add_argument("sentences", metavar=metavar, nargs="*", help=f"{verb} these and no input")
+    # The default keeps argparse from naming sentences where only the model is missing.
+    parser.add_argument("sentences", metavar=metavar, nargs="*", default=[], help=f"{verb} these and no input")
     parser.add_argument("-i", "--input", metavar="FILE", help="read this file, not standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help="write this file, not standard output")
     parser.add_argument("--quiet", action="store_true", help="no prompt and no notices")
@@ -49,7 +50,7 @@ def run_filter(
         write: writes the answer to text number n, from 0.
         notices: what is said at the end about the lines with a flag, `{}` being how many.
     """
-    if arguments.sentences and arguments.input:
+    if arguments.sentences and arguments.input is not None:
         raise LineError("Sentences are given as arguments or in a file. Received: both. Leave out one.")
     with ExitStack() as stack:
         sources = [] if arguments.sentences else [stack.enter_context(open_input(arguments.input))]

@@ -85,7 +85,7 @@ def open_input(path: str | None) -> Iterator[int]:
         file = Path(path).expanduser().open("rb", buffering=0)
         file.read(0)
     except OSError as error:
-        raise LineError(f"--input must be a readable file. Received: {path} ({error.strerror}).") from error
+        raise LineError(f"An input must be a readable file. Received: {path} ({error.strerror}).") from error
     with file:
         yield file.fileno()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from translator.cli.lines import open_output, write_line
+from translator.cli.lines import write_line
 
 if TYPE_CHECKING:
     import torch
@@ -16,9 +15,14 @@ if TYPE_CHECKING:
 
 
 def classification_report(
-    loaded: LoadedModel, device: torch.device, sources: Sequence[Source], arguments: argparse.Namespace
+    loaded: LoadedModel,
+    device: torch.device,
+    sources: Sequence[Source],
+    output: BinaryIO | None,
+    *,
+    has_baselines: bool,
 ) -> tuple[dict[str, Any], str]:
-    """Classify and score: accuracy and confusions, with `--baselines` beside what must be beaten."""
+    """Classify and score: accuracy and confusions, with baselines beside what must be beaten."""
     from translator.data.corpus import read_rows
     from translator.decoding.classifier import Classifier
     from translator.evaluation.classification import confusion_table, score_labels
@@ -28,14 +32,13 @@ def classification_report(
     classifier = Classifier.of(loaded, device)
     score_labels(right, right, classifier.labels)  # what cannot be scored is said before the work
     given = [found.label for found in classifier.classify(texts)]
-    if arguments.output:
-        with open_output(arguments.output, []) as output:
-            for label in given:
-                write_line(output, label)
+    if output is not None:
+        for label in given:
+            write_line(output, label)
     scores = score_labels(given, right, classifier.labels)
     report = scores.as_dict()
     lines = [f"{scores.num_examples:,} texts", f"accuracy {scores.accuracy:6.2f} %", "", confusion_table(scores)]
-    if arguments.baselines:
+    if has_baselines:
         report["baselines"] = _baselines(loaded.config, texts, right)
         lines += ["", *(f"{name:<14} {value:6.2f} %" for name, value in report["baselines"].items())]
     return report, "\n".join(lines)

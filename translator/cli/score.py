@@ -34,14 +34,15 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score until the input ends."""
-    if (arguments.source is None) != (arguments.target is None) or (arguments.source and arguments.input):
+    is_aligned = arguments.source is not None
+    if is_aligned != (arguments.target is not None) or (is_aligned and arguments.input is not None):
         raise LineError("Pairs come from --input, or from --source and --target. Received: another choice of these.")
-    paths = [arguments.source, arguments.target] if arguments.source else [arguments.input]
+    paths = [arguments.source, arguments.target] if is_aligned else [arguments.input]
     with ExitStack() as stack:
         descriptors = [stack.enter_context(open_input(path)) for path in paths]
         output = stack.enter_context(open_output(arguments.output, descriptors))
         windows: Iterable[list[tuple[str, str]]] = map(_pairs, _numbered(descriptors[0]))
-        if arguments.source:
+        if is_aligned:
             windows = _aligned(*descriptors)
         translator = load_translator(arguments)
         for window in windows:

@@ -21,6 +21,8 @@ from translator.decoding.search import Candidate, Decodable, DecodingError, Stat
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
+_STEEPEST = 10  # length penalty; 1 and less are usual, and of hundreds no float holds the powers
+
 
 @torch.inference_mode()
 def beam_search(
@@ -76,11 +78,13 @@ def check_beam(beam_size: int, alpha: float, num_hypotheses: int) -> None:
     """Refuse, with a DecodingError, a beam that cannot be searched."""
     if beam_size < 1:
         raise DecodingError(f"beam_size must be at least 1. Received: {beam_size}.")
-    if not 0 <= alpha < math.inf:
-        raise DecodingError(f"length_penalty must be at least 0 and finite. Received: {alpha}.")
-    if not 1 <= num_hypotheses <= beam_size:
+    if not 0 <= alpha <= _STEEPEST:
+        raise DecodingError(f"length_penalty must be at least 0 and at most {_STEEPEST}. Received: {alpha}.")
+    if num_hypotheses < 1:
+        raise DecodingError(f"num_hypotheses must be at least 1. Received: {num_hypotheses}.")
+    if num_hypotheses > beam_size:
         raise DecodingError(
-            f"num_hypotheses must be at least 1 and at most beam_size. "
+            "num_hypotheses must be at most beam_size. "
             f"Received: num_hypotheses={num_hypotheses}, beam_size={beam_size}. Raise beam_size."
         )
 

@@ -13,6 +13,8 @@ from translator.decoding.search import DecodingError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_MOST_THREADS = 1024  # what torch cannot start ends the process, without an exception
+
 
 def choose_device(name: str) -> torch.device:
     """The device of this name; `auto` is the first CUDA device, or the CPU where there is none.
@@ -24,7 +26,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:
         raise DecodingError(
             f"device must be auto, cpu, or a device that torch can use here, such as cuda. Received: {name!r}. "
@@ -37,11 +39,11 @@ def set_threads(threads: int | None) -> None:
     """Let torch use so many CPU threads in this process; none changes nothing.
 
     Raises:
-        DecodingError: it is less than one.
+        DecodingError: it is less than one, or more than a machine has.
     """
     if threads is not None:
-        if threads < 1:
-            raise DecodingError(f"threads must be at least 1. Received: {threads}.")
+        if not 1 <= threads <= _MOST_THREADS:
+            raise DecodingError(f"threads must be at least 1 and at most {_MOST_THREADS}. Received: {threads}.")
         torch.set_num_threads(threads)
 
 

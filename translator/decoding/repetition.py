@@ -63,7 +63,7 @@ class NoRepetition(Generic[State]):
 
     def __init__(self, model: Decodable[State], n: int) -> None:
         self.model = model
-        self.n = n
+        self.n = min(n, _NEVER)
 
     def start(self, source: Packed) -> GuardedState[State]:
         """As `Decodable.start`."""
@@ -108,7 +108,8 @@ class NoRepetition(Generic[State]):
         A token that would end one turn too many of a short cycle counts as seen too often.
         """
         tokens, length = state.tokens, state.tokens.shape[1]
-        reach = _MOST_TURNS * self.n  # as far back as beginnings are compared: cycles of n pieces, and all n-grams
+        # As far back as beginnings are compared: cycles of n pieces, and all n-grams.
+        reach = min(_MOST_TURNS * self.n, length)
         before = F.pad(tokens, (reach, 0), value=-1).unfold(1, reach, 1)  # (rows, length + 1, reach)
         is_same = before[:, 1:-1] == before[:, -1:]  # BOS comes once, so no comparison gets past it
         matched = is_same.flip(2).cumprod(dim=2, dtype=torch.int8).sum(dim=2) + 1  # with the token to come

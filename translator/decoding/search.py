@@ -209,7 +209,9 @@ def sampling_distribution(log_probs: Tensor, sampling: Sampling) -> tuple[Tensor
         Probabilities, `(rows, n)` float64, up to a factor if `top_p` cuts them; and the token of each, `(rows, n)`
         int64 from the likeliest on, or None where there is one for each token in the vocabulary's order.
     """
-    scaled = log_probs.double() / sampling.temperature
+    log_probs = log_probs.double()
+    # From the likeliest down, so that dividing by next to nothing leaves it 0, and the others minus infinity.
+    scaled = (log_probs - log_probs.amax(dim=-1, keepdim=True)) / sampling.temperature
     tokens = None
     if sampling.top_k or sampling.top_p < 1:
         scaled, tokens = scaled.sort(dim=-1, descending=True, stable=True)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 # The end of a sentence, with what closes it and the space after it: `. `, ` ! » `, `。`, or a line break.
-_SENTENCE_END = re.compile(r"[.!?…؟]+(?:\s*[»”\"’')\]])*\s+|[。！？]+[」』”]*\s*|[\n\r\u2028\u2029]+")
+_SENTENCE_END = re.compile(r"(?<![.!?…؟])[.!?…؟]++(?:\s*[»”\"’')\]])*\s+|[。！？]+[」』”]*\s*|[\n\r\u2028\u2029]+")
 _CLAUSE_END = re.compile(r"[,;:،؛)\]»]\s+|\s[–—-]\s|[，、；：]")
 _WORD_END = re.compile(r"\s+")
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(«“])(?:M|MM|Mme|Mlle|Me|Dr|Pr|St|Ste|Mr|Mrs|Ms|Prof|cf|ex|fig|vol|art|p|n|\w)\.\s+$"
+    r"(?:^|[\s(«“])(?:MM|Mme|Mlle|Mgr|Me|Dr|Pr|St|Ste|Mr|Mrs|Ms|Prof|av|apr|cf|ex|env|fig|vol|art|\w|\w\.-\w)\.\s+$",
+    re.IGNORECASE,
 )
 _MOST_MARKS = 8  # accents on one letter, before they are cut like letters
 
@@ -37,9 +39,22 @@ def split_text(text: str, fits: Callable[[str], bool]) -> list[str]:
 
 def sentences_of(text: str) -> list[str]:
     """The sentences of a text, without white space around them."""
+    return [sentence for part in sentence_spans(text) if (sentence := part.strip())]
+
+
+def sentence_spans(text: str) -> Iterator[str]:
+    """The sentences of a text with the white space around them: put together, they are the text.
+
+    What holds no letter and no digit is no sentence of its own (`Non ! ! !`): it goes with the one before.
+    """
     ends = [end for end in _ends(_SENTENCE_END, text) if _is_sentence_end(text, end)]
-    parts = (text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
-    return [part for part in parts if part]
+    beginning = None
+    for start, end in pairwise([0, *ends, len(text)]):
+        if any(map(str.isalnum, text[start:end])):
+            if beginning is not None:
+                yield text[beginning:start]
+            beginning = 0 if beginning is None else start
+    yield text[beginning or 0 :]
 
 
 def _is_sentence_end(text: str, end: int) -> bool:

@@ -6,6 +6,7 @@ than the model takes is split, never cut; and what else shares the batch changes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from translator.decoding.options import SearchOptions
 from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
 from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling
-from translator.decoding.splitting import sentences_of, split_text
+from translator.decoding.splitting import sentence_spans, sentences_of, split_text
 from translator.decoding.texts import batches_of, clean, require_positive, require_texts
 from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
@@ -315,7 +316,7 @@ class Translator:
         source = Packed.from_sequences([[*part, EOS_ID] for part in parts]).to(self.device)
         rooms = [self.model.max_positions - self._shares_positions * (len(part) + 1) for part in parts]
         max_lengths = [
-            min(room, int(options.max_length_factor * len(part)) + 10 + 1)
+            int(min(room, options.max_length_factor * len(part) + 10 + 1))
             for room, part in zip(rooms, parts, strict=True)
         ]
         return options.search(self._steps, source, max_lengths)
@@ -333,8 +334,8 @@ class Translator:
         target = self.tokenizers.target
         return Hypothesis(
             text=" ".join(text for candidate in candidates if (text := target.decode(candidate.tokens))),
-            score=sum(candidate.score for candidate in candidates),
-            log_probability=sum(candidate.log_probability for candidate in candidates),
+            score=math.fsum(candidate.score for candidate in candidates),
+            log_probability=math.fsum(candidate.log_probability for candidate in candidates),
             tokens=tuple(piece for candidate in candidates for piece in target.pieces(candidate.tokens)),
             token_log_probabilities=tuple(
                 value for candidate in candidates for value in candidate.token_log_probabilities
@@ -363,10 +364,16 @@ class _Options(SearchOptions):
 
 
 def fold_capitals(text: str) -> str:
-    """A text of two words or more that is all in capitals, in small letters after the first; any other as it is."""
+    """A text of two words or more that is all in capitals, in small letters but for the first of each sentence.
+
+    Any other text as it is.
+    """
     words = [word for word in text.split() if sum(map(str.isalpha, word)) > 1]
     if len(words) < 2 or text != text.upper():
         return text
-    folded = text.lower()
-    start = next(place for place, letter in enumerate(folded) if letter.isalpha())
-    return folded[:start] + folded[start].upper() + folded[start + 1 :]
+    return "".join(_begun_by_a_capital(span.lower()) for span in sentence_spans(text))
+
+
+def _begun_by_a_capital(text: str) -> str:
+    start = next((place for place, letter in enumerate(text) if letter.isalpha()), 0)
+    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]

@@ -55,8 +55,8 @@ def as_text(text: str) -> str:
 
 def longest_target(translator: Translator, num_source_pieces: int) -> int:
     """Most pieces of a translation, its EOS counted, as `Translator.translate` allows them."""
-    allowed = int(translator.decoding.max_length_factor * num_source_pieces) + 10 + 1
-    return min(translator.model.max_positions, allowed)
+    allowed = translator.decoding.max_length_factor * num_source_pieces + 10 + 1
+    return int(min(translator.model.max_positions, allowed))
 
 
 def word_groups(pieces: Sequence[str]) -> list[list[int]]:
