@@ -74,23 +74,19 @@ def packed_attention(
         check_offsets("cu_seqlens_q", cu_seqlens_q, q.shape[0], max_seqlen_q)
         check_offsets("cu_seqlens_k", cu_seqlens_k, k.shape[0], max_seqlen_k)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
+    offsets, bounds = (cu_seqlens_q.contiguous(), cu_seqlens_k.contiguous()), (max_seqlen_q, max_seqlen_k)
     if backend == "triton":
         from translator.kernels.triton_attention import triton_attention  # where triton is not installed all else works
 
-        bounds = (max_seqlen_q, max_seqlen_k)
-        out: Tensor = triton_attention(
-            q, k, v, cu_seqlens_q, cu_seqlens_k, *bounds, causal, scale, dropout_p, seed if dropout_p else None
-        )[0]
+        seed = seed if dropout_p else None
+        out: Tensor = triton_attention(q, k, v, *offsets, *bounds, causal, scale, dropout_p, seed)[0]
         return out
     if backend == "grouped":
         seed = torch.zeros(1, dtype=torch.int64) if seed is None else seed
-        grouped: Tensor = grouped_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, dropout_p, seed)
-        return grouped
+        return grouped_attention(q, k, v, *offsets, causal, scale, dropout_p, seed)
     if backend == "sdpa":
-        return _sdpa(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, causal, scale, dropout_p)
-    return reference.packed_attention(
-        q, k, v, cu_seqlens_q, cu_seqlens_k, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed
-    )
+        return _sdpa(q, k, v, *offsets, *bounds, causal, scale, dropout_p)
+    return reference.packed_attention(q, k, v, *offsets, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed)
 
 
 def _sdpa(
