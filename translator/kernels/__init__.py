@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from translator.kernels import reference
 from translator.kernels.backends import BACKENDS, choose_backend
-from translator.kernels.checks import check_attention, check_offsets, dtype_name, is_checking_values
+from translator.kernels.checks import check_attention, check_labels, check_loss, check_offsets, is_checking_values
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
 from translator.kernels.grouped import grouped_attention, keep_mask
@@ -150,21 +150,11 @@ def linear_cross_entropy(
         A scalar in nats, in float32 or wider.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
+        ValueError: shapes, dtypes or devices do not fit, or a number is out of its range.
     """
-    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
-        raise ValueError(
-            "hidden and weight must be (num_tokens, d_model) and (vocab_size, d_model). "
-            f"Received: {tuple(hidden.shape)} and {tuple(weight.shape)}."
-        )
-    if labels.shape != hidden.shape[:1] or labels.dtype != torch.int64:
-        raise ValueError(
-            f"labels must be ({hidden.shape[0]},) int64. Received: {tuple(labels.shape)} {dtype_name(labels)}."
-        )
-    if hidden.dtype != weight.dtype:
-        raise ValueError(
-            f"hidden and weight must have one dtype. Received: {dtype_name(hidden)} and {dtype_name(weight)}."
-        )
+    check_loss(hidden, weight, labels, label_smoothing, ignore_index)
+    if is_checking_values():
+        check_labels(labels, weight.shape[0], ignore_index)
     hidden, weight = _as_autocast(hidden, weight)
     needs_grad = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     loss: Tensor
