@@ -135,5 +135,24 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
         linear_cross_entropy(hidden, weight, labels[:4])
     with pytest.raises(ValueError, match=r"labels must be \(5,\) int64. Received: \(5,\) int32."):
         linear_cross_entropy(hidden, weight, labels.int())
-    with pytest.raises(ValueError, match=r"must have one dtype\. Received: float64 and float32."):
+    with pytest.raises(ValueError, match=r"one floating-point dtype\. Received: float64 and float32."):
         linear_cross_entropy(hidden, weight.float(), labels)
+    with pytest.raises(ValueError, match=r"one floating-point dtype\. Received: int64 and int64."):
+        linear_cross_entropy(hidden.long(), weight.long(), labels)
+    with pytest.raises(ValueError, match=r"must be on one device\. Received: cpu, cpu, meta."):
+        linear_cross_entropy(hidden, weight, labels.to("meta"))
+    for label_smoothing in (-0.1, 1.0):
+        with pytest.raises(ValueError, match=f"at least 0 and below 1. Received: {label_smoothing}."):
+            linear_cross_entropy(hidden, weight, labels, label_smoothing=label_smoothing)
+    with pytest.raises(ValueError, match=r"ignore_index must be negative, which no label is\. Received: 0."):
+        linear_cross_entropy(hidden, weight, labels, ignore_index=0)
+
+
+@pytest.mark.parametrize("wrong", [13, -1])
+def test_labels_that_are_no_pieces_are_refused_where_asked_for(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
+    hidden, weight, labels = loss_inputs(5)
+    monkeypatch.setenv("TRANSLATOR_CHECK", "1")
+    linear_cross_entropy(hidden, weight, labels)
+    labels[3] = wrong
+    with pytest.raises(ValueError, match=rf"below vocab_size, 13, or ignore_index, -100\. Received: \[{wrong}\]."):
+        linear_cross_entropy(hidden, weight, labels)

@@ -91,6 +91,19 @@ def test_the_beams_of_a_sentence_share_its_keys(place: torch.device, backend: st
         torch.testing.assert_close(mine.double(), right.double(), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_indices_need_not_lie_side_by_side(place: torch.device, backend: str) -> None:
+    q, keys, values = (normal(rows, 2, 16, seed=rows).to(place) for rows in (2, 7, 7))
+    starts, lengths = torch.tensor([[0, 3], [3, 4]], dtype=torch.int32, device=place).unbind(1)
+    spread = decode_cross_attention(q, keys, values, starts, lengths, 4, backend=backend)
+    together = decode_cross_attention(q, keys, values, starts.clone(), lengths.clone(), 4, backend=backend)
+    assert torch.equal(together, spread)
+    cache, length = normal(3, 2, 2, 16).to(place), torch.tensor([3], dtype=torch.int32, device=place)
+    ancestry = torch.tensor([[0, 1], [1, 1], [1, 0]], dtype=torch.int32, device=place).T
+    spread = decode_attention(q, cache, cache, length, ancestry, backend=backend)
+    assert torch.equal(decode_attention(q, cache, cache, length, ancestry.contiguous(), backend=backend), spread)
+
+
 @pytest.mark.parametrize("enough_programs", [1, 8])
 def test_splitting_the_keys_changes_nothing_but_rounding(
     device: torch.device, monkeypatch: pytest.MonkeyPatch, enough_programs: int

@@ -162,6 +162,17 @@ def test_an_upstream_gradient_in_any_layout_is_taken(device: torch.device) -> No
     assert torch.equal(expected, expanded)
 
 
+def test_offsets_need_not_lie_side_by_side(device: torch.device) -> None:
+    case = Attention.random([5, 20], device=device)
+    offsets = case.offsets()
+    apart = [torch.stack((x, x + 1), dim=1)[:, 0] for x in offsets]
+    together, spread = (
+        packed_attention(case.q, case.k, case.v, *pair, 20, 20, causal=True, backend="triton")
+        for pair in (offsets, apart)
+    )
+    assert torch.equal(together, spread)
+
+
 @pytest.mark.parametrize(("lengths", "dropout_p"), [([20, 12], 0.0), ([40], 0.2)])
 def test_the_operators_are_well_formed(device: torch.device, lengths: list[int], dropout_p: float) -> None:
     attention = pytest.importorskip("translator.kernels.triton_attention")

@@ -49,6 +49,18 @@ def test_loss_and_gradients_agree_with_float64(
     assert not ours[1][3].any()  # an ignored row
 
 
+def test_labels_need_not_lie_side_by_side(device: torch.device, kernel: object) -> None:
+    hidden, weight, labels = (x.to(device) for x in problem(100))
+    spread = torch.stack((labels, torch.zeros_like(labels)), dim=1)[:, 0]
+    fused = kernel.fused_linear_cross_entropy  # type: ignore[attr-defined]
+    for mine, right in zip(
+        fused(hidden, weight, spread, 0.1, IGNORED, True),
+        fused(hidden, weight, labels, 0.1, IGNORED, True),
+        strict=True,
+    ):
+        assert torch.equal(mine, right)
+
+
 @pytest.mark.parametrize("vocab_size", [333, 1000])
 def test_without_gradients_the_loss_is_the_same(device: torch.device, kernel: object, vocab_size: int) -> None:
     arguments = [x.to(device) for x in problem(vocab_size)]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from translator.kernels import reference
 from translator.kernels.backends import BACKENDS, choose_backend
-from translator.kernels.checks import check_attention, check_offsets, dtype_name, is_checking_values
+from translator.kernels.checks import check_attention, check_labels, check_loss, check_offsets, is_checking_values
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
 from translator.kernels.grouped import grouped_attention, keep_mask
@@ -74,23 +74,19 @@ def packed_attention(
         check_offsets("cu_seqlens_q", cu_seqlens_q, q.shape[0], max_seqlen_q)
         check_offsets("cu_seqlens_k", cu_seqlens_k, k.shape[0], max_seqlen_k)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
+    offsets, bounds = (cu_seqlens_q.contiguous(), cu_seqlens_k.contiguous()), (max_seqlen_q, max_seqlen_k)
     if backend == "triton":
         from translator.kernels.triton_attention import triton_attention  # where triton is not installed all else works
 
-        bounds = (max_seqlen_q, max_seqlen_k)
-        out: Tensor = triton_attention(
-            q, k, v, cu_seqlens_q, cu_seqlens_k, *bounds, causal, scale, dropout_p, seed if dropout_p else None
-        )[0]
+        seed = seed if dropout_p else None
+        out: Tensor = triton_attention(q, k, v, *offsets, *bounds, causal, scale, dropout_p, seed)[0]
         return out
     if backend == "grouped":
         seed = torch.zeros(1, dtype=torch.int64) if seed is None else seed
-        grouped: Tensor = grouped_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, dropout_p, seed)
-        return grouped
+        return grouped_attention(q, k, v, *offsets, causal, scale, dropout_p, seed)
     if backend == "sdpa":
-        return _sdpa(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k, causal, scale, dropout_p)
-    return reference.packed_attention(
-        q, k, v, cu_seqlens_q, cu_seqlens_k, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed
-    )
+        return _sdpa(q, k, v, *offsets, *bounds, causal, scale, dropout_p)
+    return reference.packed_attention(q, k, v, *offsets, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed)
 
 
 def _sdpa(
@@ -154,21 +150,11 @@ def linear_cross_entropy(
         A scalar in nats, in float32 or wider.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit.
+        ValueError: shapes, dtypes or devices do not fit, or a number is out of its range.
     """
-    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
-        raise ValueError(
-            "hidden and weight must be (num_tokens, d_model) and (vocab_size, d_model). "
-            f"Received: {tuple(hidden.shape)} and {tuple(weight.shape)}."
-        )
-    if labels.shape != hidden.shape[:1] or labels.dtype != torch.int64:
-        raise ValueError(
-            f"labels must be ({hidden.shape[0]},) int64. Received: {tuple(labels.shape)} {dtype_name(labels)}."
-        )
-    if hidden.dtype != weight.dtype:
-        raise ValueError(
-            f"hidden and weight must have one dtype. Received: {dtype_name(hidden)} and {dtype_name(weight)}."
-        )
+    check_loss(hidden, weight, labels, label_smoothing, ignore_index)
+    if is_checking_values():
+        check_labels(labels, weight.shape[0], ignore_index)
     hidden, weight = _as_autocast(hidden, weight)
     needs_grad = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     loss: Tensor

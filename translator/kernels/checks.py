@@ -1,7 +1,8 @@
-"""What the inputs of attention must be, checked before any kernel starts.
+"""What the inputs of attention and of the loss must be, checked before any kernel starts.
 
-Shapes, dtypes, devices and strides are checked always: the host knows them. The numbers in `cu_seqlens` lie on the
-device, and reading them waits for it: they are checked in `reference`, and everywhere where TRANSLATOR_CHECK=1 is set.
+Shapes, dtypes, devices and strides are checked always: the host knows them. The numbers in `cu_seqlens` and the labels
+lie on the device, and reading them waits for it: offsets are checked in `reference`, and both wherever
+TRANSLATOR_CHECK=1 is set, except within what torch.compile makes, which can ask for nothing.
 """
 
 from __future__ import annotations
@@ -89,6 +90,43 @@ def check_offsets(name: str, cu_seqlens: Tensor, num_tokens: int, max_seqlen: in
     if max(lengths, default=0) > max_seqlen:
         raise ValueError(
             f"No sequence of {name} may be longer than its max_seqlen, {max_seqlen}. Received: {max(lengths)} tokens."
+        )
+
+
+def check_loss(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int) -> None:
+    """Raise ValueError for what the host can see to be wrong; arguments as in `kernels.linear_cross_entropy`."""
+    if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
+        raise ValueError(
+            "hidden and weight must be (num_tokens, d_model) and (vocab_size, d_model). "
+            f"Received: {tuple(hidden.shape)} and {tuple(weight.shape)}."
+        )
+    if labels.shape != hidden.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(
+            f"labels must be ({hidden.shape[0]},) int64. Received: {tuple(labels.shape)} {dtype_name(labels)}."
+        )
+    if hidden.dtype != weight.dtype or not hidden.is_floating_point():
+        raise ValueError(
+            "hidden and weight must have one floating-point dtype. "
+            f"Received: {dtype_name(hidden)} and {dtype_name(weight)}."
+        )
+    if len({x.device for x in (hidden, weight, labels)}) > 1:
+        raise ValueError(
+            "hidden, weight and labels must be on one device. "
+            f"Received: {hidden.device}, {weight.device}, {labels.device}."
+        )
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing must be at least 0 and below 1. Received: {label_smoothing}.")
+    if ignore_index >= 0:
+        raise ValueError(f"ignore_index must be negative, which no label is. Received: {ignore_index}.")
+
+
+def check_labels(labels: Tensor, vocab_size: int, ignore_index: int) -> None:
+    """Raise ValueError where a label is neither a piece of the vocabulary nor `ignore_index`. Waits for the device."""
+    wrong = labels[((labels < 0) | (labels >= vocab_size)) & (labels != ignore_index)].tolist()
+    if wrong:
+        raise ValueError(
+            f"labels must be below vocab_size, {vocab_size}, or ignore_index, {ignore_index}. "
+            f"Received: {_abridged(wrong)}."
         )
 
 

@@ -100,6 +100,7 @@ def decode_cross_attention(
     if _chosen(backend, q) == "triton":
         from translator.kernels.triton_decode import triton_decode_cross_attention
 
+        starts, lengths = starts.contiguous(), lengths.contiguous()
         out: Tensor = triton_decode_cross_attention(q, keys, values, starts, lengths, max_seqlen, scale)
         return out
     return reference.decode_cross_attention(q, keys, values, starts, lengths, max_seqlen, scale=scale)

@@ -127,6 +127,7 @@ def fused_linear_cross_entropy(
     grad_hidden = torch.empty_like(hidden) if needs_grad else hidden.new_empty(0)
     grad_weight = torch.zeros_like(weight) if needs_grad else weight.new_empty(0)
     chunk = max(1, _CHUNK_ELEMENTS // vocab_size)
+    labels = labels.contiguous()
     with on_device_of(hidden):
         for start in range(0, num_tokens, chunk):
             rows = slice(start, start + chunk)
