@@ -161,7 +161,7 @@ def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.Mo
         (["--output", "/no/folder/x"], "--output must be a file that can be written. Received: /no/folder/x"),
         (["--device", "abacus"], "device must be auto, cpu, or a device that torch can use here"),
         (["--threads", "0"], "threads must be at least 1 and at most 1024. Received: 0."),
-        (["--beam-size", "0"], "beam_size must be at least 1. Received: 0."),
+        (["--beam-size", "0"], "must be at least 1 and at most 1024. Received: 0."),
         (["--n-best", "4"], "num_hypotheses must be at most beam_size."),
         (["--n-best", "0"], "num_hypotheses must be at least 1. Received: 0."),
         (["--length-penalty", "-1"], "length_penalty must be at least 0 and at most 10. Received: -1.0."),

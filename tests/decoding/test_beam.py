@@ -207,7 +207,8 @@ def test_ties_do_not_depend_on_the_batch() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam_size": 0}, "beam_size must be at least 1. Received: 0."),
+        ({"beam_size": 0}, "must be at least 1 and at most 1024. Received: 0."),
+        ({"beam_size": 100_000}, "must be at least 1 and at most 1024. Received: 100000."),
         ({"beam_size": 2, "alpha": -0.1}, "length_penalty must be at least 0 and at most 10. Received: -0.1."),
         ({"beam_size": 2, "alpha": math.inf}, "length_penalty must be at least 0 and at most 10. Received: inf."),
         ({"beam_size": 2, "num_hypotheses": 3}, "at most beam_size. Received: num_hypotheses=3, beam_size=2."),

@@ -258,7 +258,7 @@ def test_sampling_depends_on_its_seed_alone(translator: Translator) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beam_size": 0}, "beam_size must be at least 1. Received: 0."),
+        ({"beam_size": 0}, "must be at least 1 and at most 1024. Received: 0."),
         ({"beam_size": 1, "num_hypotheses": 2}, "num_hypotheses=2, beam_size=1. Raise beam_size."),
         ({"beam_size": 1, "length_penalty": -1.0}, "length_penalty must be at least 0 and at most 10. Received: -1.0."),
         ({"length_penalty": 1e300}, "length_penalty must be at least 0 and at most 10. Received: 1e+300."),

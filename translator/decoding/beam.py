@@ -21,6 +21,7 @@ from translator.decoding.search import Candidate, Decodable, DecodingError, Stat
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
+_WIDEST = 1024  # hypotheses of one sentence; memory grows with them, and search gains nothing past a few dozen
 _STEEPEST = 10  # length penalty; 1 and less are usual, and of hundreds no float holds the powers
 
 
@@ -76,8 +77,10 @@ def beam_search(
 
 def check_beam(beam_size: int, alpha: float, num_hypotheses: int) -> None:
     """Refuse, with a DecodingError, a beam that cannot be searched."""
-    if beam_size < 1:
-        raise DecodingError(f"beam_size must be at least 1. Received: {beam_size}.")
+    if not 1 <= beam_size <= _WIDEST:
+        raise DecodingError(
+            f"beam_size, or the number of samples, must be at least 1 and at most {_WIDEST}. Received: {beam_size}."
+        )
     if not 0 <= alpha <= _STEEPEST:
         raise DecodingError(f"length_penalty must be at least 0 and at most {_STEEPEST}. Received: {alpha}.")
     if num_hypotheses < 1:
