@@ -1,7 +1,7 @@
 """What does each choice of a recipe do? Trains its variants, two seeds each, and tabulates validation loss and BLEU.
 
     python benchmarks/ablation.py runs/ablation --steps 600
-    python benchmarks/ablation.py runs/ablation --steps 600 --only "rotary positions" --override data.cache=cache
+    python benchmarks/ablation.py runs/ablation --steps 600 --only "sinusoidal positions" --override data.cache=cache
 
 All variants take the same number of steps of as many target tokens, and end with their learning rate at zero; what
 differs from the recipe is in VARIANTS. Runs that are complete are not trained again, so the script can be stopped, and
@@ -21,7 +21,7 @@ RECIPE = "configs/multi30k.yaml"
 SEEDS = (1, 2)
 VARIANTS = {
     "the recipe": [],
-    "rotary positions": ["model.positions=rotary"],
+    "sinusoidal positions": ["model.positions=sinusoidal"],
     "post-norm": ["model.norm=post"],
     "post-norm, half the rate": ["model.norm=post", "training.learning_rate=0.001"],
     "6+1 layers": ["model.encoder_layers=6", "model.decoder_layers=1", "model.d_ff=544"],

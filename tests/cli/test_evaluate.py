@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import PAIRS
 
 from translator import Translator
@@ -117,6 +119,17 @@ def test_a_test_set_that_cannot_be_used_is_said_in_one_message(
     assert main(["evaluate", str(model_directory), *(["--test", spec] if spec else [])]) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
+
+
+def test_a_test_set_of_the_recipe_that_is_gone_says_what_to_give(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = shutil.copytree(model_directory, tmp_path / "moved", symlinks=True)
+    config = yaml.safe_load((copy / "config.yaml").read_text(encoding="utf-8"))
+    config["data"]["test"] = [{"file": "gone.tsv"}]
+    (copy / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert main(["evaluate", str(copy)]) == 2
+    assert "gone.tsv (no such file). The model's recipe names it as data.test. Give --test." in capsys.readouterr().err
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(

@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Load, score, print."""
     from translator.checkpoint import load_model
     from translator.cli.reports import classification_report, perplexity_report
+    from translator.data.files import DataError
     from translator.decoding.hardware import choose_device, set_threads
     from translator.decoding.location import find_model
     from translator.decoding.purpose import require_objective
@@ -60,17 +61,22 @@ def run(arguments: argparse.Namespace) -> int:
     objective = loaded.config.training.objective
     _require_fitting(arguments, objective)
     sources = _sources(arguments.test, loaded.config)
-    with _open_output(arguments.output, sources) as output:
-        match objective:
-            case "classification":
-                report, table = classification_report(
-                    loaded, device, sources, output, has_baselines=arguments.baselines
-                )
-            case "language_modeling":
-                report, table = perplexity_report(loaded, device, sources)
-            case _:
-                require_objective(loaded, "translation")
-                report, table = _translation_report(loaded, device, sources, output, search_options(arguments))
+    try:
+        with _open_output(arguments.output, sources) as output:
+            match objective:
+                case "classification":
+                    report, table = classification_report(
+                        loaded, device, sources, output, has_baselines=arguments.baselines
+                    )
+                case "language_modeling":
+                    report, table = perplexity_report(loaded, device, sources)
+                case _:
+                    require_objective(loaded, "translation")
+                    report, table = _translation_report(loaded, device, sources, output, search_options(arguments))
+    except DataError as error:
+        if arguments.test is None:
+            raise LineError(f"{error} The model's recipe names it as data.test. Give --test.") from error
+        raise
     print(to_json(report) if arguments.json else table)
     return 0
 

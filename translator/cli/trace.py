@@ -41,8 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _worked_example(arguments: argparse.Namespace) -> str:
-    if arguments.model is not None:
-        raise OptionError("--worked-example has a model and a sentence of its own. Received: others. Leave them out.")
+    if arguments.model is not None or arguments.sample or given_drawing(arguments):
+        raise OptionError(
+            "--worked-example has a model, a sentence and a choice of its own. Received: others. Leave them out."
+        )
     from translator.inspection.worked_example import format_worked_example, worked_example
 
     example = worked_example()
