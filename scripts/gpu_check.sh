@@ -76,6 +76,7 @@ run_stage() {
         tests) run_tests ;;
         attention) "$python" benchmarks/attention.py $rehearse --json "$out/attention.json" ;;
         step)
+            "$python" benchmarks/gpu_loss.py $rehearse --json "$out/loss.json"
             for size in base big; do
                 "$python" benchmarks/gpu_training_step.py $rehearse --size "$size" --json "$out/step-$size.json"
             done

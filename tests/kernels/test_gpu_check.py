@@ -1,4 +1,4 @@
-"""scripts/gpu_check.sh: what it says to those who call it wrongly, and a rehearsal of a stage."""
+"""scripts/gpu_check.sh: what it says to those who call it wrongly, and rehearsals of stages."""
 
 from __future__ import annotations
 
@@ -40,14 +40,27 @@ def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
     assert "A CUDA device is required. Received: none. Use --rehearse" in done.stderr
 
 
-def test_a_stage_prints_its_table_last_and_writes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stage", "tables", "packages"),
+    [
+        ("step", ("loss", "step-base", "step-big"), ("transformers",)),
+        ("decode", ("decode",), ("transformers", "ctranslate2")),
+    ],
+)
+def test_a_stage_prints_its_tables_last_and_writes_them(
+    tmp_path: Path, stage: str, tables: tuple[str, ...], packages: tuple[str, ...]
+) -> None:
     pytest.importorskip("triton")
-    done = gpu_check(tmp_path, "--rehearse", "decode")
+    done = gpu_check(tmp_path, "--rehearse", stage)
     assert done.returncode == 0, done.stderr
-    written = json.loads((tmp_path / "decode.json").read_text())
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith(written["rows"][-1]["what"])
-    assert len(done.stdout.splitlines()) == len(written["rows"]) + 3  # the stage, the facts, the columns
-    for package in ("transformers", "ctranslate2"):  # peers: measured where they are installed, named where not
+    lines = done.stdout.splitlines()[1:]
+    for table in tables:
+        written = json.loads((tmp_path / f"{table}.json").read_text())
+        facts, _, *rows = lines[: len(written["rows"]) + 2]  # the facts, the columns
+        assert facts.startswith(f"# {written['title']}: ")
+        assert all(line.startswith(next(iter(row.values()))) for line, row in zip(rows, written["rows"], strict=True))
+        lines = lines[len(rows) + 2 :]
+    assert not lines
+    for package in packages:  # peers: measured where they are installed, named where not
         is_here = importlib.util.find_spec(package) is not None
         assert is_here or f"left out: package {package}: " in done.stderr

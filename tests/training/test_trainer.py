@@ -16,8 +16,11 @@ import pytest
 import torch
 
 from translator.checkpoint import CheckpointError, load_model, locked, read_training_state, read_weights
+from translator.cli import main
 from translator.config import Config, ConfigError, to_yaml
+from translator.data.batch import Batch
 from translator.decoding.translator import Translator
+from translator.model import EncoderDecoder
 from translator.training import trainer
 from translator.training.optimizer import step_unless
 from translator.training.trainer import TrainingError, train
@@ -219,6 +222,52 @@ def test_a_step_that_does_not_fit_in_memory_is_one_clear_message(tiny: Tiny, tmp
     )
     assert f"training.batch_tokens={budget} training.accumulation=2, in a new output directory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_runs_out_of_memory_keeps_its_checkpoint_and_goes_on_with_the_same_bits(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, short = with_sections(tiny, "whole"), with_sections(tiny, "short")
+    train(whole)
+    loss, batches = EncoderDecoder.loss, 0
+
+    def hungry(model: EncoderDecoder, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal batches
+        batches += model.training
+        if batches == 12:  # the second of step 6
+            torch.empty(2**50)
+        return loss(model, batch)
+
+    (tmp_path / "short.yaml").write_text(to_yaml(short), encoding="utf-8")
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(EncoderDecoder, "loss", hungry)
+        assert main(["train", str(tmp_path / "short.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("A training step must fit in memory.") == 1
+    assert f"{Path(short.output) / 'last'} is the last good checkpoint." in said
+    assert "Traceback" not in said
+    saved = (Path(short.output) / "last").resolve()
+    assert saved.name == "step-4"
+    assert_same_bits(weights(short.output), weights(Path(whole.output) / "checkpoints", "step-4"))
+    train(short)
+    assert_same_bits(weights(whole.output), weights(short.output))
+    states = [read_training_state((Path(config.output) / "last").resolve()) for config in (whole, short)]
+    assert_same_bits(states[0]["weights"], states[1]["weights"])
+    assert states[0]["stream"] == states[1]["stream"]
+    assert states[0]["progress"] == states[1]["progress"]
+
+
+def test_data_that_do_not_fit_in_memory_are_not_blamed_on_the_batch(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hungry(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(trainer, "prepare_corpus", hungry)
+    with pytest.raises(TrainingError, match=r"before the first step, .* must fit in memory") as failure:
+        train(tiny())
+    assert "batch_tokens" not in str(failure.value)
 
 
 def test_a_second_run_in_one_directory_is_refused(tiny: Tiny) -> None:

@@ -10,6 +10,14 @@ import torch
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _NEVER = 2**31 - 1
 
+# Besides torch's allocator of CUDA memory, which raises an error of its own.
+_OUT_OF_MEMORY_SIGNS = (
+    "DefaultCPUAllocator",
+    "CUDA error: out of memory",
+    "Triton Error [CUDA]: out of memory",
+    "STATUS_ALLOC_FAILED",
+)
+
 
 def keep_freed_memory() -> None:
     """Have glibc reuse large blocks from step to step instead of returning them to the system at each.
@@ -34,7 +42,7 @@ def return_freed_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python or torch, on whatever device, says that memory has run out."""
+    """Whether an error of Python, torch, cuBLAS or Triton, on whatever device, says that memory has run out."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+        isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY_SIGNS)
     )

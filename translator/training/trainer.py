@@ -45,6 +45,11 @@ from translator.training.validation import Validator, is_better, using_weights
 # A CUDA device is kept busy by a host that runs ahead of it and reads what a step came to when it has long been done.
 _STEPS_AHEAD = {"cpu": 0, "cuda": 4}
 
+_TOO_LARGE_TO_BEGIN = (
+    "What comes before the first step, the data being prepared and the model being built, must fit in memory. "
+    "Received: no memory left. Free some, or choose less data or a smaller model."
+)
+
 
 class TrainingError(UserError):
     """A run that cannot go on."""
@@ -61,11 +66,12 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
         The run directory.
 
     Raises:
-        UserError: configuration, data or directory cannot be used, or training came to nothing finite.
+        UserError: configuration, data or directory cannot be used, memory ran out, or training came to nothing finite.
     """
     keep_freed_memory()
     run = Path(config.output).expanduser()
     ranks = Ranks.join()
+    trainer: Trainer | None = None
     try:
         with locked(run) if ranks.is_main else contextlib.nullcontext():
             if ranks.is_main:
@@ -76,11 +82,12 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
             if not ranks.is_main:
                 tokenizers = prepare_tokenizers(run, config, _ignore)
                 corpus = prepare_corpus(config, tokenizers, _ignore)
-            Trainer(config, run, ranks, tokenizers, corpus).run()
+            trainer = Trainer(config, run, ranks, tokenizers, corpus)
+            trainer.run()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(_too_large(config, run)) from error
+        raise TrainingError(_TOO_LARGE_TO_BEGIN if trainer is None else _too_large(config, run)) from error
     finally:
         ranks.leave()
     return run
