@@ -22,11 +22,11 @@ from translator.evaluation import evaluate
 # One to four words, four times or more in a row.
 _LOOP = re.compile(r"\b((?:\S+\s+){0,3}\S+)(?:\s+\1){3,}", re.IGNORECASE)
 _CARELESS = {
-    "no accents": AugmentationConfig(accents=1),
-    "no final punctuation": AugmentationConfig(final_punctuation=1),
-    "small letters": AugmentationConfig(lowercase=1),
-    "no apostrophes": AugmentationConfig(apostrophes=1),
-    "typos": AugmentationConfig(typos=1),
+    "no accents": AugmentationConfig.model_construct(accents=1.0),
+    "no final punctuation": AugmentationConfig.model_construct(final_punctuation=1.0),
+    "small letters": AugmentationConfig.model_construct(lowercase=1.0),
+    "no apostrophes": AugmentationConfig.model_construct(apostrophes=1.0),
+    "typos": AugmentationConfig.model_construct(typos=1.0),
 }
 
 

@@ -50,23 +50,23 @@ def test_careless_typing_reaches_the_same_words(shipped: Translator) -> None:
         assert "station" in shipped.translate(typed).text.lower(), (typed, careful)
 
 
-@pytest.mark.parametrize("beam_size", [1, 5])
-def test_it_does_not_loop_where_it_would(shipped: Translator, beam_size: int) -> None:
+def test_it_does_not_loop_where_it_would(shipped: Translator) -> None:
     lines = [
-        "Appelle une fonction dans une variable globale Lua",
-        "Il vous importune, vous persécute et prélève un véritable impôt sur les voyageurs.",
-        "Deux enfants indiens en costume officiel accomplissant heureusement une danse rituelle.",
+        "Les plaintes sont déposées par écrit ou oralement.",
+        "une amende maximale de dix mille euros et un emprisonnement maximal d'un an",
+        "Loi sur la Cour de l'Échiquier",
     ]
     loop = re.compile(r"(\b\w+)( \1){3}")
-    free = shipped.translate(lines, beam_size=beam_size, no_repeat_ngram=0)
+    free = shipped.translate(lines, beam_size=1, no_repeat_ngram=0)
     assert all(loop.search(translation.text) for translation in free)
-    guarded = shipped.translate(lines, beam_size=beam_size)
-    assert not any(loop.search(translation.text) for translation in guarded)
+    for beam_size in (1, 5):
+        guarded = shipped.translate(lines, beam_size=beam_size)
+        assert not any(loop.search(translation.text) for translation in guarded)
 
 
 def test_what_the_source_repeats_may_be_repeated(shipped: Translator) -> None:
     lines = [
-        "1, 1, 1, 1, 1, 1",
+        "Oui, oui, oui, oui, oui.",
         "Je t'aime, je t'aime, je t'aime, je t'aime.",
         "Un lapin, un lapin, un lapin et un lapin.",
     ]
