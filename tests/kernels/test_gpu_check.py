@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,7 +51,10 @@ def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
 def test_a_stage_prints_its_tables_last_and_writes_them(
     tmp_path: Path, stage: str, tables: tuple[str, ...], packages: tuple[str, ...]
 ) -> None:
-    pytest.importorskip("triton")
+    triton = pytest.importorskip("triton")
+    old_triton, new_numpy = triton.__version__ < "3.7", np.lib.NumpyVersion(np.__version__) >= "2.4.0"
+    if stage == "decode" and old_triton and new_numpy and not torch.cuda.is_available():
+        pytest.skip("with numpy 2.4 and later, triton 3.6 cannot interpret loops whose bounds were loaded")
     done = gpu_check(tmp_path, "--rehearse", stage)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()[1:]

@@ -210,7 +210,9 @@ def test_a_step_that_does_not_fit_in_memory_is_one_clear_message(tiny: Tiny, tmp
     script = (
         "import resource, sys, torch\n"
         "from translator.cli import main\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (5 * 2**30, 5 * 2**30))\n"
+        "taken = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"  # torch with CUDA: 3 GB
+        "limit = taken + 9 * 2**29\n"  # the model fits, its gradients do not
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
         "sys.exit(main(['train', sys.argv[1]]))"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "huge.yaml")]
