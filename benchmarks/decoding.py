@@ -17,7 +17,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "300")  # ... idle ones sleep, after a f
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,9 +63,9 @@ class Scheduled:
         state.left = state.left - 1
         return logits
 
-    def reorder(self, state: ScheduledState, rows: Tensor) -> ScheduledState:
+    def reorder(self, state: ScheduledState, rows: Tensor, sentences: Sequence[int] | None = None) -> ScheduledState:
         """As the model's."""
-        return ScheduledState(self.model.reorder(state.inner, rows), state.left[rows])
+        return ScheduledState(self.model.reorder(state.inner, rows, sentences), state.left[rows])
 
 
 def output_lengths(batch: list[Tensor]) -> Tensor:

@@ -1,7 +1,8 @@
-"""How fast is decoding on a GPU: its attention kernels against the bytes they must read, and whole searches.
+"""How fast is decoding on a GPU: its kernels against the bytes they must read, and whole searches.
 
 The kernels attend for one step of `sentences * beams` rows, 15 positions and 28 source tokens each on average, in
-bfloat16 and in a CUDA graph, beside the same in plain torch. The searches translate random sentences with a base model
+bfloat16, and find the likeliest tokens of as many rows of float32 logits; in a CUDA graph, beside the same in plain
+torch. The searches translate random sentences with a base model
 of random weights to a fixed length, greedily and with a beam of 4: ours in bfloat16, in static memory and with growing
 caches; Hugging Face's `generate` of a Marian model in bfloat16, and CTranslate2 in float16, where they are installed.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
 from translator.decoding.search import greedy
 from translator.kernels import decode_attention, decode_cross_attention
+from translator.kernels.triton_top_tokens import triton_top_tokens
 from translator.model import EncoderDecoder, build_model
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
@@ -85,6 +87,22 @@ def measure_kernels(grid: list[tuple[int, int]], heads: int, copy_rate: float | 
     return rows
 
 
+def measure_top_tokens(grid: list[tuple[int, int]], pieces: int, copy_rate: float | None) -> list[dict[str, Any]]:
+    """The tokens that a search looks at, one more than it has beams."""
+    rows = []
+    for sentences, beams in grid:
+        logits = torch.randn(sentences * beams, pieces, device=DEVICE)
+
+        def plain(logits: Tensor = logits, count: int = beams + 1) -> Tensor:
+            return logits.log_softmax(dim=1).topk(count, dim=1).indices
+
+        ours = median_time(as_graph(partial(triton_top_tokens, logits, beams + 1, 2)))
+        row = {"what": f"top tokens, {sentences} sentences, beam {beams}", "us": ours * 1e6}
+        share_of_floor = share(logits.nbytes, ours, copy_rate)
+        rows.append({**row, "of floor": share_of_floor, "of plain torch": median_time(as_graph(plain)) / ours})
+    return rows
+
+
 class Unending:
     """A `Decodable` that ends no text, so that all of them reach the length they may have, whatever the weights say."""
 
@@ -99,8 +117,8 @@ class Unending:
         logits[:, EOS_ID] = -1e4
         return logits
 
-    def reorder(self, state: Any, rows: Tensor) -> Any:
-        return self.model.reorder(state, rows)
+    def reorder(self, state: Any, rows: Tensor, sentences: Sequence[int] | None = None) -> Any:
+        return self.model.reorder(state, rows, sentences)
 
 
 def our_searches(shape: dict[str, int], pieces: int, source: Tensor, length: int) -> dict[str, Search]:
@@ -180,10 +198,13 @@ def main() -> None:
     facts = card()
     if options.rehearse:
         small = {"d_model": 32, "d_ff": 32, "layers": 1, "heads": 2}
-        rows = measure_kernels([(1, 2)], 1, facts.get("copy_bytes_s")) + measure_searches(2, 3, small, 50)
+        rows = measure_kernels([(1, 2)], 1, facts.get("copy_bytes_s"))
+        rows += measure_top_tokens([(1, 2)], 50, facts.get("copy_bytes_s")) + measure_searches(2, 3, small, 50)
     else:
         grid = [(1, 1), (1, 4), (32, 4), (256, 4), (1024, 1)]
-        rows = measure_kernels(grid, 8, facts.get("copy_bytes_s")) + measure_searches(256, 27, SIZES["base"], 32_000)
+        rows = measure_kernels(grid, 8, facts.get("copy_bytes_s"))
+        rows += measure_top_tokens(grid, 32_000, facts.get("copy_bytes_s"))
+        rows += measure_searches(256, 27, SIZES["base"], 32_000)
     report("decoding", facts, rows, options.json)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,7 @@ FIRST_WORD = 3  # ids below are unknown, BOS and EOS
 @dataclass
 class FakeState:
     sources: list[tuple[int, ...]]
+    sentences: list[int]  # that each row belongs to
     beginnings: list[tuple[int, ...]]
 
 
@@ -52,7 +53,7 @@ class FakeModel:
 
     def start(self, source: Packed) -> FakeState:
         sources = [tuple(ids.tolist()) for ids in source.unpack()]
-        return FakeState(sources, [()] * len(sources))
+        return FakeState(sources, list(range(len(sources))), [()] * len(sources))
 
     def step(self, tokens: Tensor, state: FakeState) -> Tensor:
         self.rows_stepped.append(len(tokens))
@@ -62,9 +63,14 @@ class FakeModel:
         rows = zip(state.sources, state.beginnings, strict=True)
         return torch.stack([self.logits(source, beginning) for source, beginning in rows])
 
-    def reorder(self, state: FakeState, rows: Tensor) -> FakeState:
+    def reorder(self, state: FakeState, rows: Tensor, sentences: Sequence[int] | None = None) -> FakeState:
         chosen = rows.tolist()
-        return FakeState([state.sources[row] for row in chosen], [state.beginnings[row] for row in chosen])
+        before, after = (
+            list(dict.fromkeys(state.sentences[row] for row in r)) for r in (range(len(state.sentences)), chosen)
+        )
+        assert after == [before[place] for place in (range(len(before)) if sentences is None else sentences)]
+        sources, beginnings = ([each[row] for row in chosen] for each in (state.sources, state.beginnings))
+        return FakeState(sources, [state.sentences[row] for row in chosen], beginnings)
 
     def token_log_probabilities(self, source: tuple[int, ...], tokens: tuple[int, ...]) -> list[float]:
         """Of each token after those before it."""

@@ -8,8 +8,8 @@ import torch
 from fake_model import FakeModel, assert_same, sources_of
 from torch import Tensor
 
+from translator.decoding import search
 from translator.decoding.beam import beam_search
-from translator.decoding.distribution import top_tokens
 from translator.decoding.search import DecodingError, greedy, length_penalty
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
@@ -108,6 +108,20 @@ def test_finished_sentences_leave_the_batch_and_the_first_step_has_one_row_each(
     assert model.rows_stepped[-1] < 40
 
 
+@pytest.mark.parametrize("steps", [2, 8])
+def test_looking_seldom_which_sentences_are_settled_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    """As a search does on CUDA, where a look waits for the device."""
+    source, limits = sources_of(*range(2, 32)), [3 + number % 25 for number in range(30)]
+    options = {"max_lengths": limits, "beam_size": 4, "alpha": 0.6, "num_hypotheses": 3}
+    often, seldom = (FakeModel(vocab_size=15, eos_bias=2.0) for _ in range(2))
+    expected = beam_search(often, source, **options)
+    monkeypatch.setitem(search.STEPS_BETWEEN_LOOKS, "cpu", steps)
+    assert beam_search(seldom, source, **options) == expected
+    assert sum(seldom.rows_stepped) > sum(often.rows_stepped)
+
+
 def test_log_probabilities_are_the_models_own_and_add_up() -> None:
     model, source = FakeModel(vocab_size=30, eos_bias=2.0), sources_of(2, 3, 4)
     found = beam_search(model, source, max_lengths=[10] * 3, beam_size=4, alpha=0.6, num_hypotheses=4)
@@ -170,30 +184,6 @@ def test_ties_go_to_the_lower_token_id() -> None:
 
     [found] = beam_search(Flat(2000), sources_of(3), max_lengths=[9], beam_size=3, num_hypotheses=3)
     assert [candidate.tokens for candidate in found] == [(3, 3), (3, 4), (3, 5)]
-
-
-@pytest.mark.parametrize("count", [1, 2, 5, 9, 10, 11])
-def test_top_tokens_orders_equal_values_by_column(count: int) -> None:
-    torch.manual_seed(count)
-    values = torch.randint(0, 4, (50, 10)).float()
-    values[0] = -math.inf
-    expected, columns = values.sort(dim=1, descending=True, stable=True)
-    found, found_columns = top_tokens(values.clone(), count)
-    assert torch.equal(found, expected[:, :count])
-    assert torch.equal(found_columns, columns[:, :count])
-
-
-@pytest.mark.parametrize("num_columns", [1536, 1537, 1551, 8000])
-@pytest.mark.parametrize("is_tied", [True, False])
-def test_top_tokens_of_wide_rows_are_those_of_a_full_sort(num_columns: int, is_tied: bool) -> None:
-    torch.manual_seed(num_columns)
-    values = torch.randn(40, num_columns)
-    values = values.mul(3).round() if is_tied else values
-    values[:3, -5:] = 9.0  # the best may lie in what the strips leave over
-    expected, columns = values.sort(dim=1, descending=True, stable=True)
-    found, found_columns = top_tokens(values.clone(), 5)
-    assert torch.equal(found, expected[:, :5])
-    assert torch.equal(found_columns, columns[:, :5])
 
 
 def test_ties_do_not_depend_on_the_batch() -> None:

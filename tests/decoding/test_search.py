@@ -10,6 +10,7 @@ from torch import Tensor
 
 from translator.decoding.distribution import log_probabilities
 from translator.decoding.search import (
+    STEPS_BETWEEN_LOOKS,
     Candidate,
     DecodingError,
     Sampling,
@@ -52,6 +53,17 @@ def test_greedy_batch_mates_change_nothing() -> None:
     together = greedy(model, source, max_lengths=range(3, 13), alpha=0.6)
     for ids, length, expected in zip(source.unpack(), range(3, 13), together, strict=True):
         assert greedy(model, Packed.from_sequences([ids]), max_lengths=[length], alpha=0.6) == [expected]
+
+
+@pytest.mark.parametrize("steps", [2, 8])
+def test_looking_seldom_which_texts_have_ended_changes_nothing(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """As searches do on CUDA, where a look waits for the device."""
+    source, limits = sources_of(*range(2, 32)), [3 + number % 25 for number in range(30)]
+    model, sampling = FakeModel(vocab_size=15, eos_bias=2.0), Sampling(seed=4)
+    expected = greedy(model, source, max_lengths=limits), sample(model, source, max_lengths=limits, sampling=sampling)
+    monkeypatch.setitem(STEPS_BETWEEN_LOOKS, "cpu", steps)
+    found = greedy(model, source, max_lengths=limits), sample(model, source, max_lengths=limits, sampling=sampling)
+    assert found == expected
 
 
 def test_of_equal_tokens_greedy_takes_the_lowest_id() -> None:

@@ -181,12 +181,20 @@ def launch_loss(dtype: torch.dtype = torch.bfloat16, vocab_size: int = 32000, *,
     replace_by_gradient(logits, labels, torch.empty(2), 0.1, -100, needs_grad)
 
 
+def launch_top_tokens(dtype: torch.dtype = torch.float32, vocab_size: int = 32000, *, count: int = 5) -> None:
+    """What a search looks for in the logits."""
+    from translator.kernels.triton_top_tokens import triton_top_tokens
+
+    triton_top_tokens(torch.empty(2, vocab_size, dtype=dtype), count, 2)
+
+
 def launch_representatives() -> None:
     """What training and translating with a base model launch."""
     launch_attention()
     launch_decoding()
     launch_decoding(rows=4)
     launch_loss()
+    launch_top_tokens()
 
 
 def launch_everything() -> None:
@@ -201,6 +209,8 @@ def launch_everything() -> None:
         for vocab_size in (500, 8000, 32000, 60000):
             launch_loss(dtype, vocab_size)
             launch_loss(dtype, vocab_size, needs_grad=False)
+            for count in (1, 5, 64):
+                launch_top_tokens(dtype, vocab_size, count=count)
 
 
 if __name__ == "__main__":

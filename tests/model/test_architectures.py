@@ -66,7 +66,7 @@ def test_rows_of_a_decoder_alone_follow_their_history_when_they_are_reordered(op
     with torch.inference_mode():
         state = model.start(source)
         model.step(tokens, state)
-        state = model.reorder(state, torch.tensor([0, 0, 2, 2]))
+        state = model.reorder(state, torch.tensor([0, 0, 2, 2]), [0, 2])
         found = model.step(torch.tensor([8, 9, 10, 11]), state)
         for row, (sentence, last) in enumerate([(0, 8), (0, 9), (2, 10), (2, 11)]):
             text = Packed.from_sequences([torch.cat((source.unpack()[sentence], tokens[sentence, None]))])

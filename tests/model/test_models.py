@@ -45,17 +45,17 @@ def test_reordered_rows_continue_their_own_hypotheses_and_sentences_may_leave() 
     state = model.start(Packed.from_sequences(parts))
     targets = [[1], [2], [3]]
 
-    def advance(rows: list[int], tokens: list[int]) -> Tensor:
+    def advance(rows: list[int], tokens: list[int], sentences: list[int] | None = None) -> Tensor:
         nonlocal state, targets
-        state = model.reorder(state, torch.tensor(rows))
+        state = model.reorder(state, torch.tensor(rows), sentences)
         targets = [[*targets[row], token] for row, token in zip(rows, tokens, strict=True)]
         return model.step(torch.tensor(tokens), state)
 
     model.step(torch.tensor([1, 2, 3]), state)
     advance([0, 0, 1, 1, 2, 2], [4, 5, 6, 7, 8, 9])  # two hypotheses for each sentence
     advance([1, 0, 3, 3, 5, 4], [1, 2, 3, 4, 5, 6])  # swapped, repeated
-    logits = advance([1, 0, 4, 4], [7, 8, 9, 10])  # the middle sentence is finished
-    assert state.sentences.tolist() == [0, 0, 1, 1]
+    logits = advance([1, 0, 4, 4], [7, 8, 9, 10], [0, 2])  # the middle sentence is finished
+    assert (state.num_sentences, state.rows) == (2, 4)
     source = Packed.from_sequences([parts[0], parts[0], parts[2], parts[2]])
     torch.testing.assert_close(logits, next_token_logits(model, source, targets), rtol=1e-4, atol=1e-5)
 
@@ -68,7 +68,7 @@ def test_reordering_refuses_rows_that_mix_sentences_and_leaves_the_state_alone(r
     state, untouched = model.start(source), model.start(source)
     for each in (state, untouched):
         model.step(torch.tensor([1, 2, 3]), each)
-    with pytest.raises(ValueError, match=r"rows must keep the sentences in order, .* Received: rows of sentences \["):
+    with pytest.raises(ValueError, match=r"rows must keep the sentences in order, .* Received: rows \["):
         model.reorder(state, torch.tensor(rows))
     tokens = torch.tensor([4, 5, 6])
     assert torch.equal(model.step(tokens, state), model.step(tokens, untouched))

@@ -2,22 +2,32 @@
 
 Every sentence of the batch is searched on its own. `_Hypotheses` holds the live hypotheses, those not ended yet, as
 rectangles `(sentences, width)`; in the model's state they are `sentences * width` rows, those of a sentence side by
-side. A hypothesis that draws EOS leaves the beam for its sentence's `_Search`, which keeps the best and knows when
-nothing that is still alive can beat them; the sentence then leaves the batch.
+side. A hypothesis that draws EOS leaves the beam for `_Finished`, which keeps the best of each sentence. A step is
+tensors in, tensors out: only where the search looks which sentences are settled, nothing that is still alive being able
+to beat what they have, does it wait for the device. Those then leave the batch.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import insort
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from translator.decoding.distribution import log_probabilities, top_tokens
-from translator.decoding.search import Candidate, Decodable, DecodingError, State, length_penalty, require_number
+from translator.decoding.distribution import first_allowed
+from translator.decoding.search import (
+    Candidate,
+    Decodable,
+    DecodingError,
+    State,
+    is_time_to_look,
+    length_penalty,
+    require_number,
+)
+from translator.kernels import top_tokens
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
@@ -56,23 +66,29 @@ def beam_search(
         DecodingError: a number is out of its range, or the model's logits are not numbers.
     """
     check_beam(beam_size, alpha, num_hypotheses)
-    searches = [_Search(max_length, alpha, num_hypotheses) for max_length in max_lengths]
-    active = searches
-    live = _Hypotheses.empty(len(searches), source.values.device)
+    device = source.values.device
+    found: list[list[Candidate]] = [[] for _ in max_lengths]
+    active = list(range(len(max_lengths)))
+    live = _Hypotheses.empty(len(active), device)
+    finished = _Finished.empty(len(active), num_hypotheses, device)
     state = model.start(source)
     while active:
         logits = model.step(live.last_tokens.flatten(), state)
         extended = _best_extensions(live, logits, beam_size)
-        for sentence, candidate in _ended(extended, beam_size, alpha):
-            active[sentence].keep(candidate)
+        finished = finished.with_ended(extended, beam_size, alpha)
         live = _not_ended(extended, beam_size, width=live.width)
-        going = _still_going(active, live)
-        active = [active[sentence] for sentence in going]
+        left, limits = None, [max_lengths[sentence] for sentence in active]
+        if is_time_to_look(live.length, limits, device):
+            going, gone = _parted(live, finished, limits, alpha)
+            for place, candidates in zip(gone, _candidates(live, finished, limits, gone, alpha), strict=True):
+                found[active[place]] = candidates
+            if gone:
+                left, active = going, [active[place] for place in going]
+                live, finished = live.of_sentences(going), finished.of_sentences(going)
         if active:
-            live = live.of_sentences(torch.tensor(going, device=live.rows.device))
-            state = model.reorder(state, live.rows.flatten())
+            state = model.reorder(state, live.rows.flatten(), left)
             live = live.renumbered()
-    return [search.found for search in searches]
+    return found
 
 
 def check_beam(beam_size: int, alpha: float, num_hypotheses: int) -> None:
@@ -142,13 +158,14 @@ class _Hypotheses:
             rows=self.rows.gather(1, columns),
         )
 
-    def of_sentences(self, sentences: Tensor) -> _Hypotheses:
-        """All of some sentences: `sentences: (new_num_sentences,)` int64."""
+    def of_sentences(self, sentences: Sequence[int]) -> _Hypotheses:
+        """All of some sentences."""
+        places = torch.tensor(sentences, dtype=torch.int64, device=self.rows.device)
         return _Hypotheses(
-            self.tokens[sentences],
-            self.token_log_probabilities[sentences],
-            self.log_probability[sentences],
-            self.rows[sentences],
+            self.tokens[places],
+            self.token_log_probabilities[places],
+            self.log_probability[places],
+            self.rows[places],
         )
 
     def renumbered(self) -> _Hypotheses:
@@ -178,24 +195,14 @@ def _best_extensions(live: _Hypotheses, logits: Tensor, beam_size: int) -> _Hypo
         live: `(num_sentences, width)` hypotheses.
         logits: `(num_sentences * width, vocab_size)` float32.
     """
-    values, tokens = top_tokens(log_probabilities(logits, is_first=live.length == 0), beam_size + 1)
-    num_tokens = tokens.shape[1]  # less than beam_size + 1 where the vocabulary is
+    num_tokens = min(beam_size + 1, logits.shape[1])
+    values, tokens = top_tokens(logits, num_tokens, first_token=first_allowed(is_first=live.length == 0))
     tokens = tokens.reshape(-1, live.width * num_tokens)
     values = values.reshape(-1, live.width * num_tokens)
     sums = live.log_probability.repeat_interleave(num_tokens, dim=1) + values
     best = sums.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
     beginnings = live.take(best // num_tokens)
     return beginnings.append(tokens.gather(1, best), values.gather(1, best), sums.gather(1, best))
-
-
-def _ended(extended: _Hypotheses, beam_size: int, alpha: float) -> list[tuple[int, Candidate]]:
-    """The hypotheses that end by EOS and are among their sentence's best `beam_size`, each with its sentence."""
-    is_ended = (extended.last_tokens == EOS_ID) & (extended.log_probability > -math.inf)
-    sentences, columns = is_ended[:, :beam_size].nonzero(as_tuple=True)
-    tokens = extended.tokens[sentences, columns].tolist()
-    log_probs = extended.token_log_probabilities[sentences, columns].tolist()
-    candidates = [Candidate.of(*text, alpha) for text in zip(tokens, log_probs, strict=True)]
-    return list(zip(sentences.tolist(), candidates, strict=True))
 
 
 def _not_ended(extended: _Hypotheses, beam_size: int, width: int) -> _Hypotheses:
@@ -209,59 +216,102 @@ def _not_ended(extended: _Hypotheses, beam_size: int, width: int) -> _Hypotheses
     return extended.take(order[:, : min(beam_size, extended.width - width)])
 
 
-@dataclass
-class _Search:
-    """What one sentence has found so far.
+@dataclass(frozen=True)
+class _Finished:
+    """The best finished translations of each sentence so far, best first.
 
     Attributes:
-        max_length: most tokens, EOS counted.
-        alpha: exponent of the length penalty.
-        num_hypotheses: how many candidates are wanted.
-        found: the best so far, best first.
+        tokens: `(num_sentences, num_hypotheses, length)` int64, as long as the live ones; EOS and then anything.
+        token_log_probabilities: likewise, float32.
+        lengths: tokens of each, EOS counted: `(num_sentences, num_hypotheses)` int64.
+        score: `(num_sentences, num_hypotheses)` float64; minus infinity in places that are still empty.
     """
 
-    max_length: int
-    alpha: float
-    num_hypotheses: int
-    found: list[Candidate] = field(default_factory=list)
+    tokens: Tensor
+    token_log_probabilities: Tensor
+    lengths: Tensor
+    score: Tensor
 
-    def keep(self, candidate: Candidate) -> None:
-        """Take a finished candidate, and let go of the worst if that makes one too many."""
-        insort(self.found, candidate, key=lambda kept: -kept.score)
-        del self.found[self.num_hypotheses :]
+    @classmethod
+    def empty(cls, num_sentences: int, num_hypotheses: int, device: torch.device) -> _Finished:
+        """Nothing yet."""
+        shape = (num_sentences, num_hypotheses)
+        return cls(
+            tokens=torch.empty(*shape, 0, dtype=torch.int64, device=device),
+            token_log_probabilities=torch.empty(*shape, 0, device=device),
+            lengths=torch.zeros(shape, dtype=torch.int64, device=device),
+            score=torch.full(shape, -math.inf, dtype=torch.float64, device=device),
+        )
 
-    def is_settled(self, best_live: float) -> bool:
-        """Whether nothing still alive can change what was found.
+    def with_ended(self, extended: _Hypotheses, beam_size: int, alpha: float) -> _Finished:
+        """With those that end by EOS and are among their sentence's best `beam_size`; of equal ones the first stay."""
+        is_ended = extended.last_tokens[:, :beam_size] == EOS_ID
+        score = extended.log_probability[:, :beam_size] / length_penalty(extended.length, alpha)
+        scores = torch.cat((self.score, torch.where(is_ended, score, -math.inf)), dim=1)
+        order = scores.argsort(dim=1, descending=True, stable=True)[:, : self.score.shape[1]]
+        places = order[:, :, None].expand(-1, -1, extended.length)
 
-        Let a live hypothesis have log-probability p <= 0, and let Y be any finished extension of it. Its further tokens
-        only add numbers <= 0, so log P(Y) <= p. With alpha >= 0 the penalty lp grows with the length and is positive,
-        and |Y| <= max_length, so
+        def merged(before: Tensor, now: Tensor) -> Tensor:
+            return torch.cat((F.pad(before, (0, 1)), now[:, :beam_size]), dim=1).gather(1, places)
 
-            score(Y) = log P(Y) / lp(|Y|) <= p / lp(|Y|) <= p / lp(max_length),
+        return _Finished(
+            tokens=merged(self.tokens, extended.tokens),
+            token_log_probabilities=merged(self.token_log_probabilities, extended.token_log_probabilities),
+            lengths=F.pad(self.lengths, (0, score.shape[1]), value=extended.length).gather(1, order),
+            score=scores.gather(1, order),
+        )
 
-        the last because p <= 0: dividing by more brings it nearer to zero. No bound that looks at p alone is tighter:
-        a Y of greatest length whose other tokens are certain reaches it. So once the worst candidate we keep scores at
-        least `best_live / lp(max_length)`, every candidate still to come scores no better and is not needed.
-        """
-        is_full = len(self.found) == self.num_hypotheses
-        return is_full and self.found[-1].score >= best_live / length_penalty(self.max_length, self.alpha)
-
-    def cut_short(self, live: _Hypotheses, sentence: int) -> None:
-        """Fill the places still empty at the greatest length with the best that have not ended."""
-        tokens = live.tokens[sentence].tolist()
-        log_probs = live.token_log_probabilities[sentence].tolist()
-        for text in zip(tokens, log_probs, strict=True):
-            candidate = Candidate.of(*text, self.alpha)
-            if len(self.found) < self.num_hypotheses and candidate.log_probability > -math.inf:
-                self.found.append(candidate)
+    def of_sentences(self, sentences: Sequence[int]) -> _Finished:
+        """All of some sentences."""
+        places = torch.tensor(sentences, dtype=torch.int64, device=self.score.device)
+        return _Finished(
+            self.tokens[places], self.token_log_probabilities[places], self.lengths[places], self.score[places]
+        )
 
 
-def _still_going(active: Sequence[_Search], live: _Hypotheses) -> list[int]:
-    """Which sentences go on; those at their greatest length take what they have."""
-    going = []
-    for sentence, (search, best_live) in enumerate(zip(active, live.log_probability[:, 0].tolist(), strict=True)):
-        if live.length == search.max_length:
-            search.cut_short(live, sentence)
-        elif require_number(best_live) > -math.inf and not search.is_settled(best_live):
-            going.append(sentence)
-    return going
+def _parted(live: _Hypotheses, finished: _Finished, limits: Sequence[int], alpha: float) -> tuple[list[int], list[int]]:
+    """Sentences that go on, and those that are at their greatest length or in which nothing alive can win any more.
+
+    Let a live hypothesis have log-probability p <= 0, and let Y be any finished extension of it. Its further tokens
+    only add numbers <= 0, so log P(Y) <= p. With alpha >= 0 the penalty lp grows with the length and is positive, and
+    |Y| <= max_length, so
+
+        score(Y) = log P(Y) / lp(|Y|) <= p / lp(|Y|) <= p / lp(max_length),
+
+    the last because p <= 0: dividing by more brings it nearer to zero. No bound that looks at p alone is tighter: a Y
+    of greatest length whose other tokens are certain reaches it. So once the worst of the translations that we keep
+    scores at least `p / lp(max_length)` for the best p, every one still to come scores no better and is not needed.
+
+    Args:
+        limits: greatest length of each sentence.
+    """
+    numbers = torch.stack((live.log_probability[:, 0], finished.score[:, -1]), dim=1).tolist()  # waits for the device
+    going: list[int] = []
+    gone: list[int] = []
+    for place, ((best_live, worst_kept), limit) in enumerate(zip(numbers, limits, strict=True)):
+        can_win = require_number(best_live) / length_penalty(limit, alpha) > worst_kept
+        (going if can_win and live.length < limit else gone).append(place)
+    return going, gone
+
+
+def _candidates(
+    live: _Hypotheses, finished: _Finished, limits: Sequence[int], gone: Sequence[int], alpha: float
+) -> list[list[Candidate]]:
+    """What the sentences that leave have found, best first.
+
+    Where one is at its greatest length, live hypotheses fill the places that finished ones leave empty.
+    """
+    kept, cut = finished.of_sentences(gone), live.of_sentences(gone)
+    kept_columns = (kept.tokens.tolist(), kept.token_log_probabilities.tolist(), kept.lengths.tolist())
+    cut_columns = (cut.tokens.tolist(), cut.token_log_probabilities.tolist(), cut.log_probability.tolist())
+    results = []
+    for place, ended, alive in zip(gone, zip(*kept_columns, strict=True), zip(*cut_columns, strict=True), strict=True):
+        texts = [(tokens[:length], log_probs[:length]) for tokens, log_probs, length in zip(*ended, strict=True)]
+        found = [Candidate.of(tokens, log_probs, alpha) for tokens, log_probs in texts if tokens]
+        found.sort(key=lambda candidate: -candidate.score)
+        if live.length == limits[place]:
+            texts = [(tokens, log_probs) for tokens, log_probs, total in zip(*alive, strict=True) if total > -math.inf]
+            room = kept.score.shape[1] - len(found)
+            found += [Candidate.of(tokens, log_probs, alpha) for tokens, log_probs in texts[:room]]
+        results.append(found)
+    return results

@@ -258,7 +258,7 @@ class _Continuation:
             tokens, state.last = state.last, None
         return self.model.step(tokens, state.state)
 
-    def reorder(self, state: _ContinuedState, rows: Tensor) -> _ContinuedState:
+    def reorder(self, state: _ContinuedState, rows: Tensor, sentences: Sequence[int] | None = None) -> _ContinuedState:
         """As `Decodable.reorder`."""
-        state.state = self.model.reorder(state.state, rows)
+        state.state = self.model.reorder(state.state, rows, sentences)
         return state

@@ -87,19 +87,25 @@ class NoRepetition(Generic[State]):
         logits = self.model.step(tokens, state.inner)
         state.tokens = torch.cat((state.tokens, tokens[:, None]), dim=1)
         seen = self._seen(state)
-        rows = seen.any(dim=1).nonzero().squeeze(1)  # few: most beginnings have no n-gram that they could repeat
-        if len(rows):
-            allowed = logits[rows]
-            counts = torch.zeros_like(allowed, dtype=torch.int32).scatter_add_(1, state.tokens[rows, 1:], seen[rows])
-            is_forbidden = counts >= state.occurrences[rows]
-            share = allowed.masked_fill(~is_forbidden, -math.inf).logsumexp(dim=1)
-            allowed[:, UNK_ID] = torch.logaddexp(allowed[:, UNK_ID], share)
-            logits[rows] = allowed.masked_fill_(is_forbidden, -math.inf)
+        # Few beginnings have an n-gram that they could repeat, but to find them is to wait for a device.
+        rows = seen.any(dim=1).nonzero().squeeze(1) if logits.device.type == "cpu" else slice(None)
+        written, seen = state.tokens[rows, 1:], seen[rows]  # (n, length - 1)
+        is_same = written[:, :, None] == written[:, None, :]
+        is_forbidden = (is_same * seen[:, None, :]).sum(dim=2) >= state.occurrences[rows]
+        is_repeated = is_same.tril(-1).any(dim=2)  # a token that was written before: its logit counts once
+        allowed = logits[rows]
+        values = allowed.gather(1, written)
+        share = values.masked_fill(~is_forbidden | is_repeated, -math.inf).logsumexp(dim=1)
+        allowed.scatter_(1, written, values.masked_fill(is_forbidden, -math.inf))
+        allowed[:, UNK_ID] = torch.logaddexp(allowed[:, UNK_ID], share)
+        logits[rows] = allowed
         return logits
 
-    def reorder(self, state: GuardedState[State], rows: Tensor) -> GuardedState[State]:
+    def reorder(
+        self, state: GuardedState[State], rows: Tensor, sentences: Sequence[int] | None = None
+    ) -> GuardedState[State]:
         """As `Decodable.reorder`."""
-        inner = self.model.reorder(state.inner, rows)
+        inner = self.model.reorder(state.inner, rows, sentences)
         return GuardedState(inner, state.tokens[rows], state.occurrences[rows], state.turns[rows])
 
     def _seen(self, state: GuardedState[State]) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -16,11 +16,16 @@ import torch
 from torch import Tensor
 
 from translator.config import UserError
-from translator.decoding.distribution import log_probabilities, top_tokens
+from translator.decoding.distribution import first_allowed, log_probabilities
+from translator.kernels import top_tokens
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
 State = TypeVar("State")
+
+# A search on the CPU looks after each step which texts have ended, and lets them go. To look at a CUDA device is to
+# wait until it has come to the step, so there the search runs ahead and lets texts that have ended go on for a while.
+STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 8, "meta": 8}
 
 
 class DecodingError(UserError):
@@ -40,10 +45,15 @@ class Decodable(Protocol[State]):
             Logits of the token after: `(rows, vocab_size)` float32. The search may write to it.
         """
 
-    def reorder(self, state: State, rows: Tensor) -> State:
-        """A state whose row i is row `rows[i]` of the old one, `rows: (new_rows,)` int64.
+    def reorder(self, state: State, rows: Tensor, sentences: Sequence[int] | None = None) -> State:
+        """A state whose row i is row `rows[i]` of the old one.
 
-        Rows may be repeated or dropped; rows of one sentence stay side by side.
+        Args:
+            state: not to be used again.
+            rows: `(new_rows,)` int64; rows may be repeated or dropped, those of a sentence stand side by side, as many
+                for each that stays.
+            sentences: the numbers of those that stay, among the state's, in order; None where all do. The host knows
+                them, so that nobody needs to read `rows` on the device.
         """
 
 
@@ -106,7 +116,7 @@ def greedy(
     """
 
     def likeliest(logits: Tensor, step: int, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        values, tokens = top_tokens(log_probabilities(logits, is_first=step == 0), 1)
+        values, tokens = top_tokens(logits, 1, first_token=first_allowed(is_first=step == 0))
         return tokens.squeeze(1), values.squeeze(1)
 
     candidates = _follow(model, model.start(source), source.values.device, max_lengths, likeliest, alpha)
@@ -241,10 +251,25 @@ def _uniforms(source: Packed, max_lengths: Sequence[int], num_hypotheses: int, s
 
 @dataclass
 class _Text:
-    """One row while it grows."""
+    """One row while it grows.
 
+    Attributes:
+        max_length: most tokens, EOS counted.
+    """
+
+    max_length: int
     tokens: list[int] = field(default_factory=list)
     log_probabilities: list[float] = field(default_factory=list)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.tokens[-1:] == [EOS_ID] or len(self.tokens) == self.max_length
+
+    def append(self, token: int, log_probability: float) -> None:
+        """One token more; what the model went on with after the end counts for nothing."""
+        if not self.has_ended:
+            self.tokens.append(token)
+            self.log_probabilities.append(require_number(log_probability))
 
 
 Choose = Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]]
@@ -259,22 +284,34 @@ def _follow(
     alpha: float,
 ) -> list[Candidate]:
     """Extend each row by the one token that `choose(logits, step, rows)` names, until all have ended."""
-    texts = [_Text() for _ in max_lengths]
+    texts = [_Text(max_length) for max_length in max_lengths]
     active = list(range(len(texts)))
     tokens = torch.full((len(texts),), BOS_ID, device=device)
+    unseen: list[tuple[Tensor, Tensor]] = []  # what was chosen since the last look
     step = 0
     while active:
         tokens, log_probs = choose(model.step(tokens, state), step, active)
-        for row, token, log_prob in zip(active, tokens.tolist(), log_probs.tolist(), strict=True):
-            texts[row].tokens.append(token)
-            texts[row].log_probabilities.append(require_number(log_prob))
+        unseen.append((tokens, log_probs))
         step += 1
-        going = [i for i, row in enumerate(active) if texts[row].tokens[-1] != EOS_ID and step < max_lengths[row]]
-        if 0 < len(going) < len(active):
-            rows = torch.tensor(going, device=device)
-            tokens, state = tokens[rows], model.reorder(state, rows)
-        active = [active[i] for i in going]
+        if is_time_to_look(step, [texts[row].max_length for row in active], device):
+            steps = zip(*(torch.stack(numbers).tolist() for numbers in zip(*unseen, strict=True)), strict=True)
+            for row, token, log_prob in (each for columns in steps for each in zip(active, *columns, strict=True)):
+                texts[row].append(token, log_prob)
+            unseen.clear()
+            going = [place for place, row in enumerate(active) if not texts[row].has_ended]
+            if 0 < len(going) < len(active):
+                rows = torch.tensor(going, device=device)
+                tokens, state = tokens[rows], model.reorder(state, rows, going)
+            active = [active[place] for place in going]
     return [Candidate.of(text.tokens, text.log_probabilities, alpha) for text in texts]
+
+
+def is_time_to_look(step: int, limits: Collection[int], device: torch.device) -> bool:
+    """Whether a search asks the device, after so many steps, which texts have ended.
+
+    Always where one of them reaches its greatest length: the model may have no position after it.
+    """
+    return step % STEPS_BETWEEN_LOOKS[device.type] == 0 or step in limits
 
 
 def require_number(log_probability: float) -> float:

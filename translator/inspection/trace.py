@@ -201,8 +201,8 @@ class _Recorder:
         self.logits.append(logits.clone())
         return logits
 
-    def reorder(self, state: Any, rows: Tensor) -> Any:
-        return self._model.reorder(state, rows)
+    def reorder(self, state: Any, rows: Tensor, sentences: Sequence[int] | None = None) -> Any:
+        return self._model.reorder(state, rows, sentences)
 
 
 def _step(

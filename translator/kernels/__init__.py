@@ -1,7 +1,7 @@
 """Attention and loss kernels: the only room that knows how attention is computed.
 
-`packed_attention`, the two `decode_*attention` and `linear_cross_entropy` are its public names. Backends share one
-mathematics (reference.py) and differ in speed alone.
+`packed_attention`, the two `decode_*attention`, `linear_cross_entropy` and `top_tokens` are its public names. Backends
+share one mathematics (reference.py) and differ in speed alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from translator.kernels.checks import check_attention, check_labels, check_loss,
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
 from translator.kernels.grouped import grouped_attention, keep_mask
+from translator.kernels.top_tokens import top_tokens
 
 __all__ = [
     "BACKENDS",
@@ -24,6 +25,7 @@ __all__ = [
     "dropout_mask",
     "linear_cross_entropy",
     "packed_attention",
+    "top_tokens",
 ]
 
 

@@ -72,10 +72,13 @@ def _obstacle(device_type: str, dtype: torch.dtype, head_dim: int) -> str | None
 
 
 def triton_obstacle(device_type: str, dtype: torch.dtype) -> str | None:
-    """Why Triton cannot serve tensors of this dtype on this device, if it cannot."""
+    """Why Triton cannot serve tensors of this dtype on this device, if it cannot.
+
+    What `meta` tensors go through, which are shapes without numbers, is what CUDA tensors would.
+    """
     if find_spec("triton") is None:
         return "it is not installed"
-    if device_type != "cuda" and not (device_type == "cpu" and is_interpreted()):
+    if device_type not in ("cuda", "meta") and not (device_type == "cpu" and is_interpreted()):
         return (
             f"it needs a CUDA device, or TRITON_INTERPRET=1 for a test on the CPU. Received: tensors on {device_type}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from translator.kernels import linear_cross_entropy
+from translator.kernels.checks import is_checking_values
 from translator.model.attention import CrossMemory, KeyValueCache
 from translator.model.embedding import PositionTable, TokenEmbedding
 from translator.model.layers import Dropout
@@ -34,15 +36,19 @@ class DecodingState:
 
     Attributes:
         position: tokens that each row has taken.
-        sentences: `(rows,)` int64, index of each row's sentence in the memories.
+        rows: how many there are, as many for each sentence.
         caches: keys and values of the rows' tokens, one for each layer.
         memories: keys and values of the sentences, one for each layer.
     """
 
     position: int
-    sentences: Tensor
+    rows: int
     caches: list[KeyValueCache]
     memories: list[CrossMemory]
+
+    @property
+    def num_sentences(self) -> int:
+        return self.memories[0].keys.shape[0]
 
 
 class Transformer(nn.Module):
@@ -109,27 +115,39 @@ def position_table(kind: str, max_positions: int, d_model: int) -> PositionTable
     return PositionTable(max_positions, d_model, kind) if kind != "rotary" else None
 
 
-def reordered(state: DecodingState, rows: Tensor) -> DecodingState:
-    """Make row i what row `rows[i]` was: rows may repeat or vanish, and those of a sentence stay side by side.
+def reordered(state: DecodingState, rows: Tensor, sentences: Sequence[int] | None) -> DecodingState:
+    """The state whose row i continues row `rows[i]` of this one; see `decoding.search.Decodable.reorder`.
 
     Args:
         state: changed in place.
         rows: `(n,)` int64; as many for each sentence that stays.
+        sentences: those that stay, in order; None for all.
 
     Raises:
         ValueError: the rows mix sentences; the state is as it was.
     """
-    if rows.shape == state.sentences.shape and bool((rows == torch.arange(len(rows), device=rows.device)).all()):
-        return state
-    kept, sentences, counts = torch.unique_consecutive(state.sentences[rows], return_inverse=True, return_counts=True)
-    if bool((counts != counts[:1]).any()) or bool((kept.diff() <= 0).any()):
-        raise ValueError(
-            "rows must keep the sentences in order, as many rows for each. "
-            f"Received: rows of sentences {state.sentences[rows].tolist()}."
-        )
+    check_order(rows, state.rows, state.num_sentences, sentences)
     for cache in state.caches:
         cache.reorder(rows)
-    if len(kept) < state.memories[0].keys.shape[0]:
+    if sentences is not None:
+        kept = torch.tensor(sentences, dtype=torch.int64, device=rows.device)
         state.memories = [memory.select(kept) for memory in state.memories]
-    state.sentences = sentences
+    state.rows = len(rows)
     return state
+
+
+def check_order(rows: Tensor, old_rows: int, old_sentences: int, sentences: Sequence[int] | None) -> None:
+    """Raise ValueError where a state cannot be reordered so; arguments as in `reordered`.
+
+    On CUDA, where it would wait for the device, which rows they are is checked only with TRANSLATOR_CHECK=1.
+    """
+    kept = range(old_sentences) if sentences is None else sentences
+    is_even = len(rows) % max(1, len(kept)) == 0 and list(kept) == sorted(set(kept))
+    if is_even and len(rows) and (rows.device.type == "cpu" or is_checking_values()):
+        beams = old_rows // old_sentences
+        is_even = (rows // beams).tolist() == [sentence for sentence in kept for _ in range(len(rows) // len(kept))]
+    if not is_even:
+        raise ValueError(
+            "rows must keep the sentences in order, as many rows for each. "
+            f"Received: rows {rows.tolist()} for sentences {list(kept)} of {old_sentences} with {old_rows} rows."
+        )

@@ -89,8 +89,7 @@ class DecoderOnly(Transformer):
             )
             memories.append(CrossMemory(keys, values, bias[:, None, None]))
             hidden = layer(hidden, positions)
-        sentences = torch.arange(source.num_sequences, device=hidden.device)
-        return DecodingState(0, sentences, [KeyValueCache() for _ in memories], memories)
+        return DecodingState(0, source.num_sequences, [KeyValueCache() for _ in memories], memories)
 
     def step(self, tokens: Tensor, state: DecodingState) -> Tensor:
         """Take one token a row and score the next.
@@ -103,16 +102,16 @@ class DecoderOnly(Transformer):
             `(rows, vocab_size)` logits in float32.
         """
         lengths = (state.memories[0].bias == 0).sum(dim=-1).flatten()  # (num_sentences,)
-        positions = lengths[state.sentences] + state.position
+        positions = lengths.repeat_interleave(state.rows // state.num_sentences) + state.position
         caches = [_ContinuedCache(*pair) for pair in zip(state.memories, state.caches, strict=True)]
         embedded = self._embed(self.token_embedding, tokens, positions)
         logits = self.logits(self.decoder.step(embedded, caches, positions, [None] * len(caches)))
         state.position += 1
         return logits
 
-    def reorder(self, state: DecodingState, rows: Tensor) -> DecodingState:
+    def reorder(self, state: DecodingState, rows: Tensor, sentences: Sequence[int] | None = None) -> DecodingState:
         """Make row i what row `rows[i]` was; see `base.reordered`."""
-        return reordered(state, rows)
+        return reordered(state, rows, sentences)
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,7 @@ class EncoderDecoder(Transformer):
                 for x in layer.cross_attention.keys_and_values(memory.values)
             )
             memories.append(CrossMemory(keys, values, bias[:, None, None]))
-        sentences = torch.arange(source.num_sequences, device=memory.values.device)
-        return DecodingState(0, sentences, [KeyValueCache() for _ in memories], memories)
+        return DecodingState(0, source.num_sequences, [KeyValueCache() for _ in memories], memories)
 
     def step(self, tokens: Tensor, state: DecodingState) -> Tensor:
         """Take one token a row and score the next.
@@ -136,9 +135,9 @@ class EncoderDecoder(Transformer):
         embedded = self._embed(self.target_embedding, tokens, positions_of(position, tokens))
         return self.logits(self.decoder.step(embedded, caches, position, memories))
 
-    def reorder(self, state: DecodingState, rows: Tensor) -> DecodingState:
+    def reorder(self, state: DecodingState, rows: Tensor, sentences: Sequence[int] | None = None) -> DecodingState:
         """Make row i what row `rows[i]` was; see `base.reordered`."""
-        return reordered(state, rows)
+        return reordered(state, rows, sentences)
 
     def decoder_layers(self) -> list[TransformerLayer]:
         """First to last."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from translator.kernels import decode_attention, decode_cross_attention
+from translator.model.base import check_order
 from translator.model.models import EncoderDecoder
 from translator.packing import Packed
 
@@ -80,7 +81,7 @@ class StaticDecoder:
     def step(self, tokens: Tensor, state: StaticState) -> Tensor:
         """Take one token a row and score the next; see `EncoderDecoder.step`."""
         assert state.search == self.search, "A decoder serves one search at a time."
-        padded = min(_rounded(state.sentences), self.workspace.sentences) * state.beams
+        padded = self._padded(state.sentences) * state.beams
         self._make_room(padded, state.position + 1)
         space = self.workspace
         space.tokens_taken[: len(tokens)] = tokens
@@ -89,18 +90,20 @@ class StaticDecoder:
         return logits[: len(tokens)]
 
     @torch.inference_mode()
-    def reorder(self, state: StaticState, rows: Tensor) -> StaticState:
+    def reorder(self, state: StaticState, rows: Tensor, sentences: Sequence[int] | None = None) -> StaticState:
         """Make row i what row `rows[i]` was; see `EncoderDecoder.reorder`. Copies four bytes a row and position."""
-        order: list[int] = rows.tolist()
-        kept = list(dict.fromkeys(row // state.beams for row in order))
-        beams = len(order) // max(1, len(kept))
-        if [row // state.beams for row in order] != [k for k in sorted(kept) for _ in range(beams)]:
-            raise ValueError(f"rows must keep the sentences in order, as many rows for each. Received: {order}.")
-        self._make_room(min(_rounded(len(kept)), self.workspace.sentences) * beams, state.position)
-        self.workspace.ancestry[: len(order)] = self.workspace.ancestry[rows]
-        if len(kept) < state.sentences:
-            self.workspace.keep_sources(kept)
-        return StaticState(state.search, len(kept), beams, state.position)
+        check_order(rows, state.rows, state.sentences, sentences)
+        kept = state.sentences if sentences is None else len(sentences)
+        beams = len(rows) // max(1, kept)
+        self._make_room(self._padded(kept) * beams, state.position)
+        self.workspace.ancestry[: len(rows)] = self.workspace.ancestry[rows]
+        if sentences is not None:
+            self.workspace.keep_sources(sentences)
+        return StaticState(state.search, kept, beams, state.position)
+
+    def _padded(self, sentences: int) -> int:
+        """So many sentences, and some empty places: a graph serves few numbers of them."""
+        return min(_rounded(sentences), self.workspace.sentences)
 
     def _make_room(self, slots: int, positions: int) -> None:
         """A larger workspace, where need be, that holds what the old one held; graphs know its addresses, and go."""
