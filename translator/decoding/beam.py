@@ -80,9 +80,9 @@ def beam_search(
         left, limits = None, [max_lengths[sentence] for sentence in active]
         if is_time_to_look(live.length, limits, device):
             going, gone = _parted(live, finished, limits, alpha)
-            for place, candidates in zip(gone, _candidates(live, finished, limits, gone, alpha), strict=True):
-                found[active[place]] = candidates
             if gone:
+                for place, candidates in zip(gone, _candidates(live, finished, limits, gone, alpha), strict=True):
+                    found[active[place]] = candidates
                 left, active = going, [active[place] for place in going]
                 live, finished = live.of_sentences(going), finished.of_sentences(going)
         if active:

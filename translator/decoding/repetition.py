@@ -88,17 +88,16 @@ class NoRepetition(Generic[State]):
         state.tokens = torch.cat((state.tokens, tokens[:, None]), dim=1)
         seen = self._seen(state)
         # Few beginnings have an n-gram that they could repeat, but to find them is to wait for a device.
-        rows = seen.any(dim=1).nonzero().squeeze(1) if logits.device.type == "cpu" else slice(None)
-        written, seen = state.tokens[rows, 1:], seen[rows]  # (n, length - 1)
+        all_rows = torch.arange(len(logits), device=logits.device)[:, None]
+        rows = seen.any(dim=1).nonzero() if logits.device.type == "cpu" else all_rows  # (n, 1)
+        written, seen = state.tokens[rows[:, 0], 1:], seen[rows[:, 0]]  # (n, length - 1)
         is_same = written[:, :, None] == written[:, None, :]
-        is_forbidden = (is_same * seen[:, None, :]).sum(dim=2) >= state.occurrences[rows]
+        is_forbidden = (is_same * seen[:, None, :]).sum(dim=2) >= state.occurrences[rows[:, 0]]
         is_repeated = is_same.tril(-1).any(dim=2)  # a token that was written before: its logit counts once
-        allowed = logits[rows]
-        values = allowed.gather(1, written)
-        share = values.masked_fill(~is_forbidden | is_repeated, -math.inf).logsumexp(dim=1)
-        allowed.scatter_(1, written, values.masked_fill(is_forbidden, -math.inf))
-        allowed[:, UNK_ID] = torch.logaddexp(allowed[:, UNK_ID], share)
-        logits[rows] = allowed
+        values = logits[rows, written]
+        logits[rows, written] = values.masked_fill(is_forbidden, -math.inf)
+        share = values.masked_fill(~is_forbidden | is_repeated, -math.inf).logsumexp(dim=1, keepdim=True)
+        logits[rows, UNK_ID] = torch.logaddexp(logits[rows, UNK_ID], share)
         return logits
 
     def reorder(
