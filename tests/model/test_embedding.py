@@ -15,7 +15,7 @@ def test_token_vectors_are_scaled_on_the_way_in_and_plain_on_the_way_out() -> No
     torch.testing.assert_close(embedding(torch.tensor([3, 9])), 4 * embedding.weight[[3, 9]])
     hidden = torch.randn(2, 16)
     torch.testing.assert_close(embedding.logits(hidden), hidden @ embedding.weight.T)
-    assert embedding.bfloat16().logits(hidden.bfloat16()).dtype == torch.float32
+    assert embedding.bfloat16().logits(hidden.bfloat16()).dtype == torch.bfloat16
 
 
 def test_fresh_token_vectors_enter_with_unit_variance() -> None:

@@ -193,7 +193,7 @@ def _best_extensions(live: _Hypotheses, logits: Tensor, beam_size: int) -> _Hypo
 
     Args:
         live: `(num_sentences, width)` hypotheses.
-        logits: `(num_sentences * width, vocab_size)` float32.
+        logits: `(num_sentences * width, vocab_size)` floating point.
     """
     num_tokens = min(beam_size + 1, logits.shape[1])
     values, tokens = top_tokens(logits, num_tokens, first_token=first_allowed(is_first=live.length == 0))

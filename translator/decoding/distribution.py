@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
@@ -28,12 +29,12 @@ def log_probabilities(logits: Tensor, *, is_first: bool) -> Tensor:
     The rest keeps the model's own probability; nothing is normalized again.
 
     Args:
-        logits: `(rows, vocab_size)` float32.
+        logits: `(rows, vocab_size)` floating point.
         is_first: whether these are the first tokens of the translations.
 
     Returns:
         `(rows, vocab_size)` float32.
     """
-    result = logits.log_softmax(dim=-1)
+    result = logits.log_softmax(dim=-1, dtype=torch.float32)
     result[:, : first_allowed(is_first=is_first)] = -math.inf
     return result

@@ -25,7 +25,7 @@ class PredictingModel(Protocol):
         """Hidden states `(num_target_tokens, d_model)`."""
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """`(n, d_model)` to `(n, vocab_size)` float32."""
+        """`(n, d_model)` to `(n, vocab_size)`."""
 
 
 class TranslationModel(Decodable[Any], PredictingModel, Protocol):
@@ -54,7 +54,7 @@ def token_log_probabilities(
     hidden = model(source, target_input)
     values = []
     for start in range(0, hidden.shape[0], _LOGITS_AT_ONCE):
-        log_probs = model.logits(hidden[start : start + _LOGITS_AT_ONCE]).log_softmax(dim=-1)
+        log_probs = model.logits(hidden[start : start + _LOGITS_AT_ONCE]).log_softmax(dim=-1, dtype=torch.float32)
         values.append(log_probs.gather(1, labels.values[start : start + _LOGITS_AT_ONCE, None]).squeeze(1))
     flat = torch.cat(values).tolist()
     return [tuple(flat[start:end]) for start, end in pairwise(labels.cu_seqlens.tolist())]

@@ -42,7 +42,7 @@ class Decodable(Protocol[State]):
         """Append `tokens: (rows,)` int64 to the rows of `state`, in place.
 
         Returns:
-            Logits of the token after: `(rows, vocab_size)` float32. The search may write to it.
+            Logits of the token after: `(rows, vocab_size)` floating point. The search may write to it.
         """
 
     def reorder(self, state: State, rows: Tensor, sentences: Sequence[int] | None = None) -> State:

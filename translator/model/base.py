@@ -72,7 +72,7 @@ class Transformer(nn.Module):
     dropout: Dropout
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of every piece: `(n, d_model)` to `(n, vocab_size)` in float32."""
+        """Scores of every piece: `(n, d_model)` to `(n, vocab_size)`, same dtype."""
         return self.output_embedding.logits(hidden)
 
     def _embed(self, embedding: TokenEmbedding, tokens: Tensor, positions: Tensor) -> Tensor:

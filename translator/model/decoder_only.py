@@ -99,7 +99,7 @@ class DecoderOnly(Transformer):
             state: advanced by one token.
 
         Returns:
-            `(rows, vocab_size)` logits in float32.
+            `(rows, vocab_size)` logits in the model's dtype.
         """
         lengths = (state.memories[0].bias == 0).sum(dim=-1).flatten()  # (num_sentences,)
         positions = lengths.repeat_interleave(state.rows // state.num_sentences) + state.position

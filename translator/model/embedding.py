@@ -31,8 +31,8 @@ class TokenEmbedding(nn.Module):
         return F.embedding(tokens, self.weight) * self.scale
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of every token: `(num_tokens, d_model)` to `(num_tokens, vocab_size)` in float32."""
-        return F.linear(hidden, self.weight).float()
+        """Scores of every token: `(num_tokens, d_model)` to `(num_tokens, vocab_size)`, same dtype."""
+        return F.linear(hidden, self.weight)
 
 
 class PositionTable(nn.Module):

@@ -122,7 +122,7 @@ class EncoderDecoder(Transformer):
             state: advanced by one token.
 
         Returns:
-            `(rows, target_vocab_size)` logits in float32.
+            `(rows, target_vocab_size)` logits in the model's dtype.
         """
         logits = self.score(tokens, state.position, state.caches, state.memories)
         state.position += 1

@@ -194,7 +194,7 @@ class _Workspace:
         """One step of the first `rows` rows, `beams` for a sentence; nothing in it asks the host.
 
         Returns:
-            `(rows, target_vocab_size)` logits in float32.
+            `(rows, target_vocab_size)` logits in the model's dtype.
         """
         position = self.length.long()  # (1,)
         self.length.add_(1)
