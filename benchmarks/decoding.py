@@ -1,8 +1,10 @@
 """How many sentences a second does a tiny model translate, greedily and with a beam of 5?
 
 Speed does not depend on what a model has learned, except through where its translations end: weights are random here,
-and the end of each translation is forced at the source's length over 1.15. The peer is the loop that one writes around
-`torch.nn.Transformer`: padded, the decoder run over the whole prefix at each step, the last position projected.
+and the end of each translation is forced at the source's length over 1.15. The peers are the loop that one writes
+around `torch.nn.Transformer` (padded, the decoder run over the whole prefix at each step, the last position projected),
+and where their packages are installed Hugging Face's `generate` of a Marian model and CTranslate2 in float32; these two
+translate all sentences of a batch to their mean length.
 
     python benchmarks/decoding.py --sentences 1000 --batch 64 --rounds 3
 """
@@ -19,8 +21,10 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import peers
 import torch
 from torch import Tensor, nn
 from training_step import LABEL_SMOOTHING, SIZES, VOCAB_SIZE, PaddedTransformer, sentence_pairs
@@ -114,8 +118,18 @@ def peer(model: PaddedTransformer, batches: Batches) -> int:
     return produced
 
 
+def other_toolkit(model: peers.Marian | peers.CTranslate2, batches: Batches, beam_size: int) -> int:
+    """Every batch to the mean length of its translations, side by side as ours; gives the number of tokens."""
+
+    def search(batch: list[Tensor]) -> int:
+        length = round(float(output_lengths(batch).float().mean())) + 1
+        return model.translate(nn.utils.rnn.pad_sequence(batch, batch_first=True), length, beam_size)
+
+    return sum(side_by_side(search, batches, torch.get_num_threads()))
+
+
 def contestants(size: str, batches: Batches) -> dict[str, Callable[[], int]]:
-    """Random models of one size, ours and the peer."""
+    """Random models of one size, ours and the peers."""
     shape: dict[str, Any] = SIZES[size]
     config = ModelConfig(
         d_model=shape["d_model"],
@@ -128,11 +142,20 @@ def contestants(size: str, batches: Batches) -> dict[str, Callable[[], int]]:
     torch.manual_seed(1)
     model = build_model(config, VOCAB_SIZE, VOCAB_SIZE, LABEL_SMOOTHING).eval()
     padded = PaddedTransformer(**shape, dropout=0.1, norm_first=True).eval()
-    return {
+    runs = {
         "ours, greedy": lambda: ours(model, batches, 1),
         "ours, beam 5": lambda: ours(model, batches, 5),
         "nn.Transformer without a cache, greedy": lambda: peer(padded, batches),
     }
+    others: dict[str, peers.Marian | peers.CTranslate2] = {}
+    if peers.is_here("transformers"):
+        others["Hugging Face generate"] = peers.Marian(**shape, dropout=0.0, pieces=VOCAB_SIZE).eval()
+    if peers.is_here("ctranslate2"):
+        others["CTranslate2"] = peers.CTranslate2(**shape, pieces=VOCAB_SIZE, device="cpu")
+    for name, other in others.items():
+        for label, beam_size in {"greedy": 1, "beam 5": 5}.items():
+            runs[f"{name}, {label}"] = partial(other_toolkit, other, batches, beam_size)
+    return runs
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The models of other toolkits for the GPU benchmarks: as large as ours, with random weights.
+"""The models of other toolkits for the benchmarks: as large as ours, with random weights.
 
 Their packages are no dependencies of ours. One that cannot be imported leaves its contestants out, and a line on stderr
 says which it is.
@@ -81,10 +81,10 @@ class Marian(nn.Module):
 
     @torch.inference_mode()
     def translate(self, source: Tensor, length: int, beams: int) -> int:
-        """Translate `(sentences, source length)` to `length` tokens each; gives their number."""
+        """Translate `(sentences, source length)`, padded, to `length` tokens each; gives their number."""
         found = self.marian.generate(
             input_ids=source,
-            attention_mask=torch.ones_like(source),
+            attention_mask=(source != PAD_ID).long(),
             do_sample=False,
             num_beams=beams,
             min_new_tokens=length,
@@ -127,12 +127,14 @@ class CTranslate2:
         with tempfile.TemporaryDirectory() as folder:
             spec.save(folder)
             compute_type = "float16" if device == "cuda" else "float32"
-            self.translator = ctranslate2.Translator(folder, device=device, compute_type=compute_type)
+            # on the CPU as many batches at once as ours: each of them on one thread
+            options = {"compute_type": compute_type, "inter_threads": torch.get_num_threads(), "intra_threads": 1}
+            self.translator = ctranslate2.Translator(folder, device=device, **options)
 
     def translate(self, source: Tensor, length: int, beams: int) -> int:
         """As `Marian.translate`."""
         found = self.translator.translate_batch(
-            [[self.names[piece] for piece in sentence] for sentence in source.tolist()],
+            [[self.names[piece] for piece in sentence if piece != PAD_ID] for sentence in source.tolist()],
             beam_size=beams,
             min_decoding_length=length,
             max_decoding_length=length,
