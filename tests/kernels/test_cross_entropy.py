@@ -25,6 +25,7 @@ def loss_inputs(
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "many chunks":
         monkeypatch.setattr(cross_entropy, "_CHUNK_ELEMENTS", 40)  # three rows of 13
+        monkeypatch.setattr(cross_entropy, "_CHUNK_ROWS", 1)
 
 
 @pytest.mark.usefixtures("chunks")

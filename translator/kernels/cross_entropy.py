@@ -14,6 +14,7 @@ from torch import Tensor
 from translator.kernels.backends import triton_obstacle
 
 _CHUNK_ELEMENTS = 2**22  # logits in a chunk: 16 MB in float32; smaller ones stay in the cache, but multiply slower
+_CHUNK_ROWS = 512  # ... and at least so many rows: each chunk reads and writes the whole gradient of the weights
 
 
 @torch.library.custom_op("translator::linear_cross_entropy", mutates_args=())
@@ -45,7 +46,7 @@ def _chunked(
     mean_weight = weight.mean(dim=0)
     is_token = labels != ignore_index
     label = labels.clamp(min=0)[:, None]
-    chunk = max(1, _CHUNK_ELEMENTS // vocab_size)
+    chunk = max(_CHUNK_ROWS, _CHUNK_ELEMENTS // vocab_size)
     for start in range(0, num_tokens, chunk):
         rows = slice(start, start + chunk)
         logits = (hidden[rows] @ weight.T).to(wide)
