@@ -152,7 +152,7 @@ class Trainer:
         """One optimizer step over `accumulation` micro-batches on every rank; nothing here waits for a CUDA device."""
         state, options = self.state, self.options
         sums = torch.zeros(3, device=self.ranks.device)  # loss, target tokens, requests to stop
-        sums[2] = float(is_asked_to_stop)
+        sums[2].fill_(is_asked_to_stop)  # an assignment would copy a number from the host, and wait
         state.optimizer.zero_grad()
         for _ in range(options.accumulation):
             batch = next(state.stream).to(self.ranks.device)
