@@ -146,7 +146,8 @@ def test_the_operators_are_well_formed(device: torch.device) -> None:
     q, cache = normal(2, 2, 16).to(device), normal(40, 2, 2, 16).to(device)
     length = torch.tensor([7], dtype=torch.int32, device=device)
     ancestry = torch.zeros(2, 40, dtype=torch.int32, device=device)
-    torch.library.opcheck(triton_decode.triton_decode_attention, (q, cache, cache, length, ancestry, 0.3))
+    for index in (ancestry, None):
+        torch.library.opcheck(triton_decode.triton_decode_attention, (q, cache, cache, length, index, 0.3))
     start, whole = (torch.tensor([number], dtype=torch.int32, device=device) for number in (0, 40))
     packed = cache[:, 0].contiguous()
     torch.library.opcheck(triton_decode.triton_decode_cross_attention, (q, packed, packed, start, whole, 40, 0.3))
