@@ -55,7 +55,7 @@ class Usage:
     constants: dict[str, Any] = field(default_factory=dict)
 
 
-class _AbsentGPU(DriverBase):
+class AbsentGPU(DriverBase):
     """Answers what the compiler asks of a driver, for an architecture that nobody has plugged in."""
 
     def __init__(self, arch: int) -> None:
@@ -113,7 +113,7 @@ def compiled(arch: int) -> Iterator[list[Usage]]:
         usages.append(_usage(kernel, constants))
         return kernel
 
-    driver.set_active(_AbsentGPU(arch))
+    driver.set_active(AbsentGPU(arch))
     JITFunction.run = compile_only
     try:
         yield usages
