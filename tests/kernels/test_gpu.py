@@ -218,10 +218,10 @@ def distinct_batch(lengths: list[int], seed: int, vocab_size: int = 500) -> Batc
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
     """Dropout, other sentences in each micro-batch, and what a graph gave overwritten by the next call of it."""
-    runs, counters = [], torch._dynamo.utils.counters["inductor"]
+    runs = []
     for has_graphs in (False, True):
         torch._dynamo.reset()
-        counters.clear()
+        torch._dynamo.utils.counters.clear()
         model = model_on("cuda", dropout=0.1, attention_dropout=0.1, attention="triton")
         options = TrainingConfig(compile=True, cuda_graphs=has_graphs, accumulation=accumulation, precision="bfloat16")
         backward, optimizer = Backward(model, options, static_shapes=True), build_optimizer(model, options)
@@ -235,7 +235,8 @@ def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
                 losses.append(loss.clone())
             scale_and_clip([parameter.grad for parameter in model.parameters()], torch.tensor(0.01).cuda(), 1.0)
             optimizer.step()
-        assert (counters["cudagraph_recorded_non_static_inputs"] > 0) is has_graphs, dict(counters)
+        counters = torch._dynamo.utils.counters["inductor"]
+        assert (counters["cudagraph_recorded_non_static_inputs"] > 0) is has_graphs, counters
         runs.append([*losses, *model.parameters()])
     for compiled, graphed in zip(*runs, strict=True):
         assert torch.equal(compiled, graphed)

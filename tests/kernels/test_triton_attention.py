@@ -238,10 +238,10 @@ def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(devic
             torch.testing.assert_close(mine, right, atol=1e-5, rtol=1e-5)
 
 
-def static_batch(objective: Objective, sources: list[list[int]], targets: list[list[int]]) -> Batch:
+def static_batch(index: int, objective: Objective, sources: list[list[int]], targets: list[list[int]]) -> Batch:
     """As the trainer makes them on CUDA: filled up to one size, and bounded by the longest sequence there may be."""
     capacity = Capacity(source_tokens=16, target_tokens=14, sequences=4, max_seqlen=20)
-    return objective.pack(0, *(Ragged.of_rows(rows, np.int32) for rows in (sources, targets)), capacity)
+    return objective.pack(index, *(Ragged.of_rows(rows, np.int32) for rows in (sources, targets)), capacity)
 
 
 ONE_GRAPH = {
@@ -264,9 +264,11 @@ def test_one_graph_serves_all_batches_of_one_size(device: torch.device, architec
     loss = torch.compile(model.loss, backend="aot_eager", fullgraph=True, dynamic=False)
     masked = architecture == "encoder_only"
     with torch._dynamo.config.patch(error_on_recompile=True):
-        for sources, targets in ([[5, 6, 7], [8]], [[9, 5], [6, 7, 8, 9]]), ([[7], [5, 6], [8]], [[5], [6], [9, 8, 7]]):
+        for index, (sources, targets) in enumerate(
+            (([[5, 6, 7], [8]], [[9, 5], [6, 7, 8, 9]]), ([[7], [5, 6], [8]], [[5], [6], [9, 8]]))
+        ):
             labels = [[-100] * (len(source) - 1) + [source[-1]] for source in sources]
-            batch = static_batch(ONE_GRAPH[architecture], sources, labels if masked else targets).to(device)
+            batch = static_batch(index, ONE_GRAPH[architecture], sources, labels if masked else targets).to(device)
             total, count = loss(batch)
             model.zero_grad()
             total.backward()
