@@ -2,11 +2,13 @@
 
 The whole step is measured: forward, backward, clipping and AdamW on float32 weights, products in bfloat16, dropout 0.1,
 32k pieces, sentences with the lengths of a general corpus. Ours runs on batches of exact sizes: as Python launches it,
-compiled, and compiled in one CUDA graph. The peers get batches sorted by length and padded (see training_step.py):
-`torch.nn.Transformer`, compiled, and Hugging Face's Marian, as Python launches it and compiled, where `transformers` is
-installed. Only real target tokens count.
+compiled, compiled in CUDA graphs forward and backward (which is `training.cuda_graphs`), and all of it in one CUDA
+graph. The peers get batches sorted by length and padded (see training_step.py): `torch.nn.Transformer`, compiled, and
+Hugging Face's Marian, as Python launches it and compiled, where `transformers` is installed. Only real target tokens
+count.
 
     python benchmarks/gpu_training_step.py --size base --tokens 25000 --json results.json
+    python benchmarks/gpu_training_step.py --size small --ours   # where the host is slower than the GPU
     python benchmarks/gpu_training_step.py --rehearse   # any machine: tiny, and without a GPU not compiled
 
 A row for each contestant: milliseconds, target tokens per second, and the model FLOP utilization, which is the share
@@ -16,8 +18,10 @@ of this card's rate of matrix products that the FLOP of the mathematics alone wo
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -41,14 +45,43 @@ from training_step import (
     padded_batches,
 )
 
-from translator.config import ModelConfig
+from translator.config import ModelConfig, TrainingConfig
 from translator.model import EncoderDecoder, build_model
 from translator.packing import Packed
+from translator.training.backward import Backward
+from translator.training.optimizer import scale_and_clip
 
-SIZES = {  # FLOP a target token, with its 1.15 source tokens and 32k pieces: forward and backward
-    "base": {"d_model": 512, "d_ff": 2048, "layers": 6, "heads": 8, "mflop": 366},
-    "big": {"d_model": 1024, "d_ff": 4096, "layers": 6, "heads": 16, "mflop": 1260},
-    "rehearsal": {"d_model": 32, "d_ff": 32, "layers": 1, "heads": 2, "mflop": 1},
+
+@dataclass(frozen=True)
+class Size:
+    """A model, and what it learns from.
+
+    Attributes:
+        mflop: a target token, with its source token, forward and backward.
+        pieces: of the vocabulary.
+        tokens: target tokens of a batch.
+        lengths: of the sentences, see training_step.py.
+    """
+
+    d_model: int
+    d_ff: int
+    layers: int
+    heads: int
+    mflop: float
+    pieces: int = 32_000
+    tokens: int = 25_000
+    lengths: str = "general"
+
+    @property
+    def shape(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in ("d_model", "d_ff", "layers", "heads")}
+
+
+SIZES = {
+    "small": Size(192, 512, 4, 4, mflop=25, pieces=4000, tokens=1024, lengths="multi30k"),  # as configs/multi30k.yaml
+    "base": Size(512, 2048, 6, 8, mflop=366),
+    "big": Size(1024, 4096, 6, 16, mflop=1260),
+    "rehearsal": Size(32, 32, 1, 2, mflop=1, pieces=100, tokens=300),
 }
 DROPOUT = 0.1
 IGNORE_INDEX = -100
@@ -85,12 +118,12 @@ def exact_batches(pairs: list[Pair], tokens: int) -> list[PackedBatch]:
 def our_model(size: str) -> EncoderDecoder:
     shape = SIZES[size]
     config = ModelConfig(
-        d_model=shape["d_model"],
-        d_ff=shape["d_ff"],
-        encoder_layers=shape["layers"],
-        decoder_layers=shape["layers"],
-        encoder_heads=shape["heads"],
-        decoder_heads=shape["heads"],
+        d_model=shape.d_model,
+        d_ff=shape.d_ff,
+        encoder_layers=shape.layers,
+        decoder_layers=shape.layers,
+        encoder_heads=shape.heads,
+        decoder_heads=shape.heads,
         dropout=DROPOUT,
         attention_dropout=DROPOUT,
     )
@@ -122,6 +155,24 @@ def ours(size: str, batches: list[PackedBatch], is_compiled: bool) -> Step:
     loss = torch.compile(model.loss, fullgraph=True, dynamic=False) if is_compiled else model.loss
     coming: Iterator[PackedBatch] = cycle(batches)
     return lambda: learn(model, loss, optimizer, next(coming))
+
+
+def ours_in_graphs(size: str, batches: list[PackedBatch]) -> Step:
+    """The trainer's step with `training.cuda_graphs`; without a GPU nothing is compiled."""
+    model = our_model(size)
+    optimizer = optimizer_of(model)
+    precision = "bfloat16" if HAS_GPU else "float32"
+    options = TrainingConfig(compile=HAS_GPU, cuda_graphs=HAS_GPU, precision=precision)
+    backward = Backward(model, options, static_shapes=True)
+    coming = cycle(batches)
+
+    def step() -> None:
+        _, count = backward(next(coming), number=0)
+        scale_and_clip([parameter.grad for parameter in model.parameters()], 1 / count, 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
 
 
 def ours_in_one_graph(size: str, batches: list[PackedBatch]) -> Step:
@@ -173,7 +224,7 @@ def peer(model: nn.Module, batches: list[PaddedBatch], is_compiled: bool) -> Ste
 
 
 def peer_steps(size: str, batches: list[PaddedBatch]) -> dict[str, Step]:
-    shape = {key: value for key, value in SIZES[size].items() if key != "mflop"} | {"dropout": DROPOUT}
+    shape = SIZES[size].shape | {"dropout": DROPOUT}
     pieces = training_step.VOCAB_SIZE
     plain = PaddedTransformer(**shape, norm_first=True)
     steps = {"padded nn.Transformer, compiled": peer(plain, batches, is_compiled=HAS_GPU)}
@@ -185,7 +236,7 @@ def peer_steps(size: str, batches: list[PaddedBatch]) -> dict[str, Step]:
 
 
 def our_steps(size: str, batches: list[PackedBatch]) -> dict[str, Step]:
-    steps = {"ours": ours(size, batches, is_compiled=False)}
+    steps = {"ours": ours(size, batches, is_compiled=False), "ours, CUDA graphs": ours_in_graphs(size, batches)}
     if HAS_GPU:
         steps["ours, compiled"] = ours(size, batches, is_compiled=True)
         steps["ours, compiled, one graph"] = ours_in_one_graph(size, batches)
@@ -196,35 +247,40 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", choices=SIZES, default="base")
-    parser.add_argument("--tokens", type=int, default=25_000, help="target tokens of a batch")
+    parser.add_argument("--tokens", type=int, help="target tokens of a batch (default: those of the size)")
+    parser.add_argument("--ours", action="store_true", help="leave the peers out")
     parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
     parser.add_argument("--json", type=Path, help="where to write the table")
     options = parser.parse_args()
     if not (options.rehearse or HAS_GPU):
         parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
-    size, tokens = ("rehearsal", 300) if options.rehearse else (options.size, options.tokens)
-    training_step.VOCAB_SIZE = 100 if options.rehearse else 32_000  # the peers' too
+    name = "rehearsal" if options.rehearse else options.size
+    size = SIZES[name]
+    tokens = options.tokens or size.tokens
+    training_step.VOCAB_SIZE = size.pieces  # the peers' too
     torch.manual_seed(1)
     facts = card()
-    pairs = training_step.sentence_pairs("general", NUM_BATCHES * tokens // 20)
+    median_length = math.exp(training_step.LENGTHS[size.lengths][0])
+    pairs = training_step.sentence_pairs(size.lengths, int(NUM_BATCHES * tokens / median_length))
     padded, packed = padded_batches(pairs, tokens)[:NUM_BATCHES], exact_batches(pairs, tokens)
     padded_tokens = sum(len(batch.labels) for batch in padded) / len(padded)
     packed_tokens = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in packed) / len(packed)
-    steps = {name: (step, padded_tokens) for name, step in peer_steps(size, padded).items()}
-    steps |= {name: (step, packed_tokens) for name, step in our_steps(size, packed).items()}
+    theirs = {} if options.ours else peer_steps(name, padded)
+    steps = {contestant: (step, padded_tokens) for contestant, step in theirs.items()}
+    steps |= {contestant: (step, packed_tokens) for contestant, step in our_steps(name, packed).items()}
     rows = []
-    for name, (step, real_tokens) in steps.items():
+    for contestant, (step, real_tokens) in steps.items():
         try:
             seconds = median_time(step, repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
         except RuntimeError as error:
-            if name.startswith("ours"):
+            if contestant.startswith("ours"):
                 raise
-            peers.leave_out(name, error)
+            peers.leave_out(contestant, error)
             continue
         rate = real_tokens / seconds
-        utilization = share(real_tokens * SIZES[size]["mflop"] * 1e6, seconds, facts.get("flop_s"))
-        rows.append({"contestant": name, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})
-    report(f"training step, {size}, {tokens} target tokens", facts, rows, options.json)
+        utilization = share(real_tokens * size.mflop * 1e6, seconds, facts.get("flop_s"))
+        rows.append({"contestant": contestant, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})
+    report(f"training step, {name}, {tokens} target tokens", facts, rows, options.json)
 
 
 if __name__ == "__main__":

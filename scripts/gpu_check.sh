@@ -80,6 +80,7 @@ run_stage() {
             for size in base big; do
                 "$python" benchmarks/gpu_training_step.py $rehearse --size "$size" --json "$out/step-$size.json"
             done
+            "$python" benchmarks/gpu_training_step.py $rehearse --size small --ours --json "$out/step-small.json"
             ;;
         decode) "$python" benchmarks/gpu_decoding.py $rehearse --json "$out/decode.json" ;;
     esac

@@ -165,6 +165,10 @@ def test_a_union_of_types_is_reported_without_the_names_of_its_branches() -> Non
             "average_checkpoints cannot exceed keep_last. Received: 5 and 3.",
         ),
         (
+            values(training={"cuda_graphs": True}),
+            "cuda_graphs launches what is compiled, and needs compile: true. Received: compile: false.",
+        ),
+        (
             values(tokenizer={"joint": False}),
             "model.tied_embeddings: all needs one vocabulary. Received: tokenizer.joint=false.",
         ),

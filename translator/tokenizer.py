@@ -78,6 +78,7 @@ class Tokenizer:
         self._processor = _load(model)
         self._model = model
         self._sampler: tuple[float, UnigramSampler | BpeSampler] | None = None
+        self._generator = random.Random()  # seeded anew for each draw: a new generator is seeded twice as it is made
         self.vocab_size: int = self._processor.vocab_size()
         self.sentinels = _sentinels(self._processor)
         self.fingerprint = hashlib.sha256(model).hexdigest()
@@ -162,7 +163,8 @@ class Tokenizer:
         if self._sampler is None or self._sampler[0] != alpha:
             self._sampler = alpha, self._make_sampler(alpha)
         words: list[str] = _WORD.findall(self._processor.normalize(_encodable(text)))
-        return self._sampler[1].draw(words, random.Random(seed))
+        self._generator.seed(seed)
+        return self._sampler[1].draw(words, self._generator)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of these ids, on one line: control characters and line separators become spaces.

@@ -55,7 +55,7 @@ class Usage:
     constants: dict[str, Any] = field(default_factory=dict)
 
 
-class _AbsentGPU(DriverBase):
+class AbsentGPU(DriverBase):
     """Answers what the compiler asks of a driver, for an architecture that nobody has plugged in."""
 
     def __init__(self, arch: int) -> None:
@@ -113,7 +113,7 @@ def compiled(arch: int) -> Iterator[list[Usage]]:
         usages.append(_usage(kernel, constants))
         return kernel
 
-    driver.set_active(_AbsentGPU(arch))
+    driver.set_active(AbsentGPU(arch))
     JITFunction.run = compile_only
     try:
         yield usages
@@ -148,6 +148,7 @@ def launch_attention(
     dtype: torch.dtype = torch.bfloat16,
     head_dim: int = 64,
     *,
+    heads: int = 8,
     causal: bool = True,
     dropout_p: float = 0.1,
     max_seqlen: int = 256,
@@ -155,21 +156,23 @@ def launch_attention(
     """Every kernel of attention, forward and backward: each length class that the bound admits, and the long path."""
     from translator.kernels.triton_attention import triton_attention, triton_attention_backward
 
-    q, k, v = torch.empty(256, 3, 8, head_dim, dtype=dtype).unbind(1)
+    q, k, v = torch.empty(256, 3, heads, head_dim, dtype=dtype).unbind(1)
     offsets, seed = torch.zeros(9, dtype=torch.int32), torch.zeros(1, dtype=torch.int64)
     options = (offsets, offsets, max_seqlen, max_seqlen, causal, 0.125, dropout_p, seed if dropout_p else None)
     out, log_sum = triton_attention(q, k, v, *options)
     triton_attention_backward(torch.empty_like(out), out, log_sum, q, k, v, *options)
 
 
-def launch_decoding(dtype: torch.dtype = torch.bfloat16, head_dim: int = 64, *, rows: int = 1024) -> None:
+def launch_decoding(
+    dtype: torch.dtype = torch.bfloat16, head_dim: int = 64, *, rows: int = 1024, beams: int = 4, heads: int = 8
+) -> None:
     """Attention of one token a row; the keys are split, and merged, where `rows` are few."""
     from translator.kernels import triton_decode
 
-    q, cache = torch.empty(rows, 8, head_dim, dtype=dtype), torch.empty(256, rows, 8, head_dim, dtype=dtype)
+    q, cache = torch.empty(rows, heads, head_dim, dtype=dtype), torch.empty(256, rows, heads, head_dim, dtype=dtype)
     length, ancestry = torch.zeros(1, dtype=torch.int32), torch.zeros(rows, 256, dtype=torch.int32)
-    triton_decode.triton_decode_attention(q, cache, cache, length, ancestry, 0.125)
-    starts = torch.zeros(rows // 4, dtype=torch.int32)
+    triton_decode.triton_decode_attention(q, cache, cache, length, ancestry if beams > 1 else None, 0.125)
+    starts = torch.zeros(rows // beams, dtype=torch.int32)
     triton_decode.triton_decode_cross_attention(q, cache[:, 0], cache[:, 0], starts, starts, 256, 0.125)
 
 
@@ -197,6 +200,18 @@ def launch_representatives() -> None:
     launch_top_tokens()
 
 
+def launch_oddities() -> None:
+    """Arguments that are code of their own: 1 is a constant, None no pointer, multiples of 16 are known to be such."""
+    launch_attention(heads=1)
+    launch_attention(heads=1, head_dim=24, dropout_p=0.0, causal=False)
+    launch_decoding(rows=1, beams=1, heads=1)
+    launch_decoding(rows=1024, beams=1, heads=3, head_dim=24)
+    launch_decoding(rows=1024, beams=1024)
+    launch_loss(vocab_size=2)
+    launch_loss(vocab_size=8001, needs_grad=False)
+    launch_loss(vocab_size=33001)
+
+
 def launch_everything() -> None:
     """Every variant that a supported configuration can ask for, up to what differs in constants alone."""
     for dtype in (torch.bfloat16, torch.float16, torch.float32):
@@ -215,7 +230,12 @@ def launch_everything() -> None:
 
 if __name__ == "__main__":
     _, which, *architectures = sys.argv
-    launch = {"representatives": launch_representatives, "everything": launch_everything}[which]
+    launches = {
+        "representatives": launch_representatives,
+        "oddities": launch_oddities,
+        "everything": launch_everything,
+    }
+    launch = launches[which]
     for architecture in architectures:
         with compiled(int(architecture)) as usages:
             launch()

@@ -100,6 +100,15 @@ def test_hopper_multiplies_by_whole_warp_groups(usages: dict[int, list[dict[str,
         assert usage["warp_group_instructions"] > 0, usage
 
 
+def test_arguments_that_the_compiler_takes_for_constants_compile(pytestconfig: pytest.Config) -> None:
+    """One head, one row, no ancestry, odd strides, a beam of 1,024: each is code of its own."""
+    pytest.importorskip("triton")
+    assert pytestconfig.cache is not None
+    usages = compiled("oddities", Path(pytestconfig.cache.mkdir("triton")))
+    for usage in [*usages[80], *usages[90]]:
+        assert usage["spilled"] <= 128 and usage["shared"] <= SM_86_SHARED, usage
+
+
 @pytest.mark.skipif(
     os.environ.get("TRANSLATOR_ALL_KERNELS") != "1", reason="takes an hour; set TRANSLATOR_ALL_KERNELS=1"
 )

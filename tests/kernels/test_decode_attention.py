@@ -76,7 +76,7 @@ def test_an_empty_history_gives_zeros(place: torch.device, backend: str) -> None
     assert not decode_attention(normal(2, 2, 16).to(place), cache, cache, length, backend=backend).any()
 
 
-@pytest.mark.parametrize("beams", [1, 4, 17])
+@pytest.mark.parametrize("beams", [1, 4, 16, 37])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_beams_of_a_sentence_share_its_keys(place: torch.device, backend: str, beams: int) -> None:
     lengths = [37, 0, 5]
@@ -146,7 +146,8 @@ def test_the_operators_are_well_formed(device: torch.device) -> None:
     q, cache = normal(2, 2, 16).to(device), normal(40, 2, 2, 16).to(device)
     length = torch.tensor([7], dtype=torch.int32, device=device)
     ancestry = torch.zeros(2, 40, dtype=torch.int32, device=device)
-    torch.library.opcheck(triton_decode.triton_decode_attention, (q, cache, cache, length, ancestry, 0.3))
+    for index in (ancestry, None):
+        torch.library.opcheck(triton_decode.triton_decode_attention, (q, cache, cache, length, index, 0.3))
     start, whole = (torch.tensor([number], dtype=torch.int32, device=device) for number in (0, 40))
     packed = cache[:, 0].contiguous()
     torch.library.opcheck(triton_decode.triton_decode_cross_attention, (q, packed, packed, start, whole, 40, 0.3))
@@ -171,6 +172,61 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="each sentence have as many rows"):
         three = torch.zeros(3, dtype=torch.int32)
         decode_cross_attention(q, cache[:, 0], cache[:, 0], three, three, 4)
+
+
+@pytest.fixture(params=["reference", "auto"])
+def checking(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A backend that checks numbers: the reference always does, others where they are asked to."""
+    if request.param == "auto":
+        monkeypatch.setenv("TRANSLATOR_CHECK", "1")
+    return request.param
+
+
+@pytest.mark.parametrize("length", [-1, 9])
+def test_a_history_longer_than_its_cache_is_refused(checking: str, length: int) -> None:
+    q, cache = normal(2, 2, 16), normal(8, 2, 2, 16)
+    decode_attention(q, cache, cache, torch.tensor([8], dtype=torch.int32), backend=checking)
+    with pytest.raises(ValueError, match=rf"length must be within the cache's 8 positions\. Received: {length}\."):
+        decode_attention(q, cache, cache, torch.tensor([length], dtype=torch.int32), backend=checking)
+
+
+@pytest.mark.parametrize("slot", [-1, 2])
+def test_ancestors_outside_the_cache_are_refused(checking: str, slot: int) -> None:
+    q, cache = normal(2, 2, 16), normal(8, 2, 2, 16)
+    ancestry, length = torch.zeros(2, 8, dtype=torch.int32), torch.tensor([3], dtype=torch.int32)
+    ancestry[1, 2] = slot
+    with pytest.raises(ValueError, match=rf"slots of the cache, 0 to 1\. Received: \[{slot}\]\."):
+        decode_attention(q, cache, cache, length, ancestry, backend=checking)
+    length.fill_(2)  # past which nothing is read
+    decode_attention(q, cache, cache, length, ancestry, backend=checking)
+
+
+@pytest.mark.parametrize(
+    ("starts", "lengths", "expected"),
+    [
+        ([0, 4], [4, 4], r"among the 7 there are\. Received: 4 from 4 on\."),
+        ([0, -1], [4, 3], r"among the 7 there are\. Received: 3 from -1 on\."),
+        ([0, 4], [4, -1], r"among the 7 there are\. Received: -1 from 4 on\."),
+        ([0, 0], [4, 5], r"may be longer than max_seqlen, 4\. Received: 5 keys\."),
+    ],
+)
+def test_sentences_outside_the_keys_are_refused(
+    checking: str, starts: list[int], lengths: list[int], expected: str
+) -> None:
+    q, keys = normal(2, 2, 16), normal(7, 2, 16)
+    right, wrong = (
+        [torch.tensor(x, dtype=torch.int32) for x in pair] for pair in (([0, 4], [4, 3]), (starts, lengths))
+    )
+    decode_cross_attention(q, keys, keys, *right, 4, backend=checking)
+    with pytest.raises(ValueError, match=expected):
+        decode_cross_attention(q, keys, keys, *wrong, 4, backend=checking)
+
+
+def test_what_is_compiled_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRANSLATOR_CHECK", "1")
+    q, cache, length = normal(2, 2, 16), normal(8, 2, 2, 16), torch.tensor([3], dtype=torch.int32)
+    compiled = torch.compile(decode_attention, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(q, cache, cache, length), decode_attention(q, cache, cache, length))
 
 
 def test_a_model_decodes_through_the_kernels(device: torch.device) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from triton_cases import Attention, assert_as_exact_as_naive
 
-from translator.config import ModelConfig
+from translator.config import ModelConfig, TrainingConfig
 from translator.decoding.beam import beam_search
 from translator.decoding.search import greedy
 from translator.kernels import decode_attention, linear_cross_entropy, packed_attention, reference
@@ -19,6 +19,8 @@ from translator.model import build_model
 from translator.model.models import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed, cu_seqlens_of
+from translator.training.backward import Backward
+from translator.training.optimizer import build_optimizer, scale_and_clip
 
 pytestmark = [
     pytest.mark.gpu,
@@ -105,7 +107,9 @@ def test_a_cuda_graph_takes_other_sentences_and_another_seed() -> None:
             assert torch.equal(replayed, eager)
 
 
-def test_one_graph_serves_every_step_of_decoding() -> None:
+@pytest.mark.parametrize("check", ["0", "1"])
+def test_one_graph_serves_every_step_of_decoding(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
+    monkeypatch.setenv("TRANSLATOR_CHECK", check)  # what a graph captures asks for nothing
     rows, heads, room, head_dim = 8, 8, 64, 64
     cache = torch.randn(2, room, rows, heads, head_dim, device="cuda", dtype=torch.bfloat16)
     q = torch.randn(rows, heads, head_dim, device="cuda", dtype=torch.bfloat16)
@@ -201,6 +205,41 @@ def test_fifty_compiled_steps_with_dropout_give_the_same_bits_twice(monkeypatch:
             assert torch.equal(first, second)
     finally:
         torch.use_deterministic_algorithms(False)
+
+
+def distinct_batch(lengths: list[int], seed: int, vocab_size: int = 500) -> Batch:
+    """No piece comes twice on a side, so that the gradient of no embedding depends on an order of additions."""
+    generator = torch.Generator().manual_seed(seed)
+    sides = [torch.randperm(vocab_size, generator=generator)[: sum(lengths)].split(lengths) for _ in range(2)]
+    source, target = (Packed.from_sequences(side).to("cuda") for side in sides)
+    return Batch(source, target, torch.randint(vocab_size, (sum(lengths),), generator=generator).to("cuda"))
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
+    """Dropout, other sentences in each micro-batch, and what a graph gave overwritten by the next call of it."""
+    runs = []
+    for has_graphs in (False, True):
+        torch._dynamo.reset()
+        torch._dynamo.utils.counters.clear()
+        model = model_on("cuda", dropout=0.1, attention_dropout=0.1, attention="triton")
+        options = TrainingConfig(compile=True, cuda_graphs=has_graphs, accumulation=accumulation, precision="bfloat16")
+        backward, optimizer = Backward(model, options, static_shapes=True), build_optimizer(model, options)
+        losses = []
+        for step in range(6):
+            optimizer.zero_grad()
+            for number in range(accumulation):
+                torch.manual_seed(accumulation * step + number)
+                lengths = [[20, 5, 40, 13], [7, 40, 1, 30]][number]
+                loss, _ = backward(distinct_batch(lengths, seed=accumulation * step + number), number)
+                losses.append(loss.clone())
+            scale_and_clip([parameter.grad for parameter in model.parameters()], torch.tensor(0.01).cuda(), 1.0)
+            optimizer.step()
+        counters = torch._dynamo.utils.counters["inductor"]
+        assert (counters["cudagraph_recorded_non_static_inputs"] > 0) is has_graphs, counters
+        runs.append([*losses, *model.parameters()])
+    for compiled, graphed in zip(*runs, strict=True):
+        assert torch.equal(compiled, graphed)
 
 
 def test_searches_find_the_same_in_static_memory_and_cuda_graphs() -> None:

@@ -44,7 +44,7 @@ def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "tables", "packages"),
     [
-        ("step", ("loss", "step-base", "step-big"), ("transformers",)),
+        ("step", ("loss", "step-base", "step-big", "step-small"), ("transformers",)),
         ("decode", ("decode",), ("transformers", "ctranslate2")),
     ],
 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from triton_cases import FILLER, Attention, assert_as_exact_as_naive
 
 from translator.config import ModelConfig
+from translator.data.batch import Batch, Capacity
+from translator.data.objectives import MaskedLanguageModeling, Objective, Translation
+from translator.data.store import Ragged
 from translator.kernels import packed_attention
 from translator.kernels.counter_dropout import kept_weights
 from translator.model import build_model
@@ -181,6 +185,10 @@ def test_the_operators_are_well_formed(device: torch.device, lengths: list[int],
     q, k, v = (x.detach().clone().requires_grad_() for x in (case.q, case.k, case.v))
     options = (*case.offsets(), max(lengths), max(lengths), True, 0.3, dropout_p, seed)
     torch.library.opcheck(attention.triton_attention, (q, k, v, *options))
+    q, k, v = (x.detach() for x in (q, k, v))
+    out, log_sum = attention.triton_attention(q, k, v, *options)
+    for grad_out in (case.grad_out, torch.ones_like(out[:1]).expand_as(out)):
+        torch.library.opcheck(attention.triton_attention_backward, (grad_out, out, log_sum, q, k, v, *options))
 
 
 def test_the_operator_compiles_without_a_graph_break(device: torch.device) -> None:
@@ -228,3 +236,42 @@ def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(devic
     for is_compiled in (False, True):
         for mine, right in zip(loss_and_gradient("triton", is_compiled), expected, strict=True):
             torch.testing.assert_close(mine, right, atol=1e-5, rtol=1e-5)
+
+
+def static_batch(index: int, objective: Objective, sources: list[list[int]], targets: list[list[int]]) -> Batch:
+    """As the trainer makes them on CUDA: filled up to one size, and bounded by the longest sequence there may be."""
+    capacity = Capacity(source_tokens=16, target_tokens=14, sequences=4, max_seqlen=20)
+    return objective.pack(index, *(Ragged.of_rows(rows, np.int32) for rows in (sources, targets)), capacity)
+
+
+ONE_GRAPH = {
+    "encoder_decoder": Translation(),
+    "decoder_only": Translation(is_joined=True),
+    "encoder_only": MaskedLanguageModeling(0.15, mask=4, vocab_size=12),
+}
+
+
+@pytest.mark.parametrize("architecture", ONE_GRAPH)
+def test_one_graph_serves_all_batches_of_one_size(device: torch.device, architecture: str) -> None:
+    """Forward and backward, with every kind of dropout: no graph break, and nothing is compiled again."""
+    sizes = {"d_model": 16, "d_ff": 16, "encoder_layers": 1, "decoder_layers": 1}
+    options = {"encoder_heads": 1, "decoder_heads": 1, "positions": "rotary", "attention": "triton"}
+    dropout = {"dropout": 0.1, "attention_dropout": 0.1, "activation_dropout": 0.1}
+    torch.manual_seed(0)
+    config = ModelConfig(**sizes, **options, **dropout, architecture=architecture)
+    model = build_model(config, 12, 12, 0.1).to(device).train()
+    torch._dynamo.reset()
+    loss = torch.compile(model.loss, backend="aot_eager", fullgraph=True, dynamic=False)
+    masked = architecture == "encoder_only"
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for index, (sources, targets) in enumerate(
+            (([[5, 6, 7], [8]], [[9, 5], [6, 7, 8, 9]]), ([[7], [5, 6], [8]], [[5], [6], [9, 8]]))
+        ):
+            labels = [[-100] * (len(source) - 1) + [source[-1]] for source in sources]
+            batch = static_batch(index, ONE_GRAPH[architecture], sources, labels if masked else targets).to(device)
+            total, count = loss(batch)
+            model.zero_grad()
+            total.backward()
+            assert total.isfinite() and count == batch.num_target_tokens
+            for name, parameter in model.named_parameters():
+                assert parameter.grad is not None and parameter.grad.isfinite().all() and parameter.grad.any(), name

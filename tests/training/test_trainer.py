@@ -326,6 +326,16 @@ def test_a_compiled_model_trains_like_one_that_is_not(tiny: Tiny) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_cuda_graphs_change_no_bit_on_a_cpu_and_a_resumed_run_may_do_without(tiny: Tiny) -> None:
+    def trained(output: str, has_graphs: bool, max_steps: int) -> dict[str, torch.Tensor]:
+        training = {"compile": True, "cuda_graphs": has_graphs, "accumulation": 2, "max_steps": max_steps}
+        return weights(train(tiny(output, training=training, model={"attention_dropout": 0.1})))
+
+    trained("graphs", has_graphs=True, max_steps=2)
+    assert_same_bits(trained("graphs", has_graphs=False, max_steps=3), trained("plain", has_graphs=False, max_steps=3))
+
+
 def test_a_checkpoint_that_does_not_fit_on_the_disk_costs_nothing_that_was_there(tiny: Tiny, tmp_path: Path) -> None:
     config = tiny()
     train(config)

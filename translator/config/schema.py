@@ -186,6 +186,8 @@ class TrainingConfig(Section):
         clip_norm: largest gradient norm; 0 is no clipping.
         precision: of activations; master weights are float32.
         compile: compile the model with torch.compile.
+        cuda_graphs: launch what was compiled as CUDA graphs, which pays where the host is slower than the GPU; changes
+            nothing on the CPU.
         ema_decay: of the exponential moving average of weights, which is then what validates and decodes; 0 is off.
         validate_every: steps between validations.
         save_every: steps between checkpoints.
@@ -218,6 +220,7 @@ class TrainingConfig(Section):
     clip_norm: NonNegativeFloat = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     compile: bool = False
+    cuda_graphs: bool = False
     ema_decay: Probability = 0.0
     validate_every: PositiveInt = 1000
     save_every: PositiveInt = 1000
@@ -249,6 +252,8 @@ class TrainingConfig(Section):
                 f"Received: warmup_steps={self.warmup_steps}, decay_share={self.decay_share}, "
                 f"max_steps={self.max_steps}."
             )
+        if self.cuda_graphs and not self.compile:
+            problems.append("cuda_graphs launches what is compiled, and needs compile: true. Received: compile: false.")
         if self.average_checkpoints > self.keep_last:
             problems.append(
                 "average_checkpoints cannot exceed keep_last. "

@@ -113,7 +113,7 @@ def pack_texts(
     """
     packed = _packed(source, EOS_ID, at_end=True)
     wanted = torch.from_numpy(labels.astype(np.int64))
-    count = int((wanted != IGNORE_INDEX).sum())
+    count = int((labels != IGNORE_INDEX).sum())
     if capacity:
         packed = _filled(packed, capacity.source_tokens, capacity)
         wanted = _filled_labels(wanted, num_labels)

@@ -131,8 +131,10 @@ class Corpus:
             longest = (max(longest), max(longest))
         texts = self._text.take(self._text_index.values[examples])
         self._text_index.release()
-        seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
-        typed = [careless(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)]
+        typed: Sequence[str] = texts[0]
+        if self._augmentation != AugmentationConfig():
+            seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
+            typed = [careless(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)]
         drawn = [self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
         if len(texts) > 1:
             drawn.append(self._draw(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))

@@ -72,7 +72,7 @@ def packed_attention(
     q, k, v = _as_autocast(q, k, v)
     check_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, dropout_p, seed, backend)
     backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
-    if backend == "reference" or is_checking_values():
+    if backend == "reference" or is_checking_values(q.device):
         check_offsets("cu_seqlens_q", cu_seqlens_q, q.shape[0], max_seqlen_q)
         check_offsets("cu_seqlens_k", cu_seqlens_k, k.shape[0], max_seqlen_k)
     scale = q.shape[-1] ** -0.5 if scale is None else scale
@@ -155,7 +155,7 @@ def linear_cross_entropy(
         ValueError: shapes, dtypes or devices do not fit, or a number is out of its range.
     """
     check_loss(hidden, weight, labels, label_smoothing, ignore_index)
-    if is_checking_values():
+    if is_checking_values(labels.device):
         check_labels(labels, weight.shape[0], ignore_index)
     hidden, weight = _as_autocast(hidden, weight)
     needs_grad = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)

@@ -1,8 +1,9 @@
 """What the inputs of attention and of the loss must be, checked before any kernel starts.
 
-Shapes, dtypes, devices and strides are checked always: the host knows them. The numbers in `cu_seqlens` and the labels
-lie on the device, and reading them waits for it: offsets are checked in `reference`, and both wherever
-TRANSLATOR_CHECK=1 is set, except within what torch.compile makes, which can ask for nothing.
+Shapes, dtypes, devices and strides are checked always: the host knows them. Offsets, lengths, places in a cache and
+labels lie on the device, and reading them waits for it: all but labels are checked in `reference`, and all of them
+wherever TRANSLATOR_CHECK=1 is set, except within what torch.compile makes and what a CUDA graph captures, which can ask
+for nothing.
 """
 
 from __future__ import annotations
@@ -65,9 +66,11 @@ def _check_dropout(dropout_p: float, seed: Tensor | None, backend: str) -> None:
         raise ValueError(f"seed must be (1,) int64. Received: {tuple(seed.shape)} {dtype_name(seed)}.")
 
 
-def is_checking_values() -> bool:
-    """Whether the environment asks for checks that wait for the device."""
-    return not torch.compiler.is_compiling() and os.environ.get("TRANSLATOR_CHECK") == "1"
+def is_checking_values(device: torch.device) -> bool:
+    """Whether the environment asks for checks that wait for the device, and this is no time when it cannot answer."""
+    if torch.compiler.is_compiling() or os.environ.get("TRANSLATOR_CHECK") != "1":
+        return False
+    return device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
 
 
 def check_offsets(name: str, cu_seqlens: Tensor, num_tokens: int, max_seqlen: int) -> None:
@@ -91,6 +94,47 @@ def check_offsets(name: str, cu_seqlens: Tensor, num_tokens: int, max_seqlen: in
         raise ValueError(
             f"No sequence of {name} may be longer than its max_seqlen, {max_seqlen}. Received: {max(lengths)} tokens."
         )
+
+
+def check_history(length: Tensor, ancestry: Tensor | None, positions: int, slots: int) -> None:
+    """Raise ValueError where a history leaves its cache (see `kernels.decode_attention`). Waits for the device.
+
+    Args:
+        length: `(1,)` int32.
+        ancestry: `(rows, positions)` int32, read up to `length`; None where each row has its own slot.
+        positions: that the cache has room for.
+        slots: of the cache.
+    """
+    (filled,) = length.tolist()
+    if not 0 <= filled <= positions:
+        raise ValueError(f"length must be within the cache's {positions} positions. Received: {filled}.")
+    if ancestry is not None:
+        used = ancestry[:, :filled]
+        wrong = used[(used < 0) | (used >= slots)].tolist()
+        if wrong:
+            raise ValueError(f"ancestry must name slots of the cache, 0 to {slots - 1}. Received: {_abridged(wrong)}.")
+
+
+def check_sentences(starts: Tensor, lengths: Tensor, num_tokens: int, max_seqlen: int) -> None:
+    """Raise ValueError where a sentence leaves the keys, or is longer than the bound. Waits for the device.
+
+    Args:
+        starts: `(sentences,)` int32.
+        lengths: `(sentences,)` int32.
+        num_tokens: rows of the keys.
+        max_seqlen: upper bound on the length of each sentence.
+    """
+    bounds = list(zip(starts.tolist(), lengths.tolist(), strict=True))
+    wrong = [
+        f"{length} from {start} on" for start, length in bounds if min(start, length, num_tokens - start - length) < 0
+    ]
+    if wrong:
+        raise ValueError(
+            f"starts and lengths must be of keys among the {num_tokens} there are. Received: {', '.join(wrong[:8])}."
+        )
+    longest = max((length for _, length in bounds), default=0)
+    if longest > max_seqlen:
+        raise ValueError(f"No sentence may be longer than max_seqlen, {max_seqlen}. Received: {longest} keys.")
 
 
 def check_loss(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from translator.kernels import reference
 from translator.kernels.backends import choose_backend
-from translator.kernels.checks import dtype_name
+from translator.kernels.checks import check_history, check_sentences, dtype_name, is_checking_values
 
 
 def decode_attention(
@@ -38,7 +38,8 @@ def decode_attention(
         `(rows, heads, head_dim)`, dtype of `q`; zeros where `length` is 0.
 
     Raises:
-        ValueError: shapes, dtypes, devices or the backend do not fit.
+        ValueError: shapes, dtypes, devices or the backend do not fit; in `reference`, and where TRANSLATOR_CHECK=1
+            asks for it, also what lies outside the cache or the keys.
     """
     _check(q, keys, values, 4, length, *([] if ancestry is None else [ancestry]))
     rows = q.shape[0]
@@ -52,7 +53,10 @@ def decode_attention(
             f"ancestry must be (rows, positions), ({rows}, {keys.shape[0]}). Received: {tuple(ancestry.shape)}."
         )
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if _chosen(backend, q) == "triton":
+    backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
+    if backend == "reference" or is_checking_values(q.device):
+        check_history(length, ancestry, keys.shape[0], keys.shape[1])
+    if backend == "triton":
         from translator.kernels.triton_decode import triton_decode_attention
 
         ancestry = None if ancestry is None else ancestry.contiguous()
@@ -88,7 +92,8 @@ def decode_cross_attention(
         `(sentences * beams, heads, head_dim)`, dtype of `q`; zeros for a sentence without tokens.
 
     Raises:
-        ValueError: shapes, dtypes, devices or the backend do not fit.
+        ValueError: shapes, dtypes, devices or the backend do not fit; in `reference`, and where TRANSLATOR_CHECK=1
+            asks for it, also what lies outside the cache or the keys.
     """
     _check(q, keys, values, 3, starts, lengths)
     if starts.ndim != 1 or starts.shape != lengths.shape or q.shape[0] % max(1, starts.shape[0]):
@@ -97,17 +102,16 @@ def decode_cross_attention(
             f"Received: {tuple(starts.shape)} and {tuple(lengths.shape)} for {q.shape[0]} rows."
         )
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if _chosen(backend, q) == "triton":
+    backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
+    if backend == "reference" or is_checking_values(q.device):
+        check_sentences(starts, lengths, keys.shape[0], max_seqlen)
+    if backend == "triton":
         from translator.kernels.triton_decode import triton_decode_cross_attention
 
         starts, lengths = starts.contiguous(), lengths.contiguous()
         out: Tensor = triton_decode_cross_attention(q, keys, values, starts, lengths, max_seqlen, scale)
         return out
     return reference.decode_cross_attention(q, keys, values, starts, lengths, max_seqlen, scale=scale)
-
-
-def _chosen(backend: str, q: Tensor) -> str:
-    return choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
 
 
 def _check(q: Tensor, keys: Tensor, values: Tensor, ndim: int, *indices: Tensor) -> None:

@@ -1,9 +1,9 @@
 """Attention of one new token a row, in Triton: over a static cache, and over the encoder's output.
 
 The cache is never copied when beam search reorders its hypotheses: each row finds the positions of its history through
-an index, its ancestry. The beams of a sentence read the sentence's keys and values once, as one tile of queries. Where
-rows are few the keys are split among programs, as in Flash-Decoding (Dao et al., 2023), and a second kernel merges.
-All that changes from step to step is read on the device, so that one CUDA graph serves every step.
+an index, its ancestry. Up to 16 beams of a sentence read the sentence's keys and values once, as one tile of queries.
+Where rows are few the keys are split among programs, as in Flash-Decoding (Dao et al., 2023), and a second kernel
+merges. All that changes from step to step is read on the device, so that one CUDA graph serves every step.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 from translator.kernels.triton_tiles import Rows, load_tile, on_device_of, padded, softmax_step
 
 _BLOCK = 32  # keys in a tile
+_BEAMS = 16  # beams in a tile: the fewest that a matrix instruction takes, and as many as any search needs
 _ENOUGH_PROGRAMS = 512  # about two for each multiprocessor of the largest GPUs
 
 
@@ -151,8 +152,10 @@ def cross_attention(
     HEAD_DIM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The beams of a sentence over its keys; a program for each sentence, head and split."""
-    sentence = tl.program_id(0) // num_heads
+    """The beams of a sentence over its keys; a program for each sentence, tile of beams, head and split."""
+    tiles: tl.constexpr = (BEAMS + TILE - 1) // TILE
+    sentence = tl.program_id(0) // (num_heads * tiles)
+    first_beam = tl.program_id(0) // num_heads % tiles * TILE
     head = tl.program_id(0) % num_heads
     start, length = tl.load(starts_ptr + sentence), tl.load(lengths_ptr + sentence)
     begin = tl.program_id(1) * keys_in_split
@@ -160,7 +163,7 @@ def cross_attention(
     q_rows = Rows(q_ptr + head * q_stride_head, q_stride_row, sentence * BEAMS, BEAMS)
     k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, start, end)
     v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, start, end)
-    q = load_tile(q_rows, 0, TILE, HEAD_DIM)
+    q = load_tile(q_rows, first_beam, TILE, HEAD_DIM)
     highest = tl.full([TILE], -float("inf"), tl.float32)
     total = tl.zeros([TILE], tl.float32)
     out = tl.zeros(q.shape, tl.float32)
@@ -171,7 +174,7 @@ def cross_attention(
         scores = tl.where((tl.arange(0, BLOCK) < end - first)[None, :], scores, -float("inf"))
         weights, correction, highest, total = softmax_step(scores, highest, total)
         out = tl.dot(weights.to(v.dtype), v, out * correction[:, None], input_precision="ieee")
-    beam = tl.arange(0, TILE)
+    beam = first_beam + tl.arange(0, TILE)
     row_and_head = (sentence * BEAMS + beam) * num_heads + head
     results = _Results(out_ptr, partial_ptr, peak_ptr, num_rows_and_heads)
     _store(results, row_and_head, beam < BEAMS, out, highest, total, SPLITS, HEAD_DIM)
@@ -240,15 +243,16 @@ def triton_decode_cross_attention(
     rows, heads, head_dim = q.shape
     sentences = starts.shape[0]
     beams = rows // max(1, sentences)
-    splits, keys_in_split = _split(sentences * heads, max_seqlen)
+    programs = sentences * triton.cdiv(beams, _BEAMS) * heads
+    splits, keys_in_split = _split(programs, max_seqlen)
     out, partial, peak = _buffers(q, splits)
     with on_device_of(q):
-        cross_attention[(sentences * heads, splits)](
+        cross_attention[(programs, splits)](
             *(q, keys, values, starts, lengths, out, partial, peak),
             *(*q.stride()[:2], *keys.stride()[:2], *values.stride()[:2]),
             *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
             BEAMS=beams,
-            TILE=padded(beams),
+            TILE=_BEAMS,
             SPLITS=splits,
             HEAD_DIM=head_dim,
             BLOCK=_BLOCK,

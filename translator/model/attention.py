@@ -196,7 +196,7 @@ class KeyValueCache:
             self._bias[: self.length] = 0
         self._keys[:, :, self.length] = keys
         self._values[:, :, self.length] = values
-        self._bias[self.length] = 0
+        self._bias[self.length].fill_(0)  # an assignment would wait for a CUDA device
         self.length += 1
         return self._keys[:, :, : self.length], self._values[:, :, : self.length]
 

@@ -12,7 +12,8 @@ from translator.data.objectives import objective_of
 from translator.tokenizer import Tokenizers
 from translator.training.beginning import earlier_tokenizers
 
-# What a resumed run may change without being asked: where things lie, how long it goes on and what it reports.
+# What a resumed run may change without being asked: where things lie, how long it goes on, what it reports and what
+# changes its speed and no bit.
 _FREE_TO_CHANGE = (
     "output",
     "data.cache",
@@ -20,6 +21,7 @@ _FREE_TO_CHANGE = (
     "training.log_every",
     "training.keep_last",
     "training.data_workers",
+    "training.cuda_graphs",
     "decoding.",
 )
 

@@ -24,6 +24,7 @@ from translator.data.cleaning import table
 from translator.data.corpus import Corpus, read_rows
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
+from translator.training.backward import Backward
 from translator.training.beginning import begin
 from translator.training.card import write_card
 from translator.training.distributed import Ranks
@@ -104,8 +105,7 @@ class Trainer:
             self._resume()
         else:
             begin(self.model, config, tokenizers, _say if ranks.is_main else _ignore)
-        dynamic = not self._has_static_shapes
-        self.loss = torch.compile(self.model.loss, dynamic=dynamic) if self.options.compile else self.model.loss
+        self.backward = Backward(self.model, self.options, static_shapes=self._has_static_shapes)
         self.progress = Progress(self.state.step, self.options.max_steps, ranks.is_main)
         self.validator: Validator | None = None
         if ranks.is_main and config.data.valid:
@@ -152,15 +152,13 @@ class Trainer:
         """One optimizer step over `accumulation` micro-batches on every rank; nothing here waits for a CUDA device."""
         state, options = self.state, self.options
         sums = torch.zeros(3, device=self.ranks.device)  # loss, target tokens, requests to stop
-        sums[2] = float(is_asked_to_stop)
+        sums[2].fill_(is_asked_to_stop)  # an assignment would copy a number from the host, and wait
         state.optimizer.zero_grad()
-        for _ in range(options.accumulation):
+        for number in range(options.accumulation):
             batch = next(state.stream).to(self.ranks.device)
             torch.manual_seed(draw_seed(self.config.seed, batch.index))
-            with self._autocast():
-                loss, count = self.loss(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            sums[0] += loss.detach()
+            loss, count = self.backward(batch, number)
+            sums[0] += loss
             sums[1] += count
 
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
@@ -296,10 +294,6 @@ class Trainer:
     def _has_static_shapes(self) -> bool:
         """On CUDA every batch is filled up to the same sizes, so that one compiled graph serves all steps."""
         return self.ranks.device.type == "cuda"
-
-    def _autocast(self) -> contextlib.AbstractContextManager[object]:
-        is_enabled = self.options.precision == "bfloat16"
-        return torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=is_enabled)
 
     def _report(self, metrics: Metrics | None, values: dict[str, float]) -> None:
         if metrics is not None:
