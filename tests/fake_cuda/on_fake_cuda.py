@@ -218,8 +218,7 @@ def test_steps_of_decoding_in_a_growing_cache_wait_for_nothing(architecture: str
     with FakeTensorMode(), torch.inference_mode():
         model = model_on_cuda(architecture=architecture, positions="learned")
         keys, bias = torch.zeros(2, 2, 5, 16, device=CUDA), torch.zeros(2, 1, 1, 5, device=CUDA)
-        sentences = torch.arange(2, device=CUDA)
-        state = DecodingState(0, sentences, [KeyValueCache()], [CrossMemory(keys, keys, bias)])
+        state = DecodingState(0, 2, [KeyValueCache()], [CrossMemory(keys, keys, bias)])
         tokens = torch.ones(2, dtype=torch.int64, device=CUDA)
         with NothingWaits():
             for _ in range(2):

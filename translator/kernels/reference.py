@@ -83,10 +83,9 @@ def decode_attention(
     """One query a row over its history in a static cache; shapes as in `kernels.decode_attention`."""
     rows, positions = q.shape[0], keys.shape[0]
     position = torch.arange(positions, device=q.device)
-    own_slot = torch.arange(rows, device=q.device)[:, None]
-    slot = (
-        own_slot if ancestry is None else torch.where(position < length, ancestry, 0)
-    )  # nothing is read past `length`
+    slot = torch.arange(rows, device=q.device)[:, None]
+    if ancestry is not None:
+        slot = torch.where(position < length, ancestry, 0)  # nothing is read past `length`
     history = position.expand(rows, -1), slot.expand(rows, positions)
     scores = torch.einsum("nhd,nthd->nht", q, keys[history]) * scale
     weights = torch.softmax(scores.masked_fill(position >= length, -torch.inf), dim=-1).nan_to_num(0.0)

@@ -143,7 +143,7 @@ def check_order(rows: Tensor, old_rows: int, old_sentences: int, sentences: Sequ
     """
     kept = range(old_sentences) if sentences is None else sentences
     is_even = len(rows) % max(1, len(kept)) == 0 and list(kept) == sorted(set(kept))
-    if is_even and len(rows) and (rows.device.type == "cpu" or is_checking_values()):
+    if is_even and len(rows) and (rows.device.type == "cpu" or is_checking_values(rows.device)):
         beams = old_rows // old_sentences
         is_even = (rows // beams).tolist() == [sentence for sentence in kept for _ in range(len(rows) // len(kept))]
     if not is_even:
