@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -19,7 +19,7 @@ from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import token_log_probabilities
 from translator.decoding.search import Candidate, DecodingError, Sampling
 from translator.decoding.splitting import split_text
-from translator.decoding.texts import batches_of, clean, require_positive, require_texts
+from translator.decoding.texts import batches_of, clean, read_texts, require_positive
 from translator.decoding.translator import Hypothesis
 from translator.model import DecoderOnly, DecodingState
 from translator.packing import Packed
@@ -89,7 +89,7 @@ class Generator:
         return cls(loaded.model, loaded.tokenizers, loaded.config.decoding, device)
 
     @overload
-    def generate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+    def generate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self,
         prompts: str,
         *,
@@ -104,7 +104,7 @@ class Generator:
     @overload
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Iterable[str],
         *,
         max_pieces: int = ...,
         sampling: Sampling | None = ...,
@@ -116,7 +116,7 @@ class Generator:
     ) -> list[Generation]: ...
     def generate(
         self,
-        prompts: str | Sequence[str],
+        prompts: str | Iterable[str],
         *,
         max_pieces: int = MAX_PIECES,
         sampling: Sampling | None = None,
@@ -129,7 +129,7 @@ class Generator:
         """Continue one prompt, or many of any lengths; by drawing, unless a beam is asked for.
 
         Args:
-            prompts: one text or a sequence of them, none empty; a line break in a text is white space.
+            prompts: one text or several, none empty; a line break in a text is white space.
             max_pieces: most pieces that are added.
             sampling: how to draw; plain draws from the model's distribution if neither it nor `beam_size` is given.
             beam_size: search for the likeliest text with so many hypotheses instead; 1 is greedy.
@@ -152,8 +152,7 @@ class Generator:
             num_hypotheses=num_hypotheses,
             sampling=Sampling() if beam_size is None and sampling is None else sampling,
         )
-        given = [prompts] if isinstance(prompts, str) else prompts
-        require_texts(given)
+        given = read_texts(prompts)
         sources = [clean(prompt) for prompt in given]
         encoded = [self._encoded(source) for source in sources]
         found = self._search(encoded, max_pieces, options)
@@ -163,7 +162,7 @@ class Generator:
         ]
         return generations[0] if isinstance(prompts, str) else generations
 
-    def token_log_probabilities(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+    def token_log_probabilities(self, texts: Iterable[str]) -> list[tuple[float, ...]]:
         """Log-probability of each piece of each text and of its end, given the pieces before it.
 
         What is longer than the model takes is judged sentence by sentence, each part with an end of its own.
@@ -171,14 +170,14 @@ class Generator:
         Raises:
             DecodingError: one of them is no text.
         """
-        require_texts(texts)
+        given = read_texts(texts)
         longest = self.model.max_positions - 1
         encode = self.tokenizer.encode
         parts: list[tuple[int, list[int]]] = []
-        for number, text in enumerate(clean(text) for text in texts):
+        for number, text in enumerate(clean(text) for text in given):
             for part in split_text(text, lambda part: len(encode(part)) <= longest):
                 parts.append((number, encode(part)[:longest]))
-        values: list[tuple[float, ...]] = [() for _ in texts]
+        values: list[tuple[float, ...]] = [() for _ in given]
         judged: dict[int, tuple[float, ...]] = {}
         lengths = [len(ids) + 1 for _, ids in parts]
         for batch in batches_of(range(len(parts)), lengths, self.decoding.batch_tokens):
