@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pickle
 import re
@@ -206,7 +207,8 @@ def write_bundle(loaded: LoadedModel, bundle: Path, precision: Precision = "floa
     Raises:
         CheckpointError: there is something at `bundle`, or it cannot be written.
     """
-    if bundle.exists() and not (bundle.is_dir() and not any(bundle.iterdir())):
+    is_empty = bundle.is_dir() and bundle.name and not any(bundle.iterdir())  # `.` has no name, and cannot be replaced
+    if bundle.exists() and not is_empty:
         raise CheckpointError(f"A bundle is written to a new folder. Received: {bundle}, which is there already.")
     home, _ = locate_weights(loaded.path)
     # What the model is, not where it was made.
@@ -320,6 +322,21 @@ def _save_weights(
         else:
             stored[name] = weight.to(torch.bfloat16 if precision == "bfloat16" else torch.float32).contiguous()
     save_file(stored, folder / WEIGHTS_FILE, metadata)
+    _settle(folder / WEIGHTS_FILE)
+
+
+def _settle(path: Path) -> None:
+    """Make the file of equal weights equal to the byte, and as readable as the folder that it is in.
+
+    safetensors writes metadata in an order that chance decides, into a file that none but its owner may read.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
+    path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 def _full_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
