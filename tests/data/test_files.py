@@ -223,6 +223,8 @@ def test_urls_are_downloaded_once(tmp_path: Path, server: tuple[str, Path, list[
     assert read(tmp_path / "cache", source) == PLAIN
     assert read(tmp_path / "cache", source) == PLAIN
     assert sorted(asked) == ["/a.en.gz", "/a.fr.gz"]
+    for file in (tmp_path / "cache" / "downloads").iterdir():
+        assert file.stat().st_mode & 0o666 == file.parent.stat().st_mode & 0o666  # another user of the cache reads it
 
 
 def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, server: tuple[str, Path, list[str]]) -> None:

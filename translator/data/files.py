@@ -287,6 +287,7 @@ def _download(url: str, folder: Path) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as file:
             _fetch(url, file)
+        Path(temporary).chmod(folder.stat().st_mode & 0o666)  # mkstemp's is its owner's alone, and caches are shared
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)

@@ -34,6 +34,7 @@ A Transformer ({model.architecture}) of {parameters:,} parameters ({layers[model
 ## Data
 
 {_sources("Training", data.train)}
+
 {_sources("Validation", data.valid)}
 
 ```

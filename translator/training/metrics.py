@@ -158,9 +158,13 @@ class Metrics:
 
 
 def _is_up_to(line: str, step: int) -> bool:
-    """Whether a line is whole and of a step up to this one; a killed run may leave half a line."""
+    """Whether a line is whole (a killed run may leave half a line) and is not made again from this step on.
+
+    The checkpoint of a step is written after its validation, and before the average at the end.
+    """
     try:
-        return bool(json.loads(line)["step"] <= step)
+        values = json.loads(line)
+        return bool(values["step"] <= step) and not any(name.startswith("average_") for name in values)
     except (ValueError, KeyError, TypeError):
         return False
 
