@@ -101,9 +101,7 @@ def test_equal_weights_make_equal_files_that_others_may_read(
     directory: Path, tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
     weights, metadata = read_weights(weights_path(directory))
-    files = [
-        write_checkpoint(tmp_path, f"step-{step}", weights, tokenizers) / "model.safetensors" for step in range(8)
-    ]
+    files = [write_checkpoint(tmp_path, f"step-{step}", weights, tokenizers) / "model.safetensors" for step in range(8)]
     assert len({file.read_bytes() for file in files}) == 1  # the order of two keys is not left to chance eight times
     assert read_weights(files[0])[1] == metadata
     assert files[0].stat().st_mode & 0o666 == files[0].parent.stat().st_mode & 0o666
