@@ -106,6 +106,11 @@ def test_null_is_the_empty_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"fr": "a", "en": null}\n\n{"fr": null, "en": "b"}\n')
     for name in ("a.parquet", "a.jsonl"):
         assert read(tmp_path, {"file": str(tmp_path / name)}) == [("a", ""), ("", "b")]
+    rows = [{"translation": {"fr": "a", "en": "b"}}, {"translation": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "nested.parquet")
+    (tmp_path / "nested.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("nested.parquet", "nested.jsonl"):
+        assert read(tmp_path, {"file": str(tmp_path / name)}) == [("a", "b"), ("", "")]
 
 
 def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:

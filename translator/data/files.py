@@ -114,7 +114,7 @@ def read_table(path: Path, columns: Sequence[str], header: bool, label: str | No
 
 
 def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, label: str | None = None) -> Row:
-    """Some columns of one row, each alone or inside `translation`; null is the empty text.
+    """Some columns of one row, each alone or inside `translation`; null, alone or for both, is the empty text.
 
     The column named `label` may hold whole numbers too.
 
@@ -128,6 +128,8 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, labe
             value = row[column]
         elif isinstance(nested, Mapping) and column in nested:
             value = nested[column]
+        elif nested is None and "translation" in row:
+            value = None
         else:
             inside = nested if isinstance(nested, Mapping) else ()
             raise missing_column(column, [*row, *(f"translation.{name}" for name in inside)], origin)
