@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
 import pickle
 import re
 import shutil
@@ -29,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from translator.config import Config, DataConfig, UserError, load_config, to_yaml
+from translator.durable import sync, write_whole
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
 
@@ -180,12 +180,12 @@ def write_checkpoint(
         if state is not None:
             torch.save(state, temporary / STATE_FILE)
         for file in temporary.iterdir():
-            _sync(file)
-        _sync(temporary)
+            sync(file)
+        sync(temporary)
         if final.exists():  # written by a run that was killed before it could point at it
             shutil.rmtree(final)
         temporary.rename(final)
-        _sync(final.parent)
+        sync(final.parent)
     except (OSError, SafetensorError, RuntimeError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
@@ -218,7 +218,7 @@ def write_bundle(loaded: LoadedModel, bundle: Path, precision: Precision = "floa
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        write_text(temporary / CONFIG_FILE, to_yaml(config))
+        write_whole(temporary / CONFIG_FILE, to_yaml(config))
         loaded.tokenizers.save(temporary)
         _save_weights(temporary, weights_of(loaded.model), loaded.tokenizers, precision)
         if (home / CARD_FILE).exists():
@@ -236,7 +236,7 @@ def point(run: Path, name: str, checkpoint: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(checkpoint.relative_to(run))
     temporary.replace(run / name)
-    _sync(run)
+    sync(run)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -296,16 +296,6 @@ def locked(run: Path) -> Iterator[None]:
                 f"One run a directory. Received: {run}, where another run is at work. Choose another output or stop it."
             ) from error
         yield
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _save_weights(
@@ -377,11 +367,3 @@ def locate_weights(path: Path) -> tuple[Path, Path]:
 
 def _what(path: Path) -> str:
     return "is a file" if path.exists() else "does not exist"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint, write_text
+from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint
 from translator.cli import main
 from translator.config import TokenizerConfig, load_config, to_yaml
 from translator.model import build_model
@@ -39,7 +39,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizers = Tokenizers.train([(WORDS, WORDS)] * 100, TokenizerConfig(vocab_size=370, model_type="bpe"), seed=1)
     torch.manual_seed(1)
     model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
-    write_text(run / CONFIG_FILE, to_yaml(config))
+    (run / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
     tokenizers.save(run)
     point(run, "best", write_checkpoint(run, "step-1", weights_of(model), tokenizers))
     return folder

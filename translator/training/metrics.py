@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from translator.checkpoint import write_text
+from translator.durable import write_whole
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Metrics:
         path = run / "metrics.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(path, "".join(line for line in lines if _is_up_to(line, step)))
+            write_whole(path, "".join(line for line in lines if _is_up_to(line, step)))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
