@@ -35,7 +35,8 @@ class Generation:
     Attributes:
         prompt: the beginning as it was read; what was no valid text is replaced by U+FFFD.
         hypotheses: best first, at least one: their texts hold the prompt, their scores and tokens what was added.
-        flags: what is worth knowing: `invalid_bytes` (replaced), `truncated` (the text ran into its greatest length).
+        flags: what is worth knowing: `empty` (nothing to go on from, and nothing added), `invalid_bytes` (replaced),
+            `truncated` (the text ran into its greatest length).
     """
 
     prompt: str
@@ -129,7 +130,7 @@ class Generator:
         """Continue one prompt, or many of any lengths; by drawing, unless a beam is asked for.
 
         Args:
-            prompts: one text or several, none empty; a line break in a text is white space.
+            prompts: one text or several; a line break in a text is white space.
             max_pieces: most pieces that are added.
             sampling: how to draw; plain draws from the model's distribution if neither it nor `beam_size` is given.
             beam_size: search for the likeliest text with so many hypotheses instead; 1 is greedy.
@@ -139,7 +140,7 @@ class Generator:
             batch_tokens: prompt tokens continued together; the result does not depend on it.
 
         Raises:
-            DecodingError: a prompt is empty or too long, or an option is out of its range.
+            DecodingError: a prompt is too long, or an option is out of its range.
         """
         if sampling is not None and beam_size is not None:
             raise DecodingError("Sampling has no beam. Received: both sampling and beam_size. Leave one out.")
@@ -155,9 +156,9 @@ class Generator:
         given = read_texts(prompts)
         sources = [clean(prompt) for prompt in given]
         encoded = [self._encoded(source) for source in sources]
-        found = self._search(encoded, max_pieces, options)
+        found = self._search([prompt for prompt in encoded if prompt], max_pieces, options)
         generations = [
-            self._generation(text, source, prompt, found[prompt])
+            self._generation(text, source, prompt, found.get(prompt, ()))
             for text, source, prompt in zip(given, sources, encoded, strict=True)
         ]
         return generations[0] if isinstance(prompts, str) else generations
@@ -189,12 +190,10 @@ class Generator:
 
     def _encoded(self, prompt: str) -> tuple[int, ...]:
         ids = self.tokenizer.encode(prompt)
-        if not ids:
-            raise DecodingError(f"A prompt must hold text to go on from. Received: {prompt!r}.")
         if len(ids) >= self.model.max_positions:
             raise DecodingError(
                 f"A prompt must have at most {self.model.max_positions - 1} pieces, the model's positions less one. "
-                f"Received: {len(ids)} pieces. Give its end alone."
+                f"Received: {len(ids)} pieces, {prompt[:40]!r} and so on. Give its end alone."
             )
         return tuple(ids)
 
@@ -216,6 +215,8 @@ class Generator:
         self, text: str, source: str, prompt: tuple[int, ...], candidates: Sequence[Candidate]
     ) -> Generation:
         flags = ("invalid_bytes",) if text != source else ()
+        if not prompt:
+            return Generation(source, (Hypothesis("", 0.0, 0.0, (), ()),), (*flags, "empty"))
         flags = flags if candidates[0].is_finished else (*flags, "truncated")
         hypotheses = tuple(
             Hypothesis(
