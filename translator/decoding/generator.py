@@ -131,7 +131,7 @@ class Generator:
 
         Args:
             prompts: one text or several; a line break in a text is white space.
-            max_pieces: most pieces that are added.
+            max_pieces: most pieces that are added, the end of the text counted.
             sampling: how to draw; plain draws from the model's distribution if neither it nor `beam_size` is given.
             beam_size: search for the likeliest text with so many hypotheses instead; 1 is greedy.
             length_penalty: alpha of Wu et al. (2016), equation 14; by default as in the model's configuration.
@@ -207,7 +207,7 @@ class Generator:
         for batch in batches_of(range(len(unique)), [len(prompt) for prompt in unique], options.batch_tokens):
             chosen = [unique[number] for number in batch]
             source = Packed.from_sequences([[*prompt, EOS_ID] for prompt in chosen]).to(self.device)
-            rooms = [min(max_pieces + 1, self.model.max_positions - len(prompt)) for prompt in chosen]
+            rooms = [min(max_pieces, self.model.max_positions - len(prompt)) for prompt in chosen]
             found.update(zip(chosen, options.search(model, source, rooms), strict=True))
         return found
 
