@@ -113,7 +113,8 @@ def open_output(path: str | None, sources: list[int]) -> Iterator[BinaryIO]:
     partial = final if is_special else final.with_name(f"{final.name}.partial")
     for place in (final, partial):
         if place.exists() and any(os.path.samestat(place.stat(), os.fstat(source)) for source in sources):
-            raise LineError(f"--output must not be the file that is read. Received: {path}, written as {place.name}.")
+            received = path if place == final else f"{path}, which is {place.name} until it is whole"
+            raise LineError(f"--output must not be the file that is read. Received: {received}.")
     try:
         file = partial.open("wb")
     except OSError as error:
