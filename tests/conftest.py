@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from translator import Translator
-from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint, write_text
+from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint
 from translator.config import Config, TokenizerConfig, to_yaml, validate
 from translator.model import build_model
 from translator.tokenizer import Tokenizers
@@ -58,7 +58,7 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory, tokenizers: Tokeni
     model = build_model(config.model, vocab_size, vocab_size)
     for parameter in model.parameters():
         parameter.data.mul_(1.5)  # further from uniform, so that translations differ
-    write_text(directory / CONFIG_FILE, to_yaml(config))
+    (directory / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
     tokenizers.save(directory)
     point(directory, "best", write_checkpoint(directory, "step-1", weights_of(model), tokenizers))
     return directory

@@ -88,6 +88,25 @@ def test_a_bundle_never_overwrites(directory: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["thesis.tex"]
 
 
+def test_a_bundle_does_not_replace_the_folder_one_works_in(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    with pytest.raises(CheckpointError, match=r"written to a new folder\. Received: \., which is there already"):
+        write_bundle(load_model(directory), Path())
+
+
+def test_equal_weights_make_equal_files_that_others_may_read(
+    directory: Path, tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    weights, metadata = read_weights(weights_path(directory))
+    files = [write_checkpoint(tmp_path, f"step-{step}", weights, tokenizers) / "model.safetensors" for step in range(8)]
+    assert len({file.read_bytes() for file in files}) == 1  # the order of two keys is not left to chance eight times
+    assert read_weights(files[0])[1] == metadata
+    assert files[0].stat().st_mode & 0o666 == files[0].parent.stat().st_mode & 0o666
+
+
 def test_a_tied_parameter_is_stored_once(directory: Path) -> None:
     weights, metadata = read_weights(weights_path(directory))
     assert [name for name in weights if "embedding" in name] == ["target_embedding.weight"]

@@ -19,6 +19,8 @@ from translator.config import (
     to_yaml,
     validate,
 )
+from translator.decoding.beam import check_beam
+from translator.decoding.search import DecodingError
 
 SHIPPED = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 
@@ -115,10 +117,20 @@ def test_problems_inside_a_list_of_sources_name_the_place_in_the_list() -> None:
     assert "data.train.3: must be a section of keys and values. Received: 7." in text
 
 
-def test_a_union_of_types_is_reported_without_the_names_of_its_branches() -> None:
-    text = message(values(model={"encoder_heads": "eight"}))
-    assert "constrained" not in text and "tuple[" not in text
-    assert "  model.encoder_heads: must be" in text and "Received: 'eight'." in text
+@pytest.mark.parametrize(
+    ("heads", "expected"),
+    [
+        (
+            "eight",
+            "model.encoder_heads: must be a valid integer, unable to parse string as an integer. Received: 'eight'.",
+        ),
+        (0, "model.encoder_heads: must be greater than 0. Received: 0."),
+        (None, "model.encoder_heads: must be a valid integer. Received: None."),
+        ([8, 0, 8], "model.encoder_heads.1: must be greater than 0. Received: 0."),
+    ],
+)
+def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(heads: Any, expected: str) -> None:
+    assert message(values(model={"encoder_heads": heads})) == f"my.yaml: 1 problem.\n  {expected}"
 
 
 @pytest.mark.parametrize(
@@ -126,10 +138,14 @@ def test_a_union_of_types_is_reported_without_the_names_of_its_branches() -> Non
     [
         (with_data(train={}), "data.train.0: A source is exactly one of .* Received: none of them."),
         (with_data(train={"file": "a", "subset": "x"}), "subset belong.s. to a hub data set only. Received: file."),
-        (with_data(train=[]), "data.train: .*at least 1 item.* Received: \\[\\]."),
+        (with_data(train=[]), "data.train: must be a list of at least 1. Received: \\[\\]."),
+        (with_data(train=None), "data.train: must be a list. Received: None."),
+        (with_data(train={"file": "a", "text_column": []}), "text_column: must be a list of at least 1. Received"),
+        (values(training={"betas": 0.9}), "training.betas: must be a list. Received: 0.9."),
+        (values(seed=2**64), "seed: must be less than 4294967296. Received: 18446744073709551616."),
         (with_data(train={"file": "a", "weight": 0}), "data.train.0.weight: must be greater than 0. Received: 0."),
         (with_data(target_language=None), "data.target_language: required for translation, and missing."),
-        (values(output=None), "output: must be a valid string. Received: None."),
+        (values(output=None), "output: must be text. Received: None."),
         (values(model=5), "model: must be a section of keys and values. Received: 5."),
         (
             values(model={"encoder_heads": [8, 8]}),
@@ -182,6 +198,18 @@ def test_a_union_of_types_is_reported_without_the_names_of_its_branches() -> Non
 def test_an_impossible_value_or_combination_is_refused(wrong: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         validate(wrong, "my.yaml")
+
+
+@pytest.mark.parametrize(("beam_size", "length_penalty"), [(1024, 10), (1025, 10), (1024, 10.5)])
+def test_a_configuration_takes_the_beam_that_a_search_takes(beam_size: int, length_penalty: float) -> None:
+    section = {"beam_size": beam_size, "length_penalty": length_penalty}
+    if (beam_size, length_penalty) == (1024, 10):
+        check_beam(beam_size, length_penalty, num_hypotheses=1)
+        validate(values(decoding=section), "my.yaml")
+        return
+    with pytest.raises(DecodingError, match="at most"):
+        check_beam(beam_size, length_penalty, num_hypotheses=1)
+    assert "must be less than or equal to" in message(values(decoding=section))
 
 
 def test_configuration_errors_are_user_errors() -> None:
@@ -253,7 +281,7 @@ def test_overrides_are_applied_in_order_over_the_file(minimal: Path) -> None:
         ("seed", "An override is section.key=value. Received: 'seed'."),
         ("=3", "An override is section.key=value. Received: '=3'."),
         ("seed.x=3", "An override names a key of a section. Received: 'seed.x=3'; seed is no section."),
-        ("data.train.phrasebook.x=3", "phrasebook is no section."),
+        ("data.train.phrasebook.x=3", "phrasebook is no section. A list is given as a whole"),
         ("model.d_model=[", "must be valid YAML"),
         ("model.d_modle=3", "model.d_modle: no such key. Did you mean 'd_model'?"),
         ("model.dropout=1.5", "model.dropout: must be less than 1. Received: 1.5."),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import sentencepiece as spm
+from pages import run_python
 
 from translator.config import TokenizerConfig
 from translator.tokenizer import (
@@ -356,3 +357,7 @@ def test_sentinels_are_pieces_that_no_text_holds() -> None:
         assert not set(tokenizer.sample(text, 0.1, 1)) & set(tokenizer.sentinels)
         assert tokenizer.decode(tokenizer.encode(text)) == text
     assert Tokenizer(tokenizer.to_bytes()).sentinels == tokenizer.sentinels
+
+
+def test_the_examples_of_its_page_run() -> None:
+    assert run_python("docs/tokenizer.md") >= 7

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import doctest
 import random
-import re
 import shlex
 from pathlib import Path
 
 import pytest
+from pages import ROOT, commands, run_python
 
 from translator.cli import main
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "variations.md").read_text(encoding="utf-8")
+PAGE = "docs/variations.md"
 SHORTER = [
     "training.max_steps=4",
     "training.save_every=2",
@@ -57,17 +55,12 @@ def write_table(folder: Path) -> None:
     (folder / "table.tsv").write_text("fr\ten\tlabel\n" + "".join(rows), encoding="utf-8")
 
 
-def commands() -> list[str]:
-    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE, flags=re.M | re.S)
-    return [line for block in blocks for line in block.splitlines()]
-
-
 def test_the_commands_and_the_python_of_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_table(tmp_path)
-    for command in [*commands(), "translator train configs/phrasebook-repair.yaml"]:
+    for command in [*commands(PAGE), "translator train configs/phrasebook-repair.yaml"]:
         program, verb, *arguments = shlex.split(command)
         assert program == "translator"
         if verb == "train":
@@ -75,7 +68,4 @@ def test_the_commands_and_the_python_of_the_page_run(
         assert main([verb, *arguments]) == 0, capfd.readouterr().err
     output = capfd.readouterr().out
     assert "I have" in output and "bag of words" in output and "perplexity" in output
-    for block in re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S):
-        test = doctest.DocTestParser().get_doctest(block, {}, "variations.md", None, 0)
-        assert test.examples
-        assert doctest.DocTestRunner().run(test).failed == 0
+    assert run_python(PAGE) >= 7

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from translator.decoding.classifier import Classification, Classifier
     from translator.decoding.generator import Generation, Generator
     from translator.decoding.search import Sampling
-    from translator.decoding.translator import Hypothesis, Translation, Translator
+    from translator.decoding.translator import Hypothesis, Score, Translation, Translator
     from translator.inspection.attention_maps import AttentionMap, AttentionMaps, attention_maps
     from translator.inspection.embeddings import Embeddings
     from translator.inspection.trace import Trace, trace
@@ -29,6 +29,7 @@ __all__ = [
     "Generator",
     "Hypothesis",
     "Sampling",
+    "Score",
     "Trace",
     "Translation",
     "Translator",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
+import json
 import pickle
 import re
 import shutil
@@ -28,6 +28,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from translator.config import Config, DataConfig, UserError, load_config, to_yaml
+from translator.durable import sync, write_whole
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
 
@@ -179,12 +180,12 @@ def write_checkpoint(
         if state is not None:
             torch.save(state, temporary / STATE_FILE)
         for file in temporary.iterdir():
-            _sync(file)
-        _sync(temporary)
+            sync(file)
+        sync(temporary)
         if final.exists():  # written by a run that was killed before it could point at it
             shutil.rmtree(final)
         temporary.rename(final)
-        _sync(final.parent)
+        sync(final.parent)
     except (OSError, SafetensorError, RuntimeError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
@@ -206,7 +207,8 @@ def write_bundle(loaded: LoadedModel, bundle: Path, precision: Precision = "floa
     Raises:
         CheckpointError: there is something at `bundle`, or it cannot be written.
     """
-    if bundle.exists() and not (bundle.is_dir() and not any(bundle.iterdir())):
+    is_empty = bundle.is_dir() and bundle.name and not any(bundle.iterdir())  # `.` has no name, and cannot be replaced
+    if bundle.exists() and not is_empty:
         raise CheckpointError(f"A bundle is written to a new folder. Received: {bundle}, which is there already.")
     home, _ = locate_weights(loaded.path)
     # What the model is, not where it was made.
@@ -216,7 +218,7 @@ def write_bundle(loaded: LoadedModel, bundle: Path, precision: Precision = "floa
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        write_text(temporary / CONFIG_FILE, to_yaml(config))
+        write_whole(temporary / CONFIG_FILE, to_yaml(config))
         loaded.tokenizers.save(temporary)
         _save_weights(temporary, weights_of(loaded.model), loaded.tokenizers, precision)
         if (home / CARD_FILE).exists():
@@ -234,7 +236,7 @@ def point(run: Path, name: str, checkpoint: Path) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(checkpoint.relative_to(run))
     temporary.replace(run / name)
-    _sync(run)
+    sync(run)
 
 
 def step_of(checkpoint: Path) -> int:
@@ -296,16 +298,6 @@ def locked(run: Path) -> Iterator[None]:
         yield
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def _save_weights(
     folder: Path, weights: Mapping[str, Tensor], tokenizers: Tokenizers, precision: Precision = "float32"
 ) -> None:
@@ -320,6 +312,21 @@ def _save_weights(
         else:
             stored[name] = weight.to(torch.bfloat16 if precision == "bfloat16" else torch.float32).contiguous()
     save_file(stored, folder / WEIGHTS_FILE, metadata)
+    _settle(folder / WEIGHTS_FILE)
+
+
+def _settle(path: Path) -> None:
+    """Make the file of equal weights equal to the byte, and as readable as the folder that it is in.
+
+    safetensors writes metadata in an order that chance decides, into a file that none but its owner may read.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        file.seek(8)
+        file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
+    path.chmod(path.parent.stat().st_mode & 0o666)
 
 
 def _full_weights(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -360,11 +367,3 @@ def locate_weights(path: Path) -> tuple[Path, Path]:
 
 def _what(path: Path) -> str:
     return "is a file" if path.exists() else "does not exist"
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,6 @@ import hashlib
 import io
 import itertools
 import math
-import os
 import random
 import re
 import unicodedata
@@ -23,6 +22,7 @@ import numpy as np
 import sentencepiece as spm
 
 from translator.config import TokenizerConfig, UserError
+from translator.durable import write_whole
 from translator.subwords import BpeSampler, UnigramSampler
 
 UNK_ID = 0
@@ -118,16 +118,7 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the model file, whole or not at all."""
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with temporary.open("wb") as file:
-                file.write(self._model)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(Path(path), self._model)
 
     def to_bytes(self) -> bytes:
         """The serialized SentencePiece model."""

@@ -109,14 +109,22 @@ def test_output_over_the_input_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("kept")
     (tmp_path / "link").symlink_to(path)
+    (tmp_path / "tex.partial").symlink_to(path)  # where `tex` is written until it is whole
     with open_input(str(path)) as source:
-        for name in ("text", "link"):
+        for name in ("text", "link", "tex"):
             with (
                 pytest.raises(LineError, match=r"--output must not be the file that is read. Received: .*" + name),
                 open_output(str(tmp_path / name), [source]),
             ):
                 pass
     assert path.read_text() == "kept"
+
+
+def test_a_link_that_is_written_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "text")
+    with open_output(str(tmp_path / "link"), []) as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "text").read_text() == "new"
 
 
 def test_special_files_are_written_in_place() -> None:

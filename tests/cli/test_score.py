@@ -28,6 +28,15 @@ def test_each_pair_gets_its_log_probability(
     assert found[-1] == "nan"
 
 
+def test_pairs_with_invalid_bytes_or_too_much_text_are_counted(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pairs").write_bytes(b"caf\xe9\tcoffee\n" + b"x\t" + b"y " * 60 + b"\n")
+    assert main(["score", str(model_directory), "--input", str(tmp_path / "pairs")]) == 0
+    notices = capsys.readouterr().err
+    assert "1 line held bytes that are not UTF-8" in notices and "1 line held more than the model takes" in notices
+
+
 def test_pairs_come_from_two_files_too(
     model_directory: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,7 +110,7 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
         ("evaluate", "translation", ("--baselines",), "--baselines is not for a model of translation"),
         ("evaluate", "classification", (), "An evaluation needs a test set"),
         ("evaluate", "classification", ("--test", "{file: missing.tsv}"), "must be a file that exists"),
-        ("generate", "language_modeling", ("",), "A prompt must hold text to go on from"),
+        ("generate", "language_modeling", ("mot " * 99,), "A prompt must have at most"),
         ("generate", "language_modeling", ("--beam-size", "2", "--top-k", "3", "x"), "--top-k draws, and --beam-size"),
         ("classify", "classification", ("--batch-tokens", "0", "x"), "batch_tokens must be above 0"),
     ],

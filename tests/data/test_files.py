@@ -90,11 +90,27 @@ def test_columns_are_found_alone_or_inside_translation(tmp_path: Path, form: str
     assert read(tmp_path, {"file": str(path)}) == PAIRS
 
 
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_every_arrow_type_of_text_is_text(tmp_path: Path, kind: Any) -> None:
+    columns = {"fr": ["été", None], "en": ["summer", ""]}
+    pq.write_table(
+        pa.table({name: pa.array(texts).cast(kind) for name, texts in columns.items()}), tmp_path / "a.parquet"
+    )
+    assert read(tmp_path, {"file": str(tmp_path / "a.parquet")}) == [("été", "summer"), ("", "")]
+
+
 def test_null_is_the_empty_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"fr": ["a", None], "en": [None, "b"]}), tmp_path / "a.parquet")
     (tmp_path / "a.jsonl").write_text('{"fr": "a", "en": null}\n\n{"fr": null, "en": "b"}\n')
     for name in ("a.parquet", "a.jsonl"):
         assert read(tmp_path, {"file": str(tmp_path / name)}) == [("a", ""), ("", "b")]
+    rows = [{"translation": {"fr": "a", "en": "b"}}, {"translation": None}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "nested.parquet")
+    (tmp_path / "nested.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name in ("nested.parquet", "nested.jsonl"):
+        assert read(tmp_path, {"file": str(tmp_path / name)}) == [("a", "b"), ("", "")]
 
 
 def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:
@@ -126,6 +142,9 @@ def test_a_column_must_hold_text(tmp_path: Path) -> None:
         ("a.json", b"[1, 2", "valid JSON"),
         ("a.json", b'{"rows":\n []}', "a list of records"),
         ("a.tsv", b"fr\ten\na\n", "must have 2 fields. Received: 1 in row 1"),
+        ("a.tsv", b"fr\ten\nun\tdeux\tone, two\n", "must have 2 fields. Received: 3 in row 1 .*can hold no tab"),
+        ("a.csv", b"fr,en\na,b\nun, deux,one\n", "must have 2 fields. Received: 3 in row 2 .*Quote fields"),
+        ("a.tsv", b"un\tone\n", "'fr', which is not among un, one in .*set header: false"),
         ("a.csv", b"fr,en\na\n", "Received: 1 in row 1 of .*a.csv. Quote fields"),
         ("a.csv", b'fr,en\n"a,b\nc,d\n', "quote fields as RFC 4180 does"),
         ("a.parquet", b"PAR1 but no more", "must be a readable file"),
@@ -209,6 +228,8 @@ def test_urls_are_downloaded_once(tmp_path: Path, server: tuple[str, Path, list[
     assert read(tmp_path / "cache", source) == PLAIN
     assert read(tmp_path / "cache", source) == PLAIN
     assert sorted(asked) == ["/a.en.gz", "/a.fr.gz"]
+    for file in (tmp_path / "cache" / "downloads").iterdir():
+        assert file.stat().st_mode & 0o666 == file.parent.stat().st_mode & 0o666  # another user of the cache reads it
 
 
 def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, server: tuple[str, Path, list[str]]) -> None:

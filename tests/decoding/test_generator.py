@@ -65,7 +65,7 @@ def test_draws_are_a_function_of_the_seed(generator: Generator) -> None:
 
 def test_what_is_not_finished_is_flagged_and_no_longer_than_asked(generator: Generator) -> None:
     found = generator.generate(PROMPTS, max_pieces=2)
-    assert all(len(each.hypotheses[0].tokens) <= 3 for each in found)
+    assert all(len(each.hypotheses[0].token_log_probabilities) <= 2 for each in found)
     for each in found:
         is_finished = len(each.hypotheses[0].token_log_probabilities) > len(each.hypotheses[0].tokens)
         assert ("truncated" in each.flags) != is_finished
@@ -73,12 +73,16 @@ def test_what_is_not_finished_is_flagged_and_no_longer_than_asked(generator: Gen
     assert len(longest.tokens) < generator.model.max_positions
 
 
+def test_nothing_to_go_on_from_gives_nothing_and_keeps_its_place(generator: Generator) -> None:
+    found = generator.generate(["", PROMPTS[0], " \n"], max_pieces=3)
+    assert [(each.text, each.flags) for each in found[::2]] == [("", ("empty",))] * 2
+    assert found[1] == generator.generate(PROMPTS[0], max_pieces=3)
+
+
 @pytest.mark.parametrize(
     ("prompt", "options", "message"),
     [
-        ("", {}, r"A prompt must hold text to go on from\. Received: ''"),
-        (" \n", {}, "A prompt must hold text"),
-        ("cat " * 60, {}, r"at most 59 pieces, .*Received: \d+ pieces"),
+        ("cat " * 60, {}, r"at most 59 pieces, .*Received: \d+ pieces, 'cat cat .*' and so on"),
         ("cat", {"beam_size": 2, "sampling": Sampling()}, "Sampling has no beam"),
         ("cat", {"max_pieces": 0}, "max_pieces must be above 0"),
         (3, {}, "A text must be a str"),

@@ -220,6 +220,12 @@ def test_a_pair_that_is_too_long_has_no_score_and_says_so(translator: Translator
     assert math.isnan(float(left)) and math.isnan(float(right))
 
 
+def test_a_pair_with_invalid_text_is_flagged(translator: Translator) -> None:
+    valid, source, target = translator.score([("oui", "yes"), ("\udcff", "yes"), ("oui", "\udcff")])
+    assert not valid.flags and source.flags == target.flags == ("invalid_bytes",)
+    assert source.token_log_probabilities == translator.score([("\ufffd", "yes")])[0].token_log_probabilities
+
+
 def test_no_pairs_have_no_scores(translator: Translator) -> None:
     assert translator.score([]) == []
 
@@ -283,6 +289,22 @@ def test_numbers_beyond_what_a_text_reaches_change_nothing(translator: Translato
 def test_what_is_no_text_is_refused(translator: Translator) -> None:
     with pytest.raises(DecodingError, match=r"A text must be a str. Received: bytes, as text 1"):
         translator.translate(["oui", b"non"])
+    with pytest.raises(DecodingError, match=r"A text must be a str. Received: NoneType, as text 0"):
+        translator.translate(None)
+
+
+@pytest.mark.parametrize(
+    "pair", [("oui",), ("oui", "yes", "yeah"), ("oui", None), "ab", 3, {"oui": "yes", "non": "no"}]
+)
+def test_what_is_no_pair_of_texts_is_refused(translator: Translator, pair: Any) -> None:
+    with pytest.raises(DecodingError, match=r"A pair must be two texts, source and target\. Received: .*, as pair 1\."):
+        translator.score([("oui", "yes"), pair])
+
+
+def test_texts_and_pairs_may_come_one_by_one(translator: Translator) -> None:
+    assert translator.translate(text for text in SENTENCES) == translator.translate(SENTENCES)
+    pairs = [(text, text[::-1]) for text in SENTENCES]
+    assert translator.score(zip(*zip(*pairs, strict=True), strict=True)) == translator.score(pairs)
 
 
 def test_results_cannot_be_changed(translator: Translator) -> None:

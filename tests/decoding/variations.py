@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint, write_text
+from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint
 from translator.config import to_yaml, validate
 from translator.model import build_model
 from translator.tokenizer import Tokenizers
@@ -43,7 +43,7 @@ def write_model(directory: Path, objective: str, tokenizers: Tokenizers) -> Path
     for parameter in model.parameters():
         parameter.data.mul_(1.5)  # further from uniform, so that answers differ
     directory.mkdir(parents=True)
-    write_text(directory / CONFIG_FILE, to_yaml(config))
+    (directory / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
     tokenizers.save(directory)
     point(directory, "best", write_checkpoint(directory, "step-1", weights_of(model), tokenizers))
     return directory

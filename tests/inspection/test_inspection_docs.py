@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import re
 import shlex
 import subprocess
@@ -10,23 +9,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from pages import ROOT, commands, run_python
 
-from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint, write_text
+from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint
 from translator.cli import main
 from translator.config import TokenizerConfig, load_config, to_yaml
 from translator.model import build_model
 from translator.tokenizer import Tokenizers
 
-ROOT = Path(__file__).parents[2]
 PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in
          ("architecture.md", "attention.md", "embeddings.md", "generating.md", "heads.md", "output.md", "positions.md",
           "prediction.md", "tokens.md", "training.md", "worked-example.md")}  # fmt: skip
 # Words that the pages ask about as whole pieces.
 WORDS = "étudiant grand grande petit petite rouge table demain hier lundi livre livre. It is cold. Il fait froid."
-
-
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGES[page], flags=re.M | re.S)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +34,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizers = Tokenizers.train([(WORDS, WORDS)] * 100, TokenizerConfig(vocab_size=370, model_type="bpe"), seed=1)
     torch.manual_seed(1)
     model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size)
-    write_text(run / CONFIG_FILE, to_yaml(config))
+    (run / CONFIG_FILE).write_text(to_yaml(config), encoding="utf-8")
     tokenizers.save(run)
     point(run, "best", write_checkpoint(run, "step-1", weights_of(model), tokenizers))
     return folder
@@ -50,9 +45,9 @@ def test_the_commands_of_the_page_run(
     page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workplace)
-    commands = [line for block in blocks(page, "bash") for line in block.splitlines()]
-    assert any(line.startswith("translator ") for line in commands)
-    for line in commands:
+    lines = commands(f"docs/{page}")
+    assert any(line.startswith("translator ") for line in lines)
+    for line in lines:
         if not line.startswith("translator "):
             subprocess.run(line, shell=True, check=True)
             continue
@@ -64,10 +59,7 @@ def test_the_commands_of_the_page_run(
 @pytest.mark.parametrize("page", PAGES)
 def test_the_python_of_the_page_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
-    for block in blocks(page, "python"):
-        test = doctest.DocTestParser().get_doctest(block, {}, page, None, 0)
-        assert test.examples
-        assert doctest.DocTestRunner().run(test).failed == 0
+    run_python(f"docs/{page}")
 
 
 def test_the_index_names_every_page() -> None:

@@ -20,6 +20,14 @@ def test_metrics_forget_what_came_after_the_step_that_a_run_goes_on_from(tmp_pat
     assert found == [{"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0}, {"step": 3, "loss": 0.5}]
 
 
+def test_a_finished_run_that_is_started_again_reports_its_average_once(tmp_path: Path) -> None:
+    for _ in range(2):
+        metrics = Metrics(tmp_path, step=2)
+        metrics.write(2, {"average_loss": 0.5})
+        metrics.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
+
+
 def test_metrics_are_there_for_tensorboard_too(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

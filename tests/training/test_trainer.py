@@ -88,7 +88,9 @@ def test_a_short_run_learns_to_translate_and_leaves_a_whole_model_directory(tiny
     assert {"config.yaml", "tokenizer.model", "checkpoints", "best", "last", "metrics.jsonl", "README.md"} <= {
         entry.name for entry in run.iterdir()
     }
-    assert "300 steps" in (run / "README.md").read_text()
+    card = (run / "README.md").read_text()
+    assert "300 steps" in card
+    assert "\n\nValidation:\n\n- " in card  # without the line between, Markdown has it in the list before
 
 
 def test_a_run_that_stops_halfway_and_goes_on_ends_with_the_same_bits(tiny: Tiny) -> None:

@@ -66,7 +66,7 @@ def run_filter(
                 number += 1
             output.flush()
     if not arguments.quiet:
-        _notify(counts, notices)
+        notify(counts, notices)
     return 0
 
 
@@ -86,7 +86,8 @@ def _prompt(is_prompting: bool) -> None:
         print(_PROMPT, end="", file=sys.stderr, flush=True)
 
 
-def _notify(counts: Mapping[str, int], notices: Mapping[str, str]) -> None:
+def notify(counts: Mapping[str, int], notices: Mapping[str, str]) -> None:
+    """Say how many lines there were with each flag that has a notice."""
     for flag, notice in notices.items():
         if counts.get(flag):
             lines = f"{counts[flag]:,} line{'s' if counts[flag] > 1 else ''}"

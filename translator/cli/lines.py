@@ -107,10 +107,14 @@ def open_output(path: str | None, sources: list[int]) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         return
     final = Path(path).expanduser()
-    if final.exists() and any(os.path.samestat(final.stat(), os.fstat(source)) for source in sources):
-        raise LineError(f"--output must not be the file that is read. Received: {path}.")
     is_special = final.exists() and not final.is_file()  # /dev/null, a named pipe
+    if not is_special:
+        final = final.resolve()  # a link stays one, and what it points at is written
     partial = final if is_special else final.with_name(f"{final.name}.partial")
+    for place in (final, partial):
+        if place.exists() and any(os.path.samestat(place.stat(), os.fstat(source)) for source in sources):
+            received = path if place == final else f"{path}, which is {place.name} until it is whole"
+            raise LineError(f"--output must not be the file that is read. Received: {received}.")
     try:
         file = partial.open("wb")
     except OSError as error:

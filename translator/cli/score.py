@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from translator.cli.filtering import BYTES_NOTICE, notify
 from translator.cli.lines import WINDOW_LINES, LineError, open_input, open_output, read_windows, to_json, write_line
 from translator.cli.options import add_model, load_translator
 
 if TYPE_CHECKING:
     from translator.decoding.translator import Score
+
+
+_NOTICES = {
+    "invalid_bytes": BYTES_NOTICE,
+    "too_long": "{} held more than the model takes and got no number.",
+}
 
 
 def add_parser(subparsers: Any) -> None:
@@ -45,10 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
         if is_aligned:
             windows = _aligned(*descriptors)
         translator = load_translator(arguments)
+        counts: Counter[str] = Counter()
         for window in windows:
             for score in translator.score(window, batch_tokens=arguments.batch_tokens):
+                counts.update(score.flags)
                 _write(output, score, arguments.json)
             output.flush()
+    notify(counts, _NOTICES)
     return 0
 
 

@@ -17,11 +17,12 @@ from pydantic import BaseModel, ValidationError
 
 from translator.config.data import Form, SomeSources, Source
 from translator.config.schema import Config
-from translator.config.section import Section
+from translator.config.section import ONE_OR_SEVERAL, Section
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_BRANCH_OF_A_UNION = re.compile(r"^constrained-|\]$")  # pydantic puts `tuple[...]` and the like into a path
+# What pydantic would call by names of Python's.
+_REQUIRED = {"tuple_type": "a list", "string_type": "text", "too_short": "a list of at least {min_length}"}
 
 
 class UserError(ValueError):
@@ -160,7 +161,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
             place[section] = {}
         place = place[section]
         if not isinstance(place, dict):
-            raise ConfigError(f"An override names a key of a section. Received: {override!r}; {section} is no section.")
+            raise ConfigError(
+                f"An override names a key of a section. Received: {override!r}; {section} is no section. "
+                "A list is given as a whole: data.train=[{file: a.tsv}, {file: b.tsv}], say."
+            )
     place[key] = _parse_yaml(text, override)
 
 
@@ -175,7 +179,7 @@ def _validated(kind: type[Model], values: dict[str, Any], origin: str) -> Model:
 
 def _describe(kind: type[BaseModel], problem: Any) -> str:
     """One line for one of pydantic's errors: dotted path, what was required, what was received."""
-    place = ".".join(str(part) for part in problem["loc"] if not _BRANCH_OF_A_UNION.search(str(part)))
+    place = ".".join(str(part) for part in problem["loc"] if part not in ONE_OR_SEVERAL)
     if problem["type"] == "extra_forbidden":
         known = _known_keys(kind, problem["loc"][:-1])
         close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
@@ -187,7 +191,10 @@ def _describe(kind: type[BaseModel], problem: Any) -> str:
         return (f"{place}: " if place else "") + str(problem["ctx"]["error"])
     if problem["type"] in ("model_type", "dict_type", "model_attributes_type"):
         return f"{place}: must be a section of keys and values. Received: {problem['input']!r}."
-    message = problem["msg"].removeprefix("Input should be ")
+    if problem["type"] in _REQUIRED:
+        message = _REQUIRED[problem["type"]].format(**problem.get("ctx", {}))
+    else:
+        message = problem["msg"].removeprefix("Input should be ")
     return f"{place}: must be {message}. Received: {problem['input']!r}."
 
 

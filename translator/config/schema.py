@@ -10,6 +10,7 @@ from translator.config.data import AugmentationConfig, DataConfig, Form
 from translator.config.section import (
     NonNegativeFloat,
     NonNegativeInt,
+    OneOrSeveral,
     PositiveFloat,
     PositiveInt,
     Probability,
@@ -93,8 +94,8 @@ class ModelConfig(Section):
     d_ff: PositiveInt = 2048
     encoder_layers: PositiveInt = 6
     decoder_layers: PositiveInt = 6
-    encoder_heads: PositiveInt | tuple[PositiveInt, ...] = 8
-    decoder_heads: PositiveInt | tuple[PositiveInt, ...] = 8
+    encoder_heads: OneOrSeveral = 8
+    decoder_heads: OneOrSeveral = 8
     norm: Literal["pre", "post"] = "pre"
     final_norm: bool | None = None
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
@@ -291,8 +292,8 @@ class DecodingConfig(Section):
             otherwise only a text that is longer than the model takes is split.
     """
 
-    beam_size: PositiveInt = 5
-    length_penalty: NonNegativeFloat = 0.6
+    beam_size: Annotated[PositiveInt, Field(le=1024)] = 5  # the widest and steepest that beam search takes
+    length_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.6
     max_length_factor: PositiveFloat = 2.0
     no_repeat_ngram: NonNegativeInt = 0
     batch_tokens: PositiveInt = 4096
@@ -309,7 +310,7 @@ class Config(Section):
     """
 
     output: str
-    seed: NonNegativeInt = 1
+    seed: Annotated[NonNegativeInt, Field(lt=2**32)] = 1  # torch takes no more than 64 bits, others no more than 32
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()

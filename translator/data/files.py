@@ -114,7 +114,7 @@ def read_table(path: Path, columns: Sequence[str], header: bool, label: str | No
 
 
 def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, label: str | None = None) -> Row:
-    """Some columns of one row, each alone or inside `translation`; null is the empty text.
+    """Some columns of one row, each alone or inside `translation`; null, alone or for both, is the empty text.
 
     The column named `label` may hold whole numbers too.
 
@@ -128,6 +128,8 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, labe
             value = row[column]
         elif isinstance(nested, Mapping) and column in nested:
             value = nested[column]
+        elif nested is None and "translation" in row:
+            value = None
         else:
             inside = nested if isinstance(nested, Mapping) else ()
             raise missing_column(column, [*row, *(f"translation.{name}" for name in inside)], origin)
@@ -139,12 +141,12 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, labe
     return tuple(values)
 
 
-def missing_column(column: str, existing: Iterable[str], origin: str) -> DataError:
+def missing_column(column: str, existing: Iterable[str], origin: str, advice: str = "") -> DataError:
     """The error for a column that is not there, naming those that are."""
     return DataError(
         f"A source must have the columns that are read. Received: {column!r}, which is not among "
         f"{', '.join(existing) or 'none'} in {origin}. "
-        "Set source_column and target_column, text_column, label_column or where."
+        f"Set source_column and target_column, text_column, label_column or where.{advice}"
     )
 
 
@@ -159,7 +161,7 @@ def _read_parquet(path: Path, columns: Sequence[str], label: str | None) -> Iter
             column = column.dictionary_decode()
         if name == label and pa.types.is_integer(column.type):
             column = column.cast(pa.string())
-        if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        if str(column.type) not in ("string", "large_string", "string_view"):
             raise DataError(f"Column {name} must hold text. Received: {column.type} in {path}.")
         encoded = column.cast(pa.large_binary()).to_pylist()
         return [text and text.decode("utf-8", "surrogateescape") for text in encoded]
@@ -237,13 +239,13 @@ def _read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bo
     names = first if header else [str(index) for index in range(len(first))]
     for column in columns:
         if column not in names:
-            raise missing_column(column, names, str(path))
+            raise missing_column(column, names, str(path), " If its first line is text already, set header: false.")
     places = [names.index(column) for column in columns]
     for number, row in enumerate(rows if header else itertools.chain([first], rows), 1):
-        if len(row) <= max(places):
+        if len(row) != len(names):  # with one too many, what is read may be half of one field and not the next
             raise DataError(
-                f"Each row must have {len(names)} fields. Received: {len(row)} in row {number} of {path}."
-                + (" Quote fields that hold a comma or a line break." if is_csv else "")
+                f"Each row must have {len(names)} fields. Received: {len(row)} in row {number} of {path}. "
+                + ("Quote fields that hold a comma or a line break." if is_csv else "A field can hold no tab.")
             )
         yield tuple(row[place] for place in places)
 
@@ -287,6 +289,7 @@ def _download(url: str, folder: Path) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as file:
             _fetch(url, file)
+        Path(temporary).chmod(folder.stat().st_mode & 0o666)  # mkstemp's is its owner's alone, and caches are shared
         Path(temporary).replace(path)
     finally:
         Path(temporary).unlink(missing_ok=True)

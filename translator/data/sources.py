@@ -21,6 +21,7 @@ from translator.data.files import (
     read_aligned,
     read_table,
 )
+from translator.durable import write_whole
 
 _ROWS_AT_ONCE = 1000
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -195,7 +196,7 @@ def _hub_commit(source: Source, cache: Path) -> str | None:
         return remembered.read_text() if remembered.exists() else source.revision
     if commit:
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(commit)
+        write_whole(remembered, commit)
     return commit
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import mmap
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from translator.data.files import DataError
+from translator.durable import sync
 
 IntArray = np.ndarray[Any, np.dtype[Any]]
 
@@ -214,7 +214,7 @@ def _build(folder: Path, build: Callable[[Path], None], clear: bool) -> None:
         temporary.chmod(0o755)  # as any folder: caches are shared
         build(temporary)
         for path in temporary.iterdir():
-            _flush(path)
+            sync(path)  # its content reaches the disk before its name does
         try:
             temporary.rename(folder)
         except OSError:
@@ -234,12 +234,3 @@ def _lock(path: Path) -> Iterator[bool]:
         except OSError:
             is_locked = False
         yield is_locked
-
-
-def _flush(path: Path) -> None:
-    """Make a file's content reach the disk before its name does."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -15,7 +15,7 @@ from translator.decoding.location import find_model
 from translator.decoding.purpose import require_objective
 from translator.decoding.search import DecodingError
 from translator.decoding.splitting import split_text
-from translator.decoding.texts import batches_of, clean, require_positive, require_texts
+from translator.decoding.texts import batches_of, clean, read_texts, require_positive
 from translator.model import EncoderOnly
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID, Tokenizers
@@ -83,26 +83,25 @@ class Classifier:
         return cls(loaded.model, loaded.tokenizers, loaded.config.data.labels, device)
 
     @overload
-    def classify(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+    def classify(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self, texts: str, *, batch_tokens: int = ...
     ) -> Classification: ...
     @overload
-    def classify(self, texts: Sequence[str], *, batch_tokens: int = ...) -> list[Classification]: ...
+    def classify(self, texts: Iterable[str], *, batch_tokens: int = ...) -> list[Classification]: ...
     def classify(
-        self, texts: str | Sequence[str], *, batch_tokens: int = _BATCH_TOKENS
+        self, texts: str | Iterable[str], *, batch_tokens: int = _BATCH_TOKENS
     ) -> Classification | list[Classification]:
         """Classify one text, or many.
 
         Args:
-            texts: one text or a sequence of them; a line break in a text is white space.
+            texts: one text or several; a line break in a text is white space.
             batch_tokens: tokens read together; the result does not depend on it.
 
         Raises:
             DecodingError: an argument is no text, or out of its range.
         """
         require_positive("batch_tokens", batch_tokens)
-        given = [texts] if isinstance(texts, str) else texts
-        require_texts(given)
+        given = read_texts(texts)
         sources = [clean(text) for text in given]
         parts = [self._parts(source) for source in sources]
         judged = self._judge([part for some in parts for part in some], batch_tokens)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -19,7 +19,7 @@ from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import token_log_probabilities
 from translator.decoding.search import Candidate, DecodingError, Sampling
 from translator.decoding.splitting import split_text
-from translator.decoding.texts import batches_of, clean, require_positive, require_texts
+from translator.decoding.texts import batches_of, clean, read_texts, require_positive
 from translator.decoding.translator import Hypothesis
 from translator.model import DecoderOnly, DecodingState
 from translator.packing import Packed
@@ -35,7 +35,8 @@ class Generation:
     Attributes:
         prompt: the beginning as it was read; what was no valid text is replaced by U+FFFD.
         hypotheses: best first, at least one: their texts hold the prompt, their scores and tokens what was added.
-        flags: what is worth knowing: `invalid_bytes` (replaced), `truncated` (the text ran into its greatest length).
+        flags: what is worth knowing: `empty` (nothing to go on from, and nothing added), `invalid_bytes` (replaced),
+            `truncated` (the text ran into its greatest length).
     """
 
     prompt: str
@@ -89,7 +90,7 @@ class Generator:
         return cls(loaded.model, loaded.tokenizers, loaded.config.decoding, device)
 
     @overload
-    def generate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+    def generate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self,
         prompts: str,
         *,
@@ -104,7 +105,7 @@ class Generator:
     @overload
     def generate(
         self,
-        prompts: Sequence[str],
+        prompts: Iterable[str],
         *,
         max_pieces: int = ...,
         sampling: Sampling | None = ...,
@@ -116,7 +117,7 @@ class Generator:
     ) -> list[Generation]: ...
     def generate(
         self,
-        prompts: str | Sequence[str],
+        prompts: str | Iterable[str],
         *,
         max_pieces: int = MAX_PIECES,
         sampling: Sampling | None = None,
@@ -129,8 +130,8 @@ class Generator:
         """Continue one prompt, or many of any lengths; by drawing, unless a beam is asked for.
 
         Args:
-            prompts: one text or a sequence of them, none empty; a line break in a text is white space.
-            max_pieces: most pieces that are added.
+            prompts: one text or several; a line break in a text is white space.
+            max_pieces: most pieces that are added, the end of the text counted.
             sampling: how to draw; plain draws from the model's distribution if neither it nor `beam_size` is given.
             beam_size: search for the likeliest text with so many hypotheses instead; 1 is greedy.
             length_penalty: alpha of Wu et al. (2016), equation 14; by default as in the model's configuration.
@@ -139,7 +140,7 @@ class Generator:
             batch_tokens: prompt tokens continued together; the result does not depend on it.
 
         Raises:
-            DecodingError: a prompt is empty or too long, or an option is out of its range.
+            DecodingError: a prompt is too long, or an option is out of its range.
         """
         if sampling is not None and beam_size is not None:
             raise DecodingError("Sampling has no beam. Received: both sampling and beam_size. Leave one out.")
@@ -152,18 +153,17 @@ class Generator:
             num_hypotheses=num_hypotheses,
             sampling=Sampling() if beam_size is None and sampling is None else sampling,
         )
-        given = [prompts] if isinstance(prompts, str) else prompts
-        require_texts(given)
+        given = read_texts(prompts)
         sources = [clean(prompt) for prompt in given]
         encoded = [self._encoded(source) for source in sources]
-        found = self._search(encoded, max_pieces, options)
+        found = self._search([prompt for prompt in encoded if prompt], max_pieces, options)
         generations = [
-            self._generation(text, source, prompt, found[prompt])
+            self._generation(text, source, prompt, found.get(prompt, ()))
             for text, source, prompt in zip(given, sources, encoded, strict=True)
         ]
         return generations[0] if isinstance(prompts, str) else generations
 
-    def token_log_probabilities(self, texts: Sequence[str]) -> list[tuple[float, ...]]:
+    def token_log_probabilities(self, texts: Iterable[str]) -> list[tuple[float, ...]]:
         """Log-probability of each piece of each text and of its end, given the pieces before it.
 
         What is longer than the model takes is judged sentence by sentence, each part with an end of its own.
@@ -171,14 +171,14 @@ class Generator:
         Raises:
             DecodingError: one of them is no text.
         """
-        require_texts(texts)
+        given = read_texts(texts)
         longest = self.model.max_positions - 1
         encode = self.tokenizer.encode
         parts: list[tuple[int, list[int]]] = []
-        for number, text in enumerate(clean(text) for text in texts):
+        for number, text in enumerate(clean(text) for text in given):
             for part in split_text(text, lambda part: len(encode(part)) <= longest):
                 parts.append((number, encode(part)[:longest]))
-        values: list[tuple[float, ...]] = [() for _ in texts]
+        values: list[tuple[float, ...]] = [() for _ in given]
         judged: dict[int, tuple[float, ...]] = {}
         lengths = [len(ids) + 1 for _, ids in parts]
         for batch in batches_of(range(len(parts)), lengths, self.decoding.batch_tokens):
@@ -190,12 +190,10 @@ class Generator:
 
     def _encoded(self, prompt: str) -> tuple[int, ...]:
         ids = self.tokenizer.encode(prompt)
-        if not ids:
-            raise DecodingError(f"A prompt must hold text to go on from. Received: {prompt!r}.")
         if len(ids) >= self.model.max_positions:
             raise DecodingError(
                 f"A prompt must have at most {self.model.max_positions - 1} pieces, the model's positions less one. "
-                f"Received: {len(ids)} pieces. Give its end alone."
+                f"Received: {len(ids)} pieces, {prompt[:40]!r} and so on. Give its end alone."
             )
         return tuple(ids)
 
@@ -209,7 +207,7 @@ class Generator:
         for batch in batches_of(range(len(unique)), [len(prompt) for prompt in unique], options.batch_tokens):
             chosen = [unique[number] for number in batch]
             source = Packed.from_sequences([[*prompt, EOS_ID] for prompt in chosen]).to(self.device)
-            rooms = [min(max_pieces + 1, self.model.max_positions - len(prompt)) for prompt in chosen]
+            rooms = [min(max_pieces, self.model.max_positions - len(prompt)) for prompt in chosen]
             found.update(zip(chosen, options.search(model, source, rooms), strict=True))
         return found
 
@@ -217,6 +215,8 @@ class Generator:
         self, text: str, source: str, prompt: tuple[int, ...], candidates: Sequence[Candidate]
     ) -> Generation:
         flags = ("invalid_bytes",) if text != source else ()
+        if not prompt:
+            return Generation(source, (Hypothesis("", 0.0, 0.0, (), ()),), (*flags, "empty"))
         flags = flags if candidates[0].is_finished else (*flags, "truncated")
         hypotheses = tuple(
             Hypothesis(

@@ -10,11 +10,31 @@ from translator.decoding.search import DecodingError
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def require_texts(texts: Sequence[str]) -> None:
-    """Raise DecodingError unless all of them are texts."""
-    for number, text in enumerate(texts):
+def read_texts(texts: str | Iterable[str]) -> list[str]:
+    """One text, or many of whatever can be gone through, as a list.
+
+    Raises:
+        DecodingError: one of them is no text.
+    """
+    given = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
+    for number, text in enumerate(given):
         if not isinstance(text, str):
             raise DecodingError(f"A text must be a str. Received: {type(text).__name__}, as text {number}.")
+    return given
+
+
+def read_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs of texts, of whatever can be gone through, as a list.
+
+    Raises:
+        DecodingError: one of them is no pair of texts.
+    """
+    given = list(pairs)
+    for number, pair in enumerate(given):
+        is_pair = isinstance(pair, (tuple, list)) and len(pair) == 2
+        if not is_pair or not all(isinstance(text, str) for text in pair):
+            raise DecodingError(f"A pair must be two texts, source and target. Received: {pair!r}, as pair {number}.")
+    return given
 
 
 def require_positive(name: str, value: float) -> None:

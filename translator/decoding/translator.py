@@ -23,7 +23,7 @@ from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
 from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling
 from translator.decoding.splitting import sentence_spans, sentences_of, split_text
-from translator.decoding.texts import batches_of, clean, require_positive, require_texts
+from translator.decoding.texts import batches_of, clean, read_pairs, read_texts, require_positive
 from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
@@ -91,7 +91,8 @@ class Score:
         log_probability: of all tokens and the end, natural logarithm; not a number if the pair is too long.
         tokens: pieces of the translation.
         token_log_probabilities: of each piece, then of the end.
-        flags: `too_long` if a side has more pieces than the model takes.
+        flags: what is worth knowing: `invalid_bytes` (replaced by U+FFFD), `too_long` (a side has more pieces than the
+            model takes).
     """
 
     log_probability: float
@@ -173,7 +174,7 @@ class Translator:
         return isinstance(self.model, DecoderOnly)
 
     @overload
-    def translate(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+    def translate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self,
         texts: str,
         *,
@@ -188,7 +189,7 @@ class Translator:
     @overload
     def translate(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         beam_size: int | None = ...,
         length_penalty: float | None = ...,
@@ -200,7 +201,7 @@ class Translator:
     ) -> list[Translation]: ...
     def translate(
         self,
-        texts: str | Sequence[str],
+        texts: str | Iterable[str],
         *,
         beam_size: int | None = None,
         length_penalty: float | None = None,
@@ -215,7 +216,7 @@ class Translator:
         What is not given is as in the model's configuration.
 
         Args:
-            texts: one text or a sequence of them; a line break in a text is white space.
+            texts: one text or several; a line break in a text is white space.
             beam_size: hypotheses kept; 1 is greedy.
             length_penalty: alpha of Wu et al. (2016), equation 14.
             max_length_factor: longest output, in pieces per piece of input, plus 10.
@@ -238,22 +239,27 @@ class Translator:
             num_hypotheses=num_hypotheses,
             sampling=sampling,
         )
-        lines = self._read([texts] if isinstance(texts, str) else texts)
+        lines = self._read(read_texts(texts))
         found = self._search([part for line in lines for part in line.parts], options)
         translations = [self._write(line, found) for line in lines]
         return translations[0] if isinstance(texts, str) else translations
 
-    def score(self, pairs: Sequence[tuple[str, str]], *, batch_tokens: int | None = None) -> list[Score]:
+    def score(self, pairs: Iterable[tuple[str, str]], *, batch_tokens: int | None = None) -> list[Score]:
         """How probable the model finds given translations.
 
         Args:
             pairs: source text and target text.
             batch_tokens: tokens of each side scored together; the result does not depend on it.
+
+        Raises:
+            DecodingError: one of them is no pair of texts.
         """
         limit = self.decoding.batch_tokens if batch_tokens is None else batch_tokens
         require_positive("batch_tokens", limit)
-        sources = self.tokenizers.source.encode_batch([clean(source) for source, _ in pairs])
-        targets = self.tokenizers.target.encode_batch([clean(target) for _, target in pairs])
+        given = read_pairs(pairs)
+        cleaned = [(clean(source), clean(target)) for source, target in given]
+        sources = self.tokenizers.source.encode_batch([source for source, _ in cleaned])
+        targets = self.tokenizers.target.encode_batch([target for _, target in cleaned])
         lengths = [(len(source) + 1, len(target) + 1) for source, target in zip(sources, targets, strict=True)]
         longest = [sum(pair) if self._shares_positions else max(pair) for pair in lengths]
         scores: dict[int, tuple[float, ...]] = {}
@@ -262,16 +268,18 @@ class Translator:
             chosen = [sources[number] for number in batch], [targets[number] for number in batch]
             values = token_log_probabilities(self.model, *chosen, self.device)
             scores |= dict(zip(batch, values, strict=True))
-        return [
-            Score(sum(scores[number]), tuple(self.tokenizers.target.pieces(target)), scores[number])
-            if number in scores
-            else Score(float("nan"), tuple(self.tokenizers.target.pieces(target)), (), ("too_long",))
-            for number, target in enumerate(targets)
-        ]
+        found = []
+        for number, target in enumerate(targets):
+            flags: tuple[str, ...] = () if tuple(given[number]) == cleaned[number] else ("invalid_bytes",)
+            pieces = tuple(self.tokenizers.target.pieces(target))
+            if number in scores:
+                found.append(Score(sum(scores[number]), pieces, scores[number], flags))
+            else:
+                found.append(Score(float("nan"), pieces, (), (*flags, "too_long")))
+        return found
 
     def _read(self, texts: Sequence[str]) -> list[_Line]:
         """Clean, encode and where needed split the texts."""
-        require_texts(texts)
         sources = [clean(text) for text in texts]
         read = [fold_capitals(source) for source in sources] if self.decoding.fold_capitals else sources
         lines = []

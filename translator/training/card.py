@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from translator.checkpoint import CARD_FILE, write_text
+from translator.checkpoint import CARD_FILE
 from translator.config import Config, Source
+from translator.durable import write_whole
 from translator.training.state import TrainingState
 
 
@@ -21,7 +22,7 @@ def write_card(run: Path, config: Config, corpus_report: str, state: TrainingSta
         "decoder_only": f"{model.decoder_layers}",
     }
     title, command = _use(run, config)
-    write_text(
+    write_whole(
         run / CARD_FILE,
         f"""# {title}
 
@@ -34,6 +35,7 @@ A Transformer ({model.architecture}) of {parameters:,} parameters ({layers[model
 ## Data
 
 {_sources("Training", data.train)}
+
 {_sources("Validation", data.valid)}
 
 ```

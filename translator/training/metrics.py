@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from translator.checkpoint import write_text
+from translator.durable import write_whole
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Metrics:
         path = run / "metrics.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_text(path, "".join(line for line in lines if _is_up_to(line, step)))
+            write_whole(path, "".join(line for line in lines if _is_up_to(line, step)))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
@@ -158,9 +158,13 @@ class Metrics:
 
 
 def _is_up_to(line: str, step: int) -> bool:
-    """Whether a line is whole and of a step up to this one; a killed run may leave half a line."""
+    """Whether a line is whole (a killed run may leave half a line) and is not made again from this step on.
+
+    The checkpoint of a step is written after its validation, and before the average at the end.
+    """
     try:
-        return bool(json.loads(line)["step"] <= step)
+        values = json.loads(line)
+        return bool(values["step"] <= step) and not any(name.startswith("average_") for name in values)
     except (ValueError, KeyError, TypeError):
         return False
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from translator.checkpoint import CONFIG_FILE, write_text
+from translator.checkpoint import CONFIG_FILE
 from translator.config import Config, ConfigError, differences, load_config, to_yaml
 from translator.data.corpus import Corpus, load_corpus, read_clean_rows
 from translator.data.objectives import objective_of
+from translator.durable import write_whole
 from translator.tokenizer import Tokenizers
 from translator.training.beginning import earlier_tokenizers
 
@@ -46,7 +47,7 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
                 f"A resumed run keeps its configuration. Received: {run} with changes in\n{lines}\n"
                 "Undo them, choose another output, or pass --allow-config-change."
             )
-    write_text(path, to_yaml(config))
+    write_whole(path, to_yaml(config))
 
 
 def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) -> Tokenizers:

@@ -10,15 +10,14 @@ import subprocess
 import sys
 from collections import Counter
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
 from translator.baselines import BagOfWords, Majority, accuracy
-from translator.data.sentiment import LABELS, SPLITS, Example, generate, load, tables
+from translator.data.sentiment import LABELS, SPLITS, Example, generate, load
 from translator.data.sentiment.lexicon import Noun, adjectives, aspects_of, idioms, patterns, topics, verbs
 from translator.data.sentiment.splits import AUTHORED, Draft, draw, fold, is_held_out, split_corpus
-from translator.data.sentiment.tables import read_table
+from translator.data.tables import read_table
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +144,7 @@ def test_the_lexicon_is_installed_with_the_package_and_is_a_real_one() -> None:
     directory = files("translator.data.sentiment") / "lexicon"
     assert (directory / "adjectives.tsv").is_file()
     assert len(adjectives()) >= 200 and len(topics()) >= 90 and len(verbs()) >= 60
-    assert len(patterns("frames")) >= 80 and len(idioms()) >= 120 and len(read_table(AUTHORED)) >= 80
+    assert len(patterns("frames")) >= 80 and len(idioms()) >= 120 and len(read_table("sentiment", AUTHORED)) >= 80
 
 
 def test_something_can_be_said_of_every_topic_and_aspect_in_both_ways() -> None:
@@ -162,11 +161,3 @@ def test_a_combination_is_held_out_whatever_the_seed() -> None:
     assert is_held_out(("not", "ennuyeux")) == is_held_out(("not", "ennuyeux"))
     found = [is_held_out((frame.name, one.french)) for frame in patterns("frames") for one in adjectives()]
     assert 0.1 < sum(found) / len(found) < 0.15
-
-
-def test_a_row_that_is_too_wide_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "lexicon").mkdir()
-    (tmp_path / "lexicon" / "bad.tsv").write_text("# one\ttwo\na\tb\tc\n", encoding="utf-8")
-    monkeypatch.setattr(tables, "files", lambda package: tmp_path)
-    with pytest.raises(ValueError, match=r"bad\.tsv must have at most 2 cells"):
-        read_table("bad")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from translator.data.phrasebook.tables import read_table
+from translator.data.tables import read_table
 
 _VOWELS = "aeiou"
 _CONSONANT_SOUND = ("uni", "use", "eur", "one", "ukr", "ut")
@@ -22,7 +22,7 @@ _PERIPHRASTIC = ("tired", "wrong", "fun", "fair", "torn", "French", "glad", "rea
 
 @cache
 def _irregulars() -> dict[str, tuple[str, ...]]:
-    return {row[0]: row[1:] for row in read_table("english_irregular")}
+    return {row[0]: row[1:] for row in read_table("phrasebook", "english_irregular")}
 
 
 def article(phrase: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
-from translator.data.phrasebook.tables import read_table
+from translator.data.tables import read_table
 
 NO_BREAK = "\u00a0"
 NARROW_NO_BREAK = "\u202f"
@@ -148,7 +148,7 @@ def agree(participle: str, gender: str, is_plural: bool) -> str:
 
 @cache
 def _irregulars() -> dict[str, tuple[str, ...]]:
-    rows = {row[0]: row[1:] for row in read_table("french_irregular")}
+    rows = {row[0]: row[1:] for row in read_table("phrasebook", "french_irregular")}
     out = {}
     for infinitive, row in rows.items():
         if not row[0].startswith("="):

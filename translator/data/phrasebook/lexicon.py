@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from translator.data.phrasebook import english, french
-from translator.data.phrasebook.tables import read_table
+from translator.data.tables import read_table
 
 
 # Entries are compared and hashed by identity: there is one of each, and caches look them up very often.
@@ -149,14 +149,16 @@ class Lexicon:
 def load_lexicon() -> Lexicon:
     """Read every table once."""
     return Lexicon(
-        nouns=tuple(_noun(*row) for row in read_table("nouns")),
-        adjectives=tuple(_adjective(*row) for row in read_table("adjectives")),
-        verbs=tuple(_verb(*row) for row in read_table("verbs")),
-        governors=tuple(Governor(row[0], row[1], row[2], row[3] == "ing", row[4]) for row in read_table("governors")),
-        adverbials=tuple(Adverbial(row[1], row[2], row[0]) for row in read_table("adverbials")),
-        places=tuple(Place(row[0], row[1], row[2]) for row in read_table("places")),
-        names=tuple((row[0], row[1]) for row in read_table("names")),
-        authored=tuple((row[0], row[1]) for row in read_table("authored")),
+        nouns=tuple(_noun(*row) for row in read_table("phrasebook", "nouns")),
+        adjectives=tuple(_adjective(*row) for row in read_table("phrasebook", "adjectives")),
+        verbs=tuple(_verb(*row) for row in read_table("phrasebook", "verbs")),
+        governors=tuple(
+            Governor(row[0], row[1], row[2], row[3] == "ing", row[4]) for row in read_table("phrasebook", "governors")
+        ),
+        adverbials=tuple(Adverbial(row[1], row[2], row[0]) for row in read_table("phrasebook", "adverbials")),
+        places=tuple(Place(row[0], row[1], row[2]) for row in read_table("phrasebook", "places")),
+        names=tuple((row[0], row[1]) for row in read_table("phrasebook", "names")),
+        authored=tuple((row[0], row[1]) for row in read_table("phrasebook", "authored")),
     )
 
 

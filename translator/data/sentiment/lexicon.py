@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from translator.data.phrasebook import french
-from translator.data.sentiment.tables import read_table
+from translator.data.tables import read_table
 
 # Adjectives of one group say more or less one thing: nobody finds a film boring but gripping.
 _GROUPS = {"interest": "hold", "humour": "hold", "rhythm": "hold", "mood": "hold", "emotion": "hold", "length": "hold"}
@@ -155,7 +155,7 @@ def topics() -> tuple[Noun, ...]:
     """The wholes that remarks are about."""
     return tuple(
         Noun(noun, gender[0], gender.endswith("p"), (domain,), _set(tags), infinitive, participle)
-        for noun, gender, domain, tags, infinitive, participle in read_table("topics")
+        for noun, gender, domain, tags, infinitive, participle in read_table("sentiment", "topics")
     )
 
 
@@ -164,7 +164,7 @@ def aspects_of(topic: Noun) -> tuple[Noun, ...]:
     """The aspects of a whole."""
     found = (
         Noun(noun, gender[0], gender.endswith("p"), tuple(domains.split(",")), _set(tags))
-        for noun, gender, domains, tags in read_table("aspects")
+        for noun, gender, domains, tags in read_table("sentiment", "aspects")
     )
     return tuple(noun for noun in found if {topic.domains[0], f"={topic.french}"} & set(noun.domains))
 
@@ -184,7 +184,7 @@ def adjectives() -> tuple[Adjective, ...]:
             is_before="b" in flags,
             has_more="m" not in flags and not lemma.startswith(("bien ", "mal ")),
         )
-        for lemma, feminine, polarity, dimension, tags, flags in read_table("adjectives")
+        for lemma, feminine, polarity, dimension, tags, flags in read_table("sentiment", "adjectives")
     )
 
 
@@ -193,7 +193,7 @@ def verbs() -> tuple[Verb, ...]:
     """All verb phrases."""
     return tuple(
         Verb(singular, plural, _polarity(polarity), _set(tags), tuple(negations.split("/")))
-        for singular, plural, polarity, tags, negations in read_table("verbs")
+        for singular, plural, polarity, tags, negations in read_table("sentiment", "verbs")
     )
 
 
@@ -202,7 +202,7 @@ def verdicts() -> tuple[Verdict, ...]:
     """All nouns that judge."""
     return tuple(
         Verdict(noun, gender, _polarity(polarity), _set(domains))
-        for noun, gender, polarity, domains in read_table("verdicts")
+        for noun, gender, polarity, domains in read_table("sentiment", "verdicts")
     )
 
 
@@ -213,11 +213,13 @@ def patterns(table: str) -> tuple[Pattern, ...]:
         Pattern(
             name, {"=": 1, "!": -1}[sign[0]], _polarity(sign[1]) if sign[1:] else 0, _set(needs), float(weight), text
         )
-        for name, sign, needs, weight, text in read_table(table)
+        for name, sign, needs, weight, text in read_table("sentiment", table)
     )
 
 
 @cache
 def idioms() -> tuple[Idiom, ...]:
     """All idioms."""
-    return tuple(Idiom(_polarity(polarity), _set(domains), text) for polarity, domains, text in read_table("idioms"))
+    return tuple(
+        Idiom(_polarity(polarity), _set(domains), text) for polarity, domains, text in read_table("sentiment", "idioms")
+    )

@@ -17,7 +17,7 @@ from zlib import crc32
 
 from translator.data.sentiment.grammar import Combination, DeadEndError, Remark, typeset
 from translator.data.sentiment.lexicon import patterns, topics
-from translator.data.sentiment.tables import read_table
+from translator.data.tables import read_table
 
 SPLITS = ("train", "valid", "test")
 LABELS = ("negative", "positive")
@@ -71,7 +71,7 @@ def split_corpus(seed: int) -> dict[str, tuple[Draft, ...]]:
     """
     rng = random.Random(seed)
     drawing = draw(rng, NUM_DRAWN + NUM_MORE)
-    drafts = list(islice(drawing, len(read_table(AUTHORED)) + NUM_DRAWN))
+    drafts = list(islice(drawing, len(read_table("sentiment", AUTHORED)) + NUM_DRAWN))
     rng.shuffle(drafts)
     ordinary = [draft for draft in drafts if not draft.is_held_out and draft.example.construction != AUTHORED]
     valid, ordinary = _take(ordinary, NUM_VALID)
@@ -106,7 +106,7 @@ def draw(rng: random.Random, count: int) -> Iterator[Draft]:
         count: how many remarks the grammar gives.
     """
     seen: set[str] = set()
-    for polarity, text in read_table(AUTHORED):
+    for polarity, text in read_table("sentiment", AUTHORED):
         seen.add(fold(text))
         yield Draft(Example(typeset(text), LABELS[polarity == "+"], AUTHORED), ())
     frames = patterns("frames")

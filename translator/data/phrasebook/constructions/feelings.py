@@ -18,7 +18,7 @@ from translator.data.phrasebook.constructions.base import (
 from translator.data.phrasebook.lexicon import Verb
 from translator.data.phrasebook.phrases import Subject, noun_phrase
 from translator.data.phrasebook.sampler import Sampler, verbs_named
-from translator.data.phrasebook.tables import read_table
+from translator.data.tables import read_table
 
 
 def _body(sampler: Sampler) -> Sentences:
@@ -122,7 +122,7 @@ def _sensation(sampler: Sampler) -> Sentences:
 # A state, what one does in it, and what one does not do.
 _STATES = tuple(
     (verb, tail, meaning, tuple(does.split(",")), tuple(avoids.split(",")))
-    for verb, tail, meaning, does, avoids in read_table("states")
+    for verb, tail, meaning, does, avoids in read_table("phrasebook", "states")
 )
 
 

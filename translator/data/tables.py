@@ -1,4 +1,4 @@
-"""Reading the lexicon: tab-separated tables that are installed with the package."""
+"""Reading the lexica of the embedded corpora: tab-separated tables that are installed with the package."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ COMMENT = "#"
 
 
 @cache
-def read_table(name: str) -> tuple[tuple[str, ...], ...]:
-    """Rows of `lexicon/NAME.tsv`, each as wide as the header comment line says (missing cells are empty).
+def read_table(corpus: str, name: str) -> tuple[tuple[str, ...], ...]:
+    """Rows of `CORPUS/lexicon/NAME.tsv`, each as wide as the header comment line says (missing cells are empty).
 
     Raises:
         ValueError: if a row holds more cells than the header names.
     """
-    lines = (files(__package__) / "lexicon" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (files(__package__) / corpus / "lexicon" / f"{name}.tsv").read_text(encoding="utf-8").splitlines()
     width = len(lines[0].removeprefix(COMMENT).split("\t"))
     rows = [line.split("\t") for line in lines if line and not line.startswith(COMMENT)]
     for row in rows:
