@@ -77,6 +77,20 @@ def test_scores_far_apart_neither_overflow_nor_vanish() -> None:
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+def test_a_label_whose_probability_underflows_costs_what_its_score_says(label_smoothing: float) -> None:
+    hidden = torch.tensor([[1.0], [79.0], [81.0], [95.0], [200.0]])
+    weight, labels = torch.tensor([[0.0], [-1.0], [0.5]]), torch.tensor([1, 1, 1, 1, 1])
+    losses = [
+        linear_cross_entropy(hidden.to(dtype), weight.to(dtype), labels, label_smoothing=label_smoothing).item()
+        for dtype in (torch.float32, torch.float64)
+    ]
+    expected = reference.linear_cross_entropy(
+        hidden.double(), weight.double(), labels, label_smoothing=label_smoothing, ignore_index=-100
+    )
+    assert losses == pytest.approx([expected.item()] * 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_ignored_rows_count_for_nothing_whatever_they_hold(label_smoothing: float) -> None:
     hidden, weight, labels = loss_inputs(9, dtype=torch.float32)
     options = {"label_smoothing": label_smoothing, "ignore_index": -100}

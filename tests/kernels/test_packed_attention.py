@@ -9,7 +9,7 @@ import torch
 from attention_cases import CASES, attend, attention_inputs, with_gradients
 from torch import Tensor
 
-from translator.kernels import BACKENDS, dropout_mask, packed_attention
+from translator.kernels import BACKENDS, dropout_mask, joint_attention, packed_attention
 
 CPU_BACKENDS = ["grouped", "sdpa", "reference"]
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])
@@ -164,6 +164,27 @@ def test_dropout_of_zero_needs_no_seed_and_changes_nothing() -> None:
 def test_auto_serves_the_cpu_by_groups() -> None:
     inputs = attention_inputs(*CASES["odd lengths"], dtype=torch.float32)
     assert torch.equal(attend("auto", True, inputs), attend("grouped", True, inputs))
+
+
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
+@pytest.mark.parametrize("parts", [(3,), (1, 2), (2, 1), (1, 1, 1)])
+@pytest.mark.parametrize("is_slice", [False, True])
+def test_projections_made_jointly_attend_as_their_parts_do(
+    backend: str, parts: tuple[int, ...], is_slice: bool
+) -> None:
+    lengths = CASES["odd lengths"][0]
+    q, k, v, *offsets = attention_inputs(lengths, lengths, filler=2)
+    bounds, options = (max(lengths), max(lengths)), {"causal": True, "backend": backend}
+    parted = torch.stack((q, k, v), dim=1).split(parts, dim=1)
+    leaves = [torch.cat((x, x), dim=1)[:, : x.shape[1]] if is_slice else x.contiguous() for x in parted]
+    leaves = [x.detach().requires_grad_() for x in leaves]
+    out = joint_attention(leaves, *offsets, *bounds, **options)
+    upstream = torch.randn_like(out)
+    gradients = torch.cat(torch.autograd.grad(out, leaves, upstream), dim=1)
+    separate = [x.requires_grad_() for x in (q, k, v)]
+    expected = packed_attention(*separate, *offsets, *bounds, **options)
+    torch.testing.assert_close(out, expected)
+    torch.testing.assert_close(gradients, torch.stack(torch.autograd.grad(expected, separate, upstream), dim=1))
 
 
 def test_a_dropout_mask_has_the_right_rate_and_scale() -> None:

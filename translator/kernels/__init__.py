@@ -1,10 +1,12 @@
 """Attention and loss kernels: the only room that knows how attention is computed.
 
-`packed_attention`, the two `decode_*attention`, `linear_cross_entropy` and `top_tokens` are its public names. Backends
-share one mathematics (reference.py) and differ in speed alone.
+`packed_attention` and `joint_attention`, the two `decode_*attention`, `linear_cross_entropy` and `top_tokens` are its
+public names. Backends share one mathematics (reference.py) and differ in speed alone.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +17,7 @@ from translator.kernels.backends import BACKENDS, choose_backend
 from translator.kernels.checks import check_attention, check_labels, check_loss, check_offsets, is_checking_values
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
-from translator.kernels.grouped import grouped_attention, keep_mask
+from translator.kernels.grouped import grouped_attention, keep_mask, separated
 from translator.kernels.top_tokens import top_tokens
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "decode_attention",
     "decode_cross_attention",
     "dropout_mask",
+    "joint_attention",
     "linear_cross_entropy",
     "packed_attention",
     "top_tokens",
@@ -69,7 +72,43 @@ def packed_attention(
     Raises:
         ValueError: shapes, dtypes, devices or the backend do not fit.
     """
-    q, k, v = _as_autocast(q, k, v)
+    return joint_attention(
+        [x.unsqueeze(1) for x in (q, k, v)],
+        cu_seqlens_q,
+        cu_seqlens_k,
+        max_seqlen_q,
+        max_seqlen_k,
+        causal=causal,
+        scale=scale,
+        dropout_p=dropout_p,
+        seed=seed,
+        backend=backend,
+    )
+
+
+def joint_attention(
+    projections: Sequence[Tensor],
+    cu_seqlens_q: Tensor,
+    cu_seqlens_k: Tensor,
+    max_seqlen_q: int,
+    max_seqlen_k: int,
+    *,
+    causal: bool,
+    scale: float | None = None,
+    dropout_p: float = 0.0,
+    seed: Tensor | None = None,
+    backend: str = "auto",
+) -> Tensor:
+    """`packed_attention` of queries, keys and values as projections make them, which spares the CPU copies.
+
+    Args:
+        projections: the three in this order, each or several as `(num_tokens, m, heads, head_dim)`: one tensor of three
+            where tokens attend to themselves, or one of queries and one of keys and values, or three.
+
+    The other arguments, the result and the errors are those of `packed_attention`.
+    """
+    projections = _as_autocast(*projections)
+    q, k, v = separated(projections)
     check_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, dropout_p, seed, backend)
     backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
     if backend == "reference" or is_checking_values(q.device):
@@ -85,7 +124,7 @@ def packed_attention(
         return out
     if backend == "grouped":
         seed = torch.zeros(1, dtype=torch.int64) if seed is None else seed
-        return grouped_attention(q, k, v, *offsets, causal, scale, dropout_p, seed)
+        return grouped_attention(projections, *offsets, causal, scale, dropout_p, seed)
     if backend == "sdpa":
         return _sdpa(q, k, v, *offsets, *bounds, causal, scale, dropout_p)
     return reference.packed_attention(q, k, v, *offsets, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed)
@@ -179,5 +218,5 @@ def dropout_mask(x: Tensor, dropout_p: float) -> Tensor:
     Drawn from torch's default generator; same shape and device as `x`, dtype of `x`.
     """
     if x.device.type == "cpu":
-        return keep_mask(tuple(x.shape), dropout_p).to(x.dtype)
+        return keep_mask(tuple(x.shape), dropout_p, int(torch.randint(2**62, (1,)))).to(x.dtype)
     return F.dropout(torch.ones_like(x), dropout_p)

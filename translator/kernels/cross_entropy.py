@@ -13,8 +13,9 @@ from torch import Tensor
 
 from translator.kernels.backends import triton_obstacle
 
-_CHUNK_ELEMENTS = 2**22  # logits in a chunk: 16 MB in float32; smaller ones stay in the cache, but multiply slower
+_CHUNK_ELEMENTS = 2**23  # logits in a chunk, 34 MB in float32: smaller ones stay in the cache, but multiply slower
 _CHUNK_ROWS = 512  # ... and at least so many rows: each chunk reads and writes the whole gradient of the weights
+_FARTHEST = -80.0  # nats; a probability below exp(-87) is no longer a normal float32
 
 
 @torch.library.custom_op("translator::linear_cross_entropy", mutates_args=())
@@ -26,48 +27,53 @@ def chunked_linear_cross_entropy(
         from translator.kernels.triton_cross_entropy import fused_linear_cross_entropy  # triton may not be installed
 
         return fused_linear_cross_entropy(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
-    rows = (labels != ignore_index).nonzero().squeeze(1) if hidden.device.type == "cpu" else labels
+    rows = (labels != ignore_index).nonzero().squeeze(1)
     if len(rows) == len(labels):
-        return _chunked(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
+        return _chunked(hidden, weight, labels, label_smoothing, needs_grad)
     # Masked language modelling ignores six rows of seven: their logits are not worth computing.
-    loss, some, grad_weight = _chunked(hidden[rows], weight, labels[rows], label_smoothing, ignore_index, needs_grad)
+    loss, some, grad_weight = _chunked(hidden[rows], weight, labels[rows], label_smoothing, needs_grad)
     return loss, torch.zeros_like(hidden).index_copy_(0, rows, some) if needs_grad else some, grad_weight
 
 
 def _chunked(
-    hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int, needs_grad: bool
+    hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As `chunked_linear_cross_entropy`, in plain torch."""
+    """As `chunked_linear_cross_entropy`, in plain torch, where every row counts."""
     num_tokens, vocab_size = hidden.shape[0], weight.shape[0]
     wide = torch.promote_types(hidden.dtype, torch.float32)
     loss = hidden.new_zeros((), dtype=wide)
     grad_hidden = torch.empty_like(hidden) if needs_grad else hidden.new_empty(0)
     grad_weight = torch.zeros_like(weight) if needs_grad else weight.new_empty(0)
     mean_weight = weight.mean(dim=0)
-    is_token = labels != ignore_index
-    label = labels.clamp(min=0)[:, None]
     chunk = max(_CHUNK_ROWS, _CHUNK_ELEMENTS // vocab_size)
     for start in range(0, num_tokens, chunk):
         rows = slice(start, start + chunk)
+        label = labels[rows, None]
         logits = (hidden[rows] @ weight.T).to(wide)
-        label_logits = logits.gather(1, label[rows])
+        label_logits = logits.gather(1, label)
         uniform_logits = (hidden[rows] @ mean_weight).to(wide)[:, None]
-        highest = logits.amax(dim=1, keepdim=True)
         probabilities = torch.softmax(logits, dim=1, out=logits)
-        # log-sum-exp from the likeliest piece, whose probability never underflows
-        log_sum = highest - probabilities.amax(dim=1, keepdim=True).log()
-        smoothed = (1 - label_smoothing) * label_logits + label_smoothing * uniform_logits
-        loss += ((log_sum - smoothed).squeeze(1) * is_token[rows]).sum()
+        log_probabilities = probabilities.gather(1, label).log()
+        far = (log_probabilities < _FARTHEST).squeeze(1).nonzero().squeeze(1)
+        if len(far):
+            log_probabilities[far] = _log_probabilities(hidden[rows][far], weight, label[far], wide)
+        loss += (label_smoothing * (label_logits - uniform_logits) - log_probabilities).sum()
         if needs_grad:
             # what smoothing takes from every piece alike is left to the end: a pass over the chunk less
-            probabilities.scatter_add_(1, label[rows], torch.full_like(log_sum, label_smoothing - 1))
+            probabilities.scatter_add_(1, label, torch.full_like(label_logits, label_smoothing - 1))
             grad = probabilities.to(hidden.dtype)
             torch.mm(grad, weight, out=grad_hidden[rows])
-            grad_weight.addmm_(grad.T, hidden[rows] * is_token[rows, None])
+            grad_weight.addmm_(grad.T, hidden[rows])
     if needs_grad:
-        grad_hidden.sub_(mean_weight, alpha=label_smoothing).mul_(is_token[:, None])
-        grad_weight.sub_((hidden * is_token[:, None]).sum(dim=0), alpha=label_smoothing / vocab_size)
+        grad_hidden.sub_(mean_weight, alpha=label_smoothing)
+        grad_weight.sub_(hidden.sum(dim=0), alpha=label_smoothing / vocab_size)
     return loss, grad_hidden, grad_weight
+
+
+def _log_probabilities(hidden: Tensor, weight: Tensor, label: Tensor, wide: torch.dtype) -> Tensor:
+    """Of labels whose probabilities underflow: `(n, d_model)` and `(n, 1)` to `(n, 1)`."""
+    logits = (hidden @ weight.T).to(wide)
+    return logits.gather(1, label) - logits.logsumexp(dim=1, keepdim=True)
 
 
 @chunked_linear_cross_entropy.register_fake

@@ -106,9 +106,3 @@ def decode_cross_attention(
     scores = scores.masked_fill(~is_token[:, None, None], -torch.inf)
     weights = torch.softmax(scores, dim=-1).nan_to_num(0.0)
     return torch.einsum("sbht,sthd->sbhd", weights, values[rows]).flatten(0, 1)
-
-
-def seeded_generator(device: torch.device, seed: Tensor | None) -> torch.Generator:
-    """A generator that a `(1,)` int64 seed tensor determines."""
-    assert seed is not None
-    return torch.Generator(device=device).manual_seed(int(seed.item()))
