@@ -46,6 +46,30 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
+def keys_of(value: Any, prefix: str = "") -> set[str]:
+    """Dotted paths of all keys; those of the members of a list count as the list's own."""
+    if isinstance(value, list):
+        return {key for each in value for key in keys_of(each, prefix)}
+    if not isinstance(value, dict):
+        return set()
+    return {path for key, each in value.items() for path in {prefix + key} | keys_of(each, f"{prefix}{key}.")}
+
+
+def options_of(section: Any, prefix: str = "") -> set[str]:
+    """Dotted paths of all fields of a section and of those in it."""
+    paths = set()
+    for name, field in section.model_fields.items():
+        paths |= {prefix + name}
+        if hasattr(field.annotation, "model_fields"):
+            paths |= options_of(field.annotation, f"{prefix}{name}.")
+    return paths
+
+
+def test_every_option_is_in_a_shipped_configuration() -> None:
+    shipped = {key for path in SHIPPED for key in keys_of(yaml.safe_load(path.read_text(encoding="utf-8")))}
+    assert options_of(Config) <= shipped
+
+
 @pytest.fixture
 def minimal(tmp_path: Path) -> Path:
     return written(tmp_path / "minimal.yaml", yaml.safe_dump(values()))

@@ -304,7 +304,8 @@ class Trainer:
         """Average the last checkpoints where asked, keep the average if it is better, and describe the model."""
         count = self.options.average_checkpoints
         if count:
-            weights = average_weights(self._regular_checkpoints()[-count:])
+            averaged = self._regular_checkpoints()[-count:]
+            weights = average_weights(averaged)
             average = write_checkpoint(self.directory, "average", weights, self.tokenizers)
             is_best = not self.config.data.valid
             if self.validator is not None:
@@ -312,7 +313,8 @@ class Trainer:
                     values = self.validator(self.model)
                 is_best = is_better(self.options.metric, values[self.options.metric], self.state.best)
                 self.progress.say(
-                    f"average of {count}  " + "  ".join(f"valid {name} {value:.4g}" for name, value in values.items())
+                    f"average of {len(averaged)}  "
+                    + "  ".join(f"valid {name} {value:.4g}" for name, value in values.items())
                 )
                 if metrics is not None:
                     metrics.write(self.state.step, {f"average_{name}": value for name, value in values.items()})
