@@ -35,8 +35,17 @@ def test_a_drawn_trace_is_the_drawn_translation(model_directory: Path, capsys: p
     options = ["--sample", "--seed", "5", "--temperature", "1.2"]
     assert main(["translate", str(model_directory), *options, SENTENCE]) == 0
     expected = capsys.readouterr().out
-    assert main(["trace", str(model_directory), SENTENCE, *options]) == 0
-    assert capsys.readouterr().out.endswith(f"   {expected}")
+    for arguments in ([SENTENCE, *options], [*options, SENTENCE]):
+        assert main(["trace", str(model_directory), *arguments]) == 0
+        assert capsys.readouterr().out.endswith(f"   {expected}")
+
+
+@pytest.mark.parametrize("rest", [["Une", "phrase"], ["--sampel"]])
+def test_more_than_a_sentence_is_refused(
+    model_directory: Path, capsys: pytest.CaptureFixture[str], rest: list[str]
+) -> None:
+    assert main(["trace", str(model_directory), "--precision", "bfloat16", *rest]) == 2
+    assert f"unrecognized arguments: {' '.join(rest)}" in capsys.readouterr().err
 
 
 def test_the_worked_example_needs_no_model(capsys: pytest.CaptureFixture[str]) -> None:

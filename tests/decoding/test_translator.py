@@ -54,6 +54,23 @@ def translator(model_directory: Path) -> Translator:
     return Translator.load(model_directory, device="cpu")
 
 
+def test_a_model_translates_in_sixteen_bits_with_like_scores(model_directory: Path, translator: Translator) -> None:
+    narrow = Translator.load(model_directory, device="cpu", precision="bfloat16")
+    assert {parameter.dtype for parameter in narrow.model.parameters()} == {torch.bfloat16}
+    exact = translator.score([(text, "The cat is sleeping.") for text in SENTENCES])
+    near = narrow.score([(text, "The cat is sleeping.") for text in SENTENCES])
+    for mine, right in zip(near, exact, strict=True):
+        assert mine.log_probability != right.log_probability
+        assert mine.log_probability == pytest.approx(right.log_probability, rel=0.02)
+    for options in ({"beam_size": 1}, {"beam_size": 3}, {"sampling": Sampling(seed=1)}):
+        assert len(narrow.translate(SENTENCES, max_length_factor=0.5, **options)) == len(SENTENCES)
+
+
+def test_an_unknown_precision_is_refused(model_directory: Path) -> None:
+    with pytest.raises(DecodingError, match=r"precision must be float32 or bfloat16\. Received: 'float16'"):
+        Translator.load(model_directory, device="cpu", precision="float16")
+
+
 def text_and_numbers(translation: Translation) -> list[tuple[str, float]]:
     return [(hypothesis.text, pytest.approx(hypothesis.score, abs=1e-5)) for hypothesis in translation.hypotheses]
 

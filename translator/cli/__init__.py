@@ -82,13 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the arguments; sentences may come after options too, where argparse leaves them over."""
+    """Read the arguments; a sentence, or several, may come after options too, where argparse leaves them over."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and (not hasattr(arguments, "sentences") or any(argument.startswith("-") for argument in rest)):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest and not any(argument.startswith("-") for argument in rest):
+        if hasattr(arguments, "sentences"):
+            arguments.sentences += rest
+            return arguments
+        if len(rest) == 1 and getattr(arguments, "sentence", "") is None:
+            arguments.sentence = rest[0]
+            return arguments
     if rest:
-        arguments.sentences += rest
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     return arguments
 
 

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     def load() -> Any:
         from translator.decoding.classifier import Classifier
 
-        classifier = Classifier.load(arguments.model, arguments.device, arguments.threads)
+        classifier = Classifier.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
         given = {} if arguments.batch_tokens is None else {"batch_tokens": arguments.batch_tokens}
         return partial(classifier.classify, **given)
 

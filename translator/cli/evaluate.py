@@ -48,16 +48,12 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load, score, print."""
-    from translator.checkpoint import load_model
     from translator.cli.reports import classification_report, perplexity_report
     from translator.data.files import DataError
-    from translator.decoding.hardware import choose_device, set_threads
-    from translator.decoding.location import find_model
+    from translator.decoding.loading import load_to_decode
     from translator.decoding.purpose import require_objective
 
-    set_threads(arguments.threads)
-    device = choose_device(arguments.device)
-    loaded = load_model(find_model(arguments.model), str(device))
+    loaded, device = load_to_decode(arguments.model, arguments.device, arguments.threads, arguments.precision)
     objective = loaded.config.training.objective
     _require_fitting(arguments, objective)
     sources = _sources(arguments.test, loaded.config)

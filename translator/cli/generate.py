@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     def load() -> Any:
         from translator.decoding.generator import Generator
 
-        generator = Generator.load(arguments.model, arguments.device, arguments.threads)
+        generator = Generator.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
         return partial(generator.generate, **options)
 
     return run_filter(arguments, load, lambda output, number, found: _write(output, number, found, arguments), _NOTICES)

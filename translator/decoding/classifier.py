@@ -9,9 +9,8 @@ from typing import overload
 
 import torch
 
-from translator.checkpoint import LoadedModel, load_model
-from translator.decoding.hardware import choose_device, set_threads
-from translator.decoding.location import find_model
+from translator.checkpoint import LoadedModel
+from translator.decoding.loading import load_to_decode
 from translator.decoding.purpose import require_objective
 from translator.decoding.search import DecodingError
 from translator.decoding.splitting import split_text
@@ -65,15 +64,15 @@ class Classifier:
         self.device = torch.device(device)
 
     @classmethod
-    def load(cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None) -> Classifier:
+    def load(
+        cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None, precision: str = "float32"
+    ) -> Classifier:
         """Load a model to classify with; arguments and errors as in `Translator.load`.
 
         Raises:
             DecodingError: it is no classifier; or there is no such device, or `threads` is out of range.
         """
-        set_threads(threads)
-        chosen = choose_device(device)
-        return cls.of(load_model(find_model(name_or_path), str(chosen)), chosen)
+        return cls.of(*load_to_decode(name_or_path, device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Classifier:

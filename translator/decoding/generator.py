@@ -10,10 +10,9 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from translator.checkpoint import LoadedModel, load_model
+from translator.checkpoint import LoadedModel
 from translator.config import DecodingConfig
-from translator.decoding.hardware import choose_device, set_threads
-from translator.decoding.location import find_model
+from translator.decoding.loading import load_to_decode
 from translator.decoding.options import SearchOptions
 from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import token_log_probabilities
@@ -72,15 +71,15 @@ class Generator:
         self.device = torch.device(device)
 
     @classmethod
-    def load(cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None) -> Generator:
+    def load(
+        cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None, precision: str = "float32"
+    ) -> Generator:
         """Load a model to generate with; arguments and errors as in `Translator.load`.
 
         Raises:
             DecodingError: it is no language model; or there is no such device, or `threads` is out of range.
         """
-        set_threads(threads)
-        chosen = choose_device(device)
-        return cls.of(load_model(find_model(name_or_path), str(chosen)), chosen)
+        return cls.of(*load_to_decode(name_or_path, device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Generator:

@@ -35,6 +35,18 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def choose_dtype(precision: str) -> torch.dtype:
+    """What weights and products are held in.
+
+    Raises:
+        DecodingError: it is neither float32 nor bfloat16.
+    """
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    if precision not in dtypes:
+        raise DecodingError(f"precision must be {' or '.join(dtypes)}. Received: {precision!r}.")
+    return dtypes[precision]
+
+
 def set_threads(threads: int | None) -> None:
     """Let torch use so many CPU threads in this process; none changes nothing.
 

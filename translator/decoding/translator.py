@@ -14,10 +14,10 @@ from typing import Any, overload
 
 import torch
 
-from translator.checkpoint import LoadedModel, load_model
+from translator.checkpoint import LoadedModel
 from translator.config import DecodingConfig
-from translator.decoding.hardware import choose_device, set_threads, side_by_side
-from translator.decoding.location import find_model
+from translator.decoding.hardware import side_by_side
+from translator.decoding.loading import load_to_decode
 from translator.decoding.options import SearchOptions
 from translator.decoding.purpose import require_objective
 from translator.decoding.scoring import TranslationModel, token_log_probabilities
@@ -130,7 +130,9 @@ class Translator:
             self._steps = StaticDecoder(model)
 
     @classmethod
-    def load(cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None) -> Translator:
+    def load(
+        cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None, precision: str = "float32"
+    ) -> Translator:
         """Load a model to translate with.
 
         Args:
@@ -138,15 +140,16 @@ class Translator:
                 hub id `owner/name`.
             device: `cpu`, `cuda`, `cuda:1`, …; `auto` is the first CUDA device, or the CPU where there is none.
             threads: CPU threads of torch, in this whole process; by default as many as there are cores.
+            precision: `float32`, or `bfloat16`, which is faster on a GPU and slower on most CPUs. Scores are rounded
+                then, and what shares the batch may change them.
 
         Raises:
             ModelNotFoundError: there is no such model.
             CheckpointError, TokenizerError, ConfigError: there is one that cannot be used.
-            DecodingError: it was trained for something else; or there is no such device, or `threads` is out of range.
+            DecodingError: it was trained for something else; or there is no such device or precision, or `threads` is
+                out of range.
         """
-        set_threads(threads)
-        chosen = choose_device(device)
-        return cls.of(load_model(find_model(name_or_path), str(chosen)), chosen)
+        return cls.of(*load_to_decode(name_or_path, device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Translator:
