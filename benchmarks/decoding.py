@@ -20,8 +20,11 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from typing import Any
 
 import peers
@@ -39,6 +42,8 @@ from translator.tokenizer import BOS_ID, EOS_ID
 from translator.training.memory import keep_freed_memory
 
 Batches = list[list[Tensor]]
+Run = Callable[[], int]  # translates everything; gives the number of tokens
+BEAMS = {"greedy": 1, "beam 5": 5}
 
 
 @dataclass
@@ -128,9 +133,8 @@ def other_toolkit(model: peers.Marian | peers.CTranslate2, batches: Batches, bea
     return sum(side_by_side(search, batches, torch.get_num_threads()))
 
 
-def contestants(size: str, batches: Batches) -> dict[str, Callable[[], int]]:
-    """Random models of one size, ours and the peers."""
-    shape: dict[str, Any] = SIZES[size]
+def our_runs(shape: dict[str, Any], batches: Batches) -> dict[str, Run]:
+    """Ours, and the peer that is written in torch as ours is."""
     config = ModelConfig(
         d_model=shape["d_model"],
         d_ff=shape["d_ff"],
@@ -139,23 +143,69 @@ def contestants(size: str, batches: Batches) -> dict[str, Callable[[], int]]:
         encoder_heads=shape["heads"],
         decoder_heads=shape["heads"],
     )
-    torch.manual_seed(1)
     model = build_model(config, VOCAB_SIZE, VOCAB_SIZE, LABEL_SMOOTHING).eval()
     padded = PaddedTransformer(**shape, dropout=0.1, norm_first=True).eval()
-    runs = {
+    return {
         "ours, greedy": lambda: ours(model, batches, 1),
         "ours, beam 5": lambda: ours(model, batches, 5),
         "nn.Transformer without a cache, greedy": lambda: peer(padded, batches),
     }
-    others: dict[str, peers.Marian | peers.CTranslate2] = {}
-    if peers.is_here("transformers"):
-        others["Hugging Face generate"] = peers.Marian(**shape, dropout=0.0, pieces=VOCAB_SIZE).eval()
-    if peers.is_here("ctranslate2"):
-        others["CTranslate2"] = peers.CTranslate2(**shape, pieces=VOCAB_SIZE, device="cpu")
-    for name, other in others.items():
-        for label, beam_size in {"greedy": 1, "beam 5": 5}.items():
-            runs[f"{name}, {label}"] = partial(other_toolkit, other, batches, beam_size)
-    return runs
+
+
+def marian_runs(shape: dict[str, Any], batches: Batches) -> dict[str, Run]:
+    """Hugging Face's `generate`."""
+    marian = peers.Marian(**shape, dropout=0.0, pieces=VOCAB_SIZE).eval()
+    name = "Hugging Face generate"
+    return {f"{name}, {label}": partial(other_toolkit, marian, batches, beams) for label, beams in BEAMS.items()}
+
+
+def ctranslate2_runs(shape: dict[str, Any], batches: Batches) -> dict[str, Run]:
+    """CTranslate2, in float32."""
+    translator = peers.CTranslate2(**shape, pieces=VOCAB_SIZE, device="cpu")
+    name = "CTranslate2"
+    return {f"{name}, {label}": partial(other_toolkit, translator, batches, beams) for label, beams in BEAMS.items()}
+
+
+@dataclass(frozen=True)
+class Toolkit:
+    """A process of its own: libraries of threads that share one get in each other's way."""
+
+    runs_of: Callable[[dict[str, Any], Batches], dict[str, Run]]
+    package: str
+    names: tuple[str, ...]
+
+
+TOOLKITS = (
+    Toolkit(our_runs, "torch", ("ours, greedy", "ours, beam 5", "nn.Transformer without a cache, greedy")),
+    Toolkit(marian_runs, "transformers", ("Hugging Face generate, greedy", "Hugging Face generate, beam 5")),
+    Toolkit(ctranslate2_runs, "ctranslate2", ("CTranslate2, greedy", "CTranslate2, beam 5")),
+)
+_prepared: dict[str, Run] = {}  # in a toolkit's process
+
+
+def prepare(number: int, options: argparse.Namespace) -> None:
+    """Make a toolkit's models."""
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    torch.manual_seed(1)
+    _prepared.update(TOOLKITS[number].runs_of(SIZES[options.size], batches_of(options)))
+    torch.set_num_threads(options.threads)  # a toolkit may have changed it
+
+
+def measured(name: str) -> tuple[float, float, int]:
+    """Seconds of wall clock and of processor time that one run takes, and its tokens."""
+    wall, processor = time.perf_counter(), time.process_time()
+    tokens = _prepared[name]()
+    return time.perf_counter() - wall, time.process_time() - processor, tokens
+
+
+def batches_of(options: argparse.Namespace) -> Batches:
+    """The sentences, longest first."""
+    sources = [source for source, _ in sentence_pairs(options.lengths, options.sentences)]
+    for source in sources:
+        source[-1] = EOS_ID
+    sources.sort(key=len, reverse=True)
+    return [sources[start : start + options.batch] for start in range(0, len(sources), options.batch)]
 
 
 def main() -> None:
@@ -168,30 +218,23 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
-    sources = [source for source, _ in sentence_pairs(options.lengths, options.sentences)]
-    for source in sources:
-        source[-1] = EOS_ID
-    sources.sort(key=len, reverse=True)
-    batches = [sources[start : start + options.batch] for start in range(0, len(sources), options.batch)]
-    runs = contestants(options.size, batches)
-    walls: dict[str, list[float]] = {name: [] for name in runs}
-    processors: dict[str, list[float]] = {name: [] for name in runs}
-    tokens = dict.fromkeys(runs, 0)
-    for _ in range(options.rounds):
-        for name, run in runs.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            tokens[name] = run()
-            walls[name].append(time.perf_counter() - wall)
-            processors[name].append(time.process_time() - processor)
-    print(f"# {options.size}, {len(sources)} sentences, {len(batches)} batches, {options.threads} threads")
+    here = [number for number, toolkit in enumerate(TOOLKITS) if peers.is_here(toolkit.package)]
+    results: dict[str, list[tuple[float, float, int]]] = {name: [] for n in here for name in TOOLKITS[n].names}
+    with ExitStack() as stack:
+        processes = {n: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for n in here}
+        for number, process in processes.items():
+            process.submit(prepare, number, options).result()
+        for _ in range(options.rounds):
+            for number, process in processes.items():
+                for name in TOOLKITS[number].names:
+                    results[name].append(process.submit(measured, name).result())
+    print(f"# {options.size}, {options.sentences} sentences in batches of {options.batch}, {options.threads} threads")
     print(f"{'':40} {'sentences/s':>11} {'range':>13} {'per CPU second':>14} {'tokens':>7}")
-    for name in runs:
-        rates = [len(sources) / seconds for seconds in walls[name]]
-        cpu = statistics.median(len(sources) / seconds for seconds in processors[name])
+    for name, runs in results.items():
+        rates = [options.sentences / wall for wall, _, _ in runs]
+        per_second = statistics.median(options.sentences / processor for _, processor, _ in runs)
         spread = f"{min(rates):.0f}-{max(rates):.0f}"
-        print(f"{name:40} {statistics.median(rates):11.0f} {spread:>13} {cpu:14.0f} {tokens[name]:7}")
+        print(f"{name:40} {statistics.median(rates):11.0f} {spread:>13} {per_second:14.0f} {runs[0][2]:7}")
 
 
 if __name__ == "__main__":
