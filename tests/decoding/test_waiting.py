@@ -16,7 +16,7 @@ from torch import Tensor
 from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
 from translator.decoding.repetition import GuardedState, NoRepetition
-from translator.decoding.search import STEPS_BETWEEN_LOOKS, Decodable, greedy
+from translator.decoding.search import Decodable, greedy
 from translator.model import EncoderDecoder, build_model
 from translator.model.static_decoding import StaticDecoder, StaticState
 from translator.packing import Packed
@@ -73,7 +73,7 @@ def test_no_step_of_a_search_waits_for_the_device_but_where_it_looks(
     model = Counting()
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         search(Guarded(model, 3) if is_guarded else model, sources_of_some_shape(3), [20, 30, 40])
-    assert model.steps == STEPS_BETWEEN_LOOKS["cuda"]
+    assert model.steps == 8
 
 
 def test_a_search_looks_where_a_text_reaches_its_greatest_length() -> None:

@@ -23,9 +23,10 @@ from translator.tokenizer import BOS_ID, EOS_ID
 
 State = TypeVar("State")
 
-# A search on the CPU looks after each step which texts have ended, and lets them go. To look at a CUDA device is to
+# A search on the CPU looks after each step which texts have ended, and lets them go. To look at another device is to
 # wait until it has come to the step, so there the search runs ahead and lets texts that have ended go on for a while.
-STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 8, "meta": 8}
+STEPS_BETWEEN_LOOKS = {"cpu": 1}
+_STEPS_AHEAD = 8
 
 
 class DecodingError(UserError):
@@ -311,7 +312,7 @@ def is_time_to_look(step: int, limits: Collection[int], device: torch.device) ->
 
     Always where one of them reaches its greatest length: the model may have no position after it.
     """
-    return step % STEPS_BETWEEN_LOOKS[device.type] == 0 or step in limits
+    return step % STEPS_BETWEEN_LOOKS.get(device.type, _STEPS_AHEAD) == 0 or step in limits
 
 
 def require_number(log_probability: float) -> float:
