@@ -7,6 +7,7 @@ So a search gets as far as its first look at which texts have ended, and says ho
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -23,7 +24,8 @@ from translator.packing import Packed
 
 VOCAB_SIZE = 8000
 
-pytest.importorskip("triton")
+# Not imported here: tests of the kernels decide, before that, how it runs.
+pytestmark = pytest.mark.skipif(find_spec("triton") is None, reason="needs triton")
 
 
 class Counting(StaticDecoder):
