@@ -22,6 +22,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ if not torch.cuda.is_available():
 
 import peers
 import training_step
-from measuring import DEVICE, HAS_GPU, card, median_time, report, share
+from measuring import DEVICE, HAS_GPU, card, failure, median_time, report, share
 from torch import Tensor, nn
 from training_step import (
     LABEL_SMOOTHING,
@@ -88,6 +89,7 @@ IGNORE_INDEX = -100
 NUM_BATCHES = 8  # in turn
 
 Step = Callable[[], object]
+Contestant = Callable[[], Step]  # makes the model, whose memory goes with the step
 
 
 def to_exact_size(
@@ -223,24 +225,31 @@ def peer(model: nn.Module, batches: list[PaddedBatch], is_compiled: bool) -> Ste
     return lambda: learn(model, loss, optimizer, next(coming))
 
 
-def peer_steps(size: str, batches: list[PaddedBatch]) -> dict[str, Step]:
+def their_contestants(size: str, batches: list[PaddedBatch]) -> dict[str, Contestant]:
     shape = SIZES[size].shape | {"dropout": DROPOUT}
-    pieces = training_step.VOCAB_SIZE
-    plain = PaddedTransformer(**shape, norm_first=True)
-    steps = {"padded nn.Transformer, compiled": peer(plain, batches, is_compiled=HAS_GPU)}
+
+    def plain() -> Step:
+        return peer(PaddedTransformer(**shape, norm_first=True), batches, is_compiled=HAS_GPU)
+
+    def marian(is_compiled: bool) -> Step:
+        return peer(peers.Marian(**shape, pieces=training_step.VOCAB_SIZE), batches, is_compiled and HAS_GPU)
+
+    contestants: dict[str, Contestant] = {"padded nn.Transformer, compiled": plain}
     if peers.is_here("transformers"):
-        for name, is_compiled in {"": False, ", compiled": True}.items():
-            marian = peers.Marian(**shape, pieces=pieces)
-            steps[f"padded Hugging Face Marian{name}"] = peer(marian, batches, is_compiled and HAS_GPU)
-    return steps
+        contestants["padded Hugging Face Marian"] = partial(marian, False)
+        contestants["padded Hugging Face Marian, compiled"] = partial(marian, True)
+    return contestants
 
 
-def our_steps(size: str, batches: list[PackedBatch]) -> dict[str, Step]:
-    steps = {"ours": ours(size, batches, is_compiled=False), "ours, CUDA graphs": ours_in_graphs(size, batches)}
+def our_contestants(size: str, batches: list[PackedBatch]) -> dict[str, Contestant]:
+    contestants: dict[str, Contestant] = {
+        "ours": partial(ours, size, batches, is_compiled=False),
+        "ours, CUDA graphs": partial(ours_in_graphs, size, batches),
+    }
     if HAS_GPU:
-        steps["ours, compiled"] = ours(size, batches, is_compiled=True)
-        steps["ours, compiled, one graph"] = ours_in_one_graph(size, batches)
-    return steps
+        contestants["ours, compiled"] = partial(ours, size, batches, is_compiled=True)
+        contestants["ours, compiled, one graph"] = partial(ours_in_one_graph, size, batches)
+    return contestants
 
 
 def main() -> None:
@@ -265,17 +274,18 @@ def main() -> None:
     padded, packed = padded_batches(pairs, tokens)[:NUM_BATCHES], exact_batches(pairs, tokens)
     padded_tokens = sum(len(batch.labels) for batch in padded) / len(padded)
     packed_tokens = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in packed) / len(packed)
-    theirs = {} if options.ours else peer_steps(name, padded)
-    steps = {contestant: (step, padded_tokens) for contestant, step in theirs.items()}
-    steps |= {contestant: (step, packed_tokens) for contestant, step in our_steps(name, packed).items()}
-    rows = []
-    for contestant, (step, real_tokens) in steps.items():
+    theirs = {} if options.ours else their_contestants(name, padded)
+    contestants = {title: (make, packed_tokens) for title, make in our_contestants(name, packed).items()}
+    contestants |= {title: (make, padded_tokens) for title, make in theirs.items()}
+    rows: list[dict[str, Any]] = []
+    for contestant, (make, real_tokens) in contestants.items():
         try:
-            seconds = median_time(step, repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
+            seconds = median_time(make(), repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
         except RuntimeError as error:
-            if contestant.startswith("ours"):
-                raise
-            peers.leave_out(contestant, error)
+            if contestant in theirs:
+                peers.leave_out(contestant, error)
+            else:
+                rows.append({"contestant": contestant} | failure(error))
             continue
         rate = real_tokens / seconds
         utilization = share(real_tokens * size.mflop * 1e6, seconds, facts.get("flop_s"))

@@ -93,8 +93,17 @@ def share(work: float, seconds: float, rate: float | None) -> float | None:
     return work / seconds / rate if rate else None
 
 
+def failure(error: Exception) -> dict[str, str]:
+    """What a row says of a contestant of ours that failed: the others are measured all the same."""
+    return {"failed": f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:200]}"}
+
+
 def report(title: str, facts: dict[str, Any], rows: Sequence[dict[str, Any]], path: Path | None) -> None:
-    """Print a table, a column for each key of `rows`, and write it with the facts as JSON where a path is given."""
+    """Print a table, a column for each key of `rows`, and write it with the facts as JSON where a path is given.
+
+    Raises:
+        SystemExit: a row holds a failure.
+    """
     print(f"# {title}: " + ", ".join(f"{key} {_cell(value)}" for key, value in facts.items()))
     keys = list(dict.fromkeys(key for row in rows for key in row))
     cells = [keys, *([_cell(row.get(key)) for key in keys] for row in rows)]
@@ -104,6 +113,8 @@ def report(title: str, facts: dict[str, Any], rows: Sequence[dict[str, Any]], pa
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"title": title, "facts": facts, "rows": list(rows)}, indent=1), encoding="utf-8")
+    if any("failed" in row for row in rows):
+        raise SystemExit(1)
 
 
 def _cell(value: object) -> str:

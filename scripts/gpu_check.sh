@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Prove and measure the kernels on a machine with a GPU, from a bare checkout and with the machine's own torch and triton.
 # Usage: bash scripts/gpu_check.sh [--wheels DIR] [--out DIR] [--rehearse] STAGE...
-#   stages: tests attention step decode (all of them where none is named); each takes at most 8 minutes
+#   stages: tests attention step step-big step-small decode (all of them where none is named); each takes at most 8
+#                  minutes. step is the loss and the training step of a base model, then of a big one and of a small one
 #   --wheels DIR   wheels of what the machine lacks beside torch, triton and numpy; nothing is fetched from the network:
 #                  pytest pluggy iniconfig packaging pygments pydantic pydantic-core annotated-types typing-extensions
 #                  typing-inspection PyYAML sentencepiece safetensors; those of peers may be left away, and then are not
@@ -18,6 +19,7 @@ out=gpu_check
 wheels=""
 rehearse=""
 stages=()
+all=(tests attention step step-big step-small decode)
 while [ $# -gt 0 ]; do
     case "$1" in
         --wheels | --out)
@@ -26,15 +28,15 @@ while [ $# -gt 0 ]; do
             shift
             ;;
         --rehearse) rehearse=--rehearse ;;
-        tests | attention | step | decode) stages+=("$1") ;;
+        tests | attention | step | step-big | step-small | decode) stages+=("$1") ;;
         *)
-            echo "An argument is --wheels DIR, --out DIR, --rehearse or a stage: tests, attention, step, decode. Received: $1." >&2
+            echo "An argument is --wheels DIR, --out DIR, --rehearse or a stage: ${all[*]}. Received: $1." >&2
             exit 2
             ;;
     esac
     shift
 done
-[ ${#stages[@]} -gt 0 ] || stages=(tests attention step decode)
+[ ${#stages[@]} -gt 0 ] || stages=("${all[@]}")
 
 python="${PYTHON:-python3}"
 mkdir -p "$out"
@@ -77,11 +79,10 @@ run_stage() {
         attention) "$python" benchmarks/attention.py $rehearse --json "$out/attention.json" ;;
         step)
             "$python" benchmarks/gpu_loss.py $rehearse --json "$out/loss.json"
-            for size in base big; do
-                "$python" benchmarks/gpu_training_step.py $rehearse --size "$size" --json "$out/step-$size.json"
-            done
-            "$python" benchmarks/gpu_training_step.py $rehearse --size small --ours --json "$out/step-small.json"
+            "$python" benchmarks/gpu_training_step.py $rehearse --size base --json "$out/step-base.json"
             ;;
+        step-big) "$python" benchmarks/gpu_training_step.py $rehearse --size big --json "$out/step-big.json" ;;
+        step-small) "$python" benchmarks/gpu_training_step.py $rehearse --size small --ours --json "$out/step-small.json" ;;
         decode) "$python" benchmarks/gpu_decoding.py $rehearse --json "$out/decode.json" ;;
     esac
 }

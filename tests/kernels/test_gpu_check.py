@@ -25,7 +25,7 @@ def gpu_check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_unknown_stages_are_refused(tmp_path: Path) -> None:
     done = gpu_check(tmp_path, "everything")
     assert done.returncode == 2
-    assert "a stage: tests, attention, step, decode. Received: everything." in done.stderr
+    assert "a stage: tests attention step step-big step-small decode. Received: everything." in done.stderr
 
 
 def test_wheels_must_be_a_directory(tmp_path: Path) -> None:
@@ -44,7 +44,9 @@ def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "tables", "packages"),
     [
-        ("step", ("loss", "step-base", "step-big", "step-small"), ("transformers",)),
+        ("step", ("loss", "step-base"), ("transformers",)),
+        ("step-big", ("step-big",), ("transformers",)),
+        ("step-small", ("step-small",), ()),
         ("decode", ("decode",), ("transformers", "ctranslate2")),
     ],
 )
@@ -69,3 +71,16 @@ def test_a_stage_prints_its_tables_last_and_writes_them(
     for package in packages:  # peers: measured where they are installed, named where not
         is_here = importlib.util.find_spec(package) is not None
         assert is_here or f"left out: package {package}: " in done.stderr
+
+
+def test_a_contestant_of_ours_that_fails_is_a_row_and_costs_no_other(tmp_path: Path) -> None:
+    rows = "[{'what': 'one', 'ms': 1.5}, {'what': 'two'} | failure(RuntimeError('no such kernel'))]"
+    program = (
+        "from pathlib import Path; from measuring import failure, report;"
+        f"report('a benchmark', {{}}, {rows}, Path({str(tmp_path / 'table.json')!r}))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert [row.split()[0] for row in done.stdout.splitlines()[2:]] == ["one", "two"]
+    assert json.loads((tmp_path / "table.json").read_text())["rows"][1]["failed"] == "RuntimeError: no such kernel"
