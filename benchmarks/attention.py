@@ -26,7 +26,7 @@ import torch
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
 
-from measuring import DEVICE, HAS_GPU, as_graph, card, median_time, report, rotating, share
+from measuring import DEVICE, HAS_GPU, as_graph, card, failure, median_time, report, rotating, share
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -176,21 +176,21 @@ def fewest_bytes(x: Problem, direction: str) -> int:
 def measure(batch: str, problems: list[Problem], copy_rate: float | None) -> list[dict[str, Any]]:
     """A row for each direction and contestant; one that cannot serve says why."""
     seconds: dict[tuple[str, str], float] = {}
-    reasons: dict[str, str] = {}
+    missing: list[dict[str, Any]] = []
     for name in (*CONTESTANTS, "padded, sorted"):
         try:
             for direction, run in calls(name, problems).items():
                 seconds[direction, name] = median_time(run)
         except (RuntimeError, NotImplementedError, ImportError) as error:
-            if name == OURS:
-                raise
-            reasons[name] = str(error).strip().split("\n")[0][:60]
+            reason = {"direction": str(error).strip().split("\n")[0][:60]}
+            missing.append({"batch": batch, "contestant": name} | (failure(error) if name == OURS else reason))
     rows = []
     for (direction, name), time in seconds.items():
         row = {"batch": batch, "direction": direction, "contestant": name, "us": time * 1e6}
         row["of floor"] = share(fewest_bytes(problems[0], direction), time, copy_rate)
-        rows.append({**row, "ours is faster by": time / seconds[direction, OURS]})
-    return rows + [{"batch": batch, "contestant": name, "direction": reason} for name, reason in reasons.items()]
+        ours = seconds.get((direction, OURS))
+        rows.append({**row, "ours is faster by": time / ours if ours else None})
+    return rows + missing
 
 
 def batches(num_tokens: int, is_rehearsal: bool) -> dict[str, list[int]]:

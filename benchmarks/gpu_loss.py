@@ -24,7 +24,7 @@ from typing import Any
 
 import peers
 import torch
-from measuring import DEVICE, HAS_GPU, card, median_time, report, share
+from measuring import DEVICE, HAS_GPU, card, failure, median_time, report, share
 from torch import Tensor
 from torch.nn import functional as F
 from training_step import LABEL_SMOOTHING
@@ -134,8 +134,9 @@ def measure(x: Problem, facts: dict[str, Any]) -> list[dict[str, Any]]:
             seconds, peak = median_time(run), peak_bytes(run)
         except RuntimeError as error:
             if name == OURS:
-                raise
-            peers.leave_out(name, error)
+                rows.append({"size": size, "what": name} | failure(error))
+            else:
+                peers.leave_out(name, error)
             continue
         outside = seconds - alone
         our_outside = outside if name == OURS else our_outside
