@@ -28,7 +28,7 @@ VARIANTS = {
     "3+4 layers": ["model.encoder_layers=3", "model.decoder_layers=4", "model.d_ff=464"],
     "separate pieces": ["tokenizer.joint=false", "tokenizer.vocab_size=2000", "model.tied_embeddings=target"],
     "dropout 0.1": ["model.dropout=0.1"],
-    "dropout 0.3": ["model.dropout=0.3"],
+    "dropout 0.2": ["model.dropout=0.2"],
     "no label smoothing": ["training.label_smoothing=0"],
     "subword sampling": ["tokenizer.sampling_alpha=0.3"],
     "no moving average": ["training.ema_decay=0"],
