@@ -324,8 +324,10 @@ def _settle(path: Path) -> None:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
         header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        settled = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(settled) <= size, "a longer header would run into the weights"
         file.seek(8)
-        file.write(json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(size))
+        file.write(settled.ljust(size))
     path.chmod(path.parent.stat().st_mode & 0o666)
 
 

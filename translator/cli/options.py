@@ -39,7 +39,7 @@ def add_one_model(parser: argparse.ArgumentParser, *, is_optional: bool = False)
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of weights and products; bfloat16 is faster on a GPU (default: %(default)s)",
+        help="of weights and products; bfloat16 is meant for GPUs (default: %(default)s)",
     )
 
 

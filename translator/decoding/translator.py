@@ -140,8 +140,8 @@ class Translator:
                 hub id `owner/name`.
             device: `cpu`, `cuda`, `cuda:1`, …; `auto` is the first CUDA device, or the CPU where there is none.
             threads: CPU threads of torch, in this whole process; by default as many as there are cores.
-            precision: `float32`, or `bfloat16`, which is faster on a GPU and slower on most CPUs. Scores are rounded
-                then, and what shares the batch may change them.
+            precision: `float32`, or `bfloat16`, which is meant for GPUs. Scores are rounded then, and what shares the
+                batch may change them.
 
         Raises:
             ModelNotFoundError: there is no such model.

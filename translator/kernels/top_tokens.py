@@ -14,10 +14,11 @@ _MOST_BY_TRITON = 64  # tokens of a row, which its kernels find one after the ot
 def top_tokens(logits: Tensor, count: int, *, first_token: int = 0) -> tuple[Tensor, Tensor]:
     """The likeliest tokens of each row, best first; of equal ones, the lower token first.
 
-    On CUDA nothing waits for the device.
+    On CUDA nothing waits for the device, up to 64 tokens of a row. What counts as equal is the logit there, and the
+    log-probability, which rounding makes equal more often, on the CPU.
 
     Args:
-        logits: `(rows, vocab_size)` floating point; overwritten.
+        logits: `(rows, vocab_size)` floating point.
         count: how many; at most `vocab_size`.
         first_token: tokens below it have log-probability minus infinity. The others keep the model's own: nothing is
             normalized again.
