@@ -34,8 +34,8 @@ from training_step import LABEL_SMOOTHING, SIZES, VOCAB_SIZE, PaddedTransformer,
 
 from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
-from translator.decoding.hardware import side_by_side
 from translator.decoding.search import greedy
+from translator.inference.hardware import side_by_side
 from translator.model import DecodingState, EncoderDecoder, build_model
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID

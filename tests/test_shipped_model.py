@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from translator import Translator
+from translator.checkpoint.location import bundled_models, find_model
 from translator.cli import main
-from translator.decoding.location import bundled_models, find_model
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from translator.checkpoint import load_checkpoint
     from translator.config import Config, load_config
-    from translator.decoding.classifier import Classification, Classifier
-    from translator.decoding.generator import Generation, Generator
     from translator.decoding.search import Sampling
-    from translator.decoding.translator import Hypothesis, Score, Translation, Translator
+    from translator.inference.classifier import Classification, Classifier
+    from translator.inference.generator import Generation, Generator
+    from translator.inference.translator import Hypothesis, Score, Translation, Translator
     from translator.inspection.attention_maps import AttentionMap, AttentionMaps, attention_maps
     from translator.inspection.embeddings import Embeddings
     from translator.inspection.trace import Trace, trace
@@ -43,17 +43,17 @@ __all__ = [
 _HOMES = {
     "AttentionMap": "translator.inspection.attention_maps",
     "AttentionMaps": "translator.inspection.attention_maps",
-    "Classification": "translator.decoding.classifier",
-    "Classifier": "translator.decoding.classifier",
+    "Classification": "translator.inference.classifier",
+    "Classifier": "translator.inference.classifier",
     "Config": "translator.config",
     "Embeddings": "translator.inspection.embeddings",
-    "Generation": "translator.decoding.generator",
-    "Generator": "translator.decoding.generator",
-    "Hypothesis": "translator.decoding.translator",
+    "Generation": "translator.inference.generator",
+    "Generator": "translator.inference.generator",
+    "Hypothesis": "translator.inference.translator",
     "Sampling": "translator.decoding.search",
     "Trace": "translator.inspection.trace",
-    "Translation": "translator.decoding.translator",
-    "Translator": "translator.decoding.translator",
+    "Translation": "translator.inference.translator",
+    "Translator": "translator.inference.translator",
     "attention_maps": "translator.inspection.attention_maps",
     "load_checkpoint": "translator.checkpoint",
     "load_config": "translator.config",

@@ -11,8 +11,8 @@ import pytest
 
 from translator.cli import main
 from translator.config import to_yaml
-from translator.decoding.classifier import Classifier
-from translator.decoding.generator import Generator
+from translator.inference.classifier import Classifier
+from translator.inference.generator import Generator
 from translator.tokenizer import Tokenizers
 
 sys.path.append(str(Path(__file__).parent.parent / "decoding"))

@@ -19,7 +19,7 @@ from translator.checkpoint import CheckpointError, load_model, locked, read_trai
 from translator.cli import main
 from translator.config import Config, ConfigError, to_yaml
 from translator.data.batch import Batch
-from translator.decoding.translator import Translator
+from translator.inference.translator import Translator
 from translator.model import EncoderDecoder
 from translator.training import trainer
 from translator.training.optimizer import step_unless

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from translator.checkpoint import load_model, write_bundle
-    from translator.decoding.location import find_model
+    from translator.checkpoint.location import find_model
 
     loaded = load_model(find_model(arguments.model))
     folder = write_bundle(loaded, Path(arguments.folder).expanduser(), arguments.precision)

@@ -11,7 +11,7 @@ from translator.cli.lines import to_json, write_line
 from translator.cli.options import add_model
 
 if TYPE_CHECKING:
-    from translator.decoding.classifier import Classification
+    from translator.inference.classifier import Classification
 
 _NOTICES = {"invalid_bytes": BYTES_NOTICE, "split": SPLIT_NOTICE}
 
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Classify until the input ends."""
 
     def load() -> Any:
-        from translator.decoding.classifier import Classifier
+        from translator.inference.classifier import Classifier
 
         classifier = Classifier.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
         given = {} if arguments.batch_tokens is None else {"batch_tokens": arguments.batch_tokens}

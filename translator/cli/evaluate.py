@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from translator.checkpoint import LoadedModel
     from translator.config import Config, DataConfig, Objective, Source
-    from translator.decoding.translator import Translator
+    from translator.inference.translator import Translator
 
 
 def add_parser(subparsers: Any) -> None:
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Load, score, print."""
     from translator.cli.reports import classification_report, perplexity_report
     from translator.data.files import DataError
-    from translator.decoding.loading import load_to_decode
-    from translator.decoding.purpose import require_objective
+    from translator.inference.loading import load_to_decode
+    from translator.inference.purpose import require_objective
 
     loaded, device = load_to_decode(arguments.model, arguments.device, arguments.threads, arguments.precision)
     objective = loaded.config.training.objective
@@ -112,7 +112,7 @@ def _translation_report(
     options: dict[str, Any],
 ) -> tuple[dict[str, Any], str]:
     """Translate and score: the scores, and as a table."""
-    from translator.decoding.translator import Translator
+    from translator.inference.translator import Translator
 
     examples = _read(sources, loaded.config.data)
     translator = Translator.of(loaded, device)

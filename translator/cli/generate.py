@@ -11,7 +11,7 @@ from translator.cli.lines import to_json, write_line
 from translator.cli.options import OptionError, add_drawing, add_model, add_no_repeat_ngram, given_drawing, sampling_of
 
 if TYPE_CHECKING:
-    from translator.decoding.generator import Generation
+    from translator.inference.generator import Generation
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     options = _options(arguments)
 
     def load() -> Any:
-        from translator.decoding.generator import Generator
+        from translator.inference.generator import Generator
 
         generator = Generator.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
         return partial(generator.generate, **options)

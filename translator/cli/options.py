@@ -12,7 +12,7 @@ from translator.config import UserError
 
 if TYPE_CHECKING:
     from translator.decoding.search import Sampling
-    from translator.decoding.translator import Translator
+    from translator.inference.translator import Translator
 
 
 class OptionError(UserError):
@@ -110,7 +110,7 @@ def load_translator(arguments: argparse.Namespace) -> Translator:
     """
     gc.disable()
     try:
-        from translator.decoding.translator import Translator
+        from translator.inference.translator import Translator
 
         return Translator.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
     finally:

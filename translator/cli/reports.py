@@ -24,8 +24,8 @@ def classification_report(
 ) -> tuple[dict[str, Any], str]:
     """Classify and score: accuracy and confusions, with baselines beside what must be beaten."""
     from translator.data.corpus import read_rows
-    from translator.decoding.classifier import Classifier
     from translator.evaluation.classification import confusion_table, score_labels
+    from translator.inference.classifier import Classifier
 
     rows = list(read_rows(sources, loaded.config.data, "labelled"))
     texts, right = [row[0] for row in rows], [row[1] for row in rows]
@@ -64,8 +64,8 @@ def perplexity_report(
 ) -> tuple[dict[str, Any], str]:
     """Predict every piece of a test set: perplexity, and bits a byte."""
     from translator.data.corpus import read_rows
-    from translator.decoding.generator import Generator
     from translator.evaluation.perplexity import perplexity
+    from translator.inference.generator import Generator
 
     texts = [row[0] for row in read_rows(sources, loaded.config.data, "texts")]
     found = perplexity(texts, Generator.of(loaded, device).token_log_probabilities(texts))

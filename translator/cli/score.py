@@ -15,7 +15,7 @@ from translator.cli.lines import WINDOW_LINES, LineError, open_input, open_outpu
 from translator.cli.options import add_model, load_translator
 
 if TYPE_CHECKING:
-    from translator.decoding.translator import Score
+    from translator.inference.translator import Score
 
 
 _NOTICES = {

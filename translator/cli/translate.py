@@ -19,7 +19,7 @@ from translator.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from translator.decoding.translator import Translation
+    from translator.inference.translator import Translation
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from translator.atomic_io import write_whole
 from translator.config import DataConfig, Form, Source
 from translator.data.files import (
     TEXT,
@@ -21,7 +22,6 @@ from translator.data.files import (
     read_aligned,
     read_table,
 )
-from translator.durable import write_whole
 
 _ROWS_AT_ONCE = 1000
 _SURROGATES = re.compile("[\ud800-\udfff]")

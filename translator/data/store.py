@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from translator.atomic_io import sync
 from translator.data.files import DataError
-from translator.durable import sync
 
 IntArray = np.ndarray[Any, np.dtype[Any]]
 

@@ -1,1 +1,1 @@
-"""From a model to translations: search over a `Decodable`, and the `Translator` that people use."""
+"""Search over a `Decodable`: greedy, sampling and beam search on tensors, with no knowledge of text."""

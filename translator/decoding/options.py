@@ -8,8 +8,7 @@ from typing import Any
 
 from translator.decoding.beam import beam_search, check_beam
 from translator.decoding.repetition import without_repetition
-from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, greedy, sample
-from translator.decoding.texts import require_positive
+from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, greedy, require_positive, sample
 from translator.packing import Packed
 
 

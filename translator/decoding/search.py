@@ -33,6 +33,12 @@ class DecodingError(UserError):
     """A search that cannot be run as asked, or whose model gives numbers that are no probabilities."""
 
 
+def require_positive(name: str, value: float) -> None:
+    """Raise DecodingError unless the number is above 0 and finite."""
+    if not 0 < value < float("inf"):
+        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")
+
+
 class Decodable(Protocol[State]):
     """A model that gives the next token of many texts at once."""
 

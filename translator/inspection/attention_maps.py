@@ -18,7 +18,7 @@ from torch import Tensor
 
 from translator.decoding.beam import beam_search
 from translator.decoding.repetition import without_repetition
-from translator.decoding.translator import Translator
+from translator.inference.translator import Translator
 from translator.inspection.reading import (
     InspectionError,
     as_text,

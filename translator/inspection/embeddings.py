@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from translator.decoding.translator import Translator
+from translator.inference.translator import Translator
 from translator.inspection.reading import (
     InspectionError,
     as_text,

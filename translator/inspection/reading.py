@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from translator.config import UserError
-from translator.decoding.translator import Translator
+from translator.inference.translator import Translator
 from translator.model import EncoderDecoder
 
 _SPACE_MARK = "\u2581"

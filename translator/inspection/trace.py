@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from translator.decoding.distribution import log_probabilities
 from translator.decoding.repetition import without_repetition
 from translator.decoding.search import Decodable, Sampling, greedy, sample, sampling_distribution
-from translator.decoding.translator import Translator
+from translator.inference.translator import Translator
 from translator.inspection.reading import InspectionError, encoder_decoder, longest_target, read_sentence
 from translator.model import EncoderDecoder
 from translator.model.layers import TransformerStack

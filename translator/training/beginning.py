@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from translator.checkpoint import CheckpointError, locate_weights, read_weights, set_weights
+from translator.checkpoint.location import find_model
 from translator.config import Config, ConfigError, differences, load_config
-from translator.decoding.location import find_model
 from translator.model import EncoderDecoder, Model
 from translator.tokenizer import Tokenizers
 from translator.training.vectors import start_from_vectors

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from translator.atomic_io import write_whole
 from translator.checkpoint import CARD_FILE
 from translator.config import Config, Source
-from translator.durable import write_whole
 from translator.training.state import TrainingState
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from translator.durable import write_whole
+from translator.atomic_io import write_whole
 
 
 @dataclass(frozen=True)

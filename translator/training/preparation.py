@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from translator.atomic_io import write_whole
 from translator.checkpoint import CONFIG_FILE
 from translator.config import Config, ConfigError, differences, load_config, to_yaml
 from translator.data.corpus import Corpus, load_corpus, read_clean_rows
 from translator.data.objectives import objective_of
-from translator.durable import write_whole
 from translator.tokenizer import Tokenizers
 from translator.training.beginning import earlier_tokenizers
 

@@ -15,9 +15,9 @@ from translator.config import Config
 from translator.data.batching import make_batches
 from translator.data.corpus import encode_rows
 from translator.data.objectives import objective_of
-from translator.decoding.classifier import Classifier
-from translator.decoding.translator import Translator
 from translator.evaluation import evaluate
+from translator.inference.classifier import Classifier
+from translator.inference.translator import Translator
 from translator.model import EncoderOnly, Model
 from translator.tokenizer import Tokenizers
 

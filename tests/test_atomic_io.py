@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from translator import durable
-from translator.durable import write_whole
+from translator import atomic_io
+from translator.atomic_io import write_whole
 
 
 def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
@@ -19,7 +19,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(durable.os, "fsync", full)
+    monkeypatch.setattr(atomic_io.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         write_whole(tmp_path / "a", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from variations import LABELS, write_model
 
-from translator.decoding.classifier import Classifier
-from translator.decoding.generator import Generator
 from translator.decoding.search import DecodingError
-from translator.decoding.translator import Translator
+from translator.inference.classifier import Classifier
+from translator.inference.generator import Generator
+from translator.inference.translator import Translator
 from translator.tokenizer import Tokenizers
 
 TEXTS = ["Le chat dort.", "", "Où est la gare ?", "Nous avons mangé du pain et des œufs.", "Le chat dort."]

@@ -16,14 +16,14 @@ import torch
 
 from translator.checkpoint import LoadedModel
 from translator.config import DecodingConfig
-from translator.decoding.hardware import side_by_side
-from translator.decoding.loading import load_to_decode
 from translator.decoding.options import SearchOptions
-from translator.decoding.purpose import require_objective
-from translator.decoding.scoring import TranslationModel, token_log_probabilities
-from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling
-from translator.decoding.splitting import sentence_spans, sentences_of, split_text
-from translator.decoding.texts import batches_of, clean, read_pairs, read_texts, require_positive
+from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, require_positive
+from translator.inference.hardware import side_by_side
+from translator.inference.loading import load_to_decode
+from translator.inference.purpose import require_objective
+from translator.inference.scoring import TranslationModel, token_log_probabilities
+from translator.inference.splitting import sentence_spans, sentences_of, split_text
+from translator.inference.texts import batches_of, clean, read_pairs, read_texts
 from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from translator.checkpoint import LoadedModel
 from translator.config import DecodingConfig
-from translator.decoding.loading import load_to_decode
 from translator.decoding.options import SearchOptions
-from translator.decoding.purpose import require_objective
-from translator.decoding.scoring import token_log_probabilities
-from translator.decoding.search import Candidate, DecodingError, Sampling
-from translator.decoding.splitting import split_text
-from translator.decoding.texts import batches_of, clean, read_texts, require_positive
-from translator.decoding.translator import Hypothesis
+from translator.decoding.search import Candidate, DecodingError, Sampling, require_positive
+from translator.inference.loading import load_to_decode
+from translator.inference.purpose import require_objective
+from translator.inference.scoring import token_log_probabilities
+from translator.inference.splitting import split_text
+from translator.inference.texts import batches_of, clean, read_texts
+from translator.inference.translator import Hypothesis
 from translator.model import DecoderOnly, DecodingState
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers

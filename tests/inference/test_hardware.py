@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from translator.decoding.hardware import choose_device, set_threads, side_by_side
 from translator.decoding.search import DecodingError
+from translator.inference.hardware import choose_device, set_threads, side_by_side
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])

@@ -37,12 +37,6 @@ def read_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return given
 
 
-def require_positive(name: str, value: float) -> None:
-    """Raise DecodingError unless the number is above 0 and finite."""
-    if not 0 < value < float("inf"):
-        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")
-
-
 def clean(text: str) -> str:
     """The text without lone surrogates, as bytes that are no UTF-8 become with `surrogateescape`."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

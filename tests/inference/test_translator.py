@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from translator import Hypothesis, Translation, Translator
-from translator.decoding.hardware import set_threads
-from translator.decoding.scoring import token_log_probabilities
 from translator.decoding.search import DecodingError, Sampling
-from translator.decoding.translator import fold_capitals
+from translator.inference.hardware import set_threads
+from translator.inference.scoring import token_log_probabilities
+from translator.inference.translator import fold_capitals
 
 SENTENCES = [
     "Le chat dort.",
@@ -100,7 +100,7 @@ def test_batch_mates_do_not_change_a_translation(translator: Translator, options
 
 
 def test_threads_do_not_change_a_translation(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translator.decoding.translator._WORTH_A_THREAD", 1)
+    monkeypatch.setattr("translator.inference.translator._WORTH_A_THREAD", 1)
     texts = [" ".join(["la", "maison", "rouge"][: number % 4]) + " oui" * number for number in range(12)]
     alone = translator.translate(texts, num_hypotheses=2)
     set_threads(3)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from variations import write_model
 
-from translator.decoding.generator import Generator
 from translator.decoding.search import DecodingError, Sampling
+from translator.inference.generator import Generator
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
 

@@ -10,11 +10,11 @@ from typing import overload
 import torch
 
 from translator.checkpoint import LoadedModel
-from translator.decoding.loading import load_to_decode
-from translator.decoding.purpose import require_objective
-from translator.decoding.search import DecodingError
-from translator.decoding.splitting import split_text
-from translator.decoding.texts import batches_of, clean, read_texts, require_positive
+from translator.decoding.search import DecodingError, require_positive
+from translator.inference.loading import load_to_decode
+from translator.inference.purpose import require_objective
+from translator.inference.splitting import split_text
+from translator.inference.texts import batches_of, clean, read_texts
 from translator.model import EncoderOnly
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID, Tokenizers

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from translator.checkpoint import LoadedModel, load_model
-from translator.decoding.hardware import choose_device, choose_dtype, set_threads
-from translator.decoding.location import find_model
+from translator.checkpoint.location import find_model
+from translator.inference.hardware import choose_device, choose_dtype, set_threads
 
 
 def load_to_decode(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from translator.decoding import location
-from translator.decoding.location import ModelNotFoundError, find_model
+from translator.checkpoint import location
+from translator.checkpoint.location import ModelNotFoundError, find_model
 
 
 def test_a_path_that_exists_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from translator.atomic_io import sync, write_whole
 from translator.config import Config, DataConfig, UserError, load_config, to_yaml
-from translator.durable import sync, write_whole
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
 

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 import sentencepiece as spm
 
+from translator.atomic_io import write_whole
 from translator.config import TokenizerConfig, UserError
-from translator.durable import write_whole
-from translator.subwords import BpeSampler, UnigramSampler
+from translator.tokenizer.sampling import BpeSampler, UnigramSampler
 
 UNK_ID = 0
 BOS_ID = 1

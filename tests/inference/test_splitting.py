@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from translator.decoding.splitting import sentences_of, split_text
+from translator.inference.splitting import sentences_of, split_text
 
 
 def characters(text: str) -> str:
