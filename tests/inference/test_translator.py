@@ -15,7 +15,6 @@ from translator import Hypothesis, Translation, Translator
 from translator.decoding.search import DecodingError, Sampling
 from translator.inference.hardware import set_threads
 from translator.inference.scoring import token_log_probabilities
-from translator.inference.translator import fold_capitals
 
 SENTENCES = [
     "Le chat dort.",
@@ -336,24 +335,6 @@ def test_samples_of_one_text_may_end_at_different_steps(model_directory: Path) -
     assert len({len(hypothesis.tokens) for hypothesis in hypotheses}) > 1
     alone = [h.text for h in translator.translate("Le chat dort.", num_hypotheses=1, sampling=sampling).hypotheses]
     assert alone[0] in [hypothesis.text for hypothesis in hypotheses]
-
-
-@pytest.mark.parametrize(
-    ("text", "folded"),
-    [
-        ("LE CHAT DORT.", "Le chat dort."),
-        ("« OÙ EST LA GARE ? »", "« Où est la gare ? »"),
-        ("IL FAIT FROID.  12 ! OÙ VA M. PETIT ?\n« ICI ! »", "Il fait froid.  12 ! Où va m. petit ?\n« Ici ! »"),
-        ("L'ONU", "L'ONU"),
-        ("OK", "OK"),
-        ("A 1 B 2", "A 1 B 2"),
-        ("Le CHAT dort.", "Le CHAT dort."),
-        ("12 345", "12 345"),
-        ("", ""),
-    ],
-)
-def test_only_a_text_all_in_capitals_is_folded(text: str, folded: str) -> None:
-    assert fold_capitals(text) == folded
 
 
 def test_folding_capitals_is_an_option_and_says_so(translator: Translator) -> None:

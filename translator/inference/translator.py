@@ -18,11 +18,12 @@ from translator.checkpoint import LoadedModel
 from translator.config import DecodingConfig
 from translator.decoding.options import SearchOptions
 from translator.decoding.search import Candidate, Decodable, DecodingError, Sampling, require_positive
+from translator.inference.capitals import fold_capitals
 from translator.inference.hardware import side_by_side
 from translator.inference.loading import load_to_decode
 from translator.inference.purpose import require_objective
 from translator.inference.scoring import TranslationModel, token_log_probabilities
-from translator.inference.splitting import sentence_spans, sentences_of, split_text
+from translator.inference.splitting import sentences_of, split_text
 from translator.inference.texts import batches_of, clean, read_pairs, read_texts
 from translator.model import DecoderOnly, EncoderDecoder, EncoderOnly
 from translator.model.static_decoding import StaticDecoder
@@ -372,19 +373,3 @@ class _Options(SearchOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_positive("max_length_factor", self.max_length_factor)
-
-
-def fold_capitals(text: str) -> str:
-    """A text of two words or more that is all in capitals, in small letters but for the first of each sentence.
-
-    Any other text as it is.
-    """
-    words = [word for word in text.split() if sum(map(str.isalpha, word)) > 1]
-    if len(words) < 2 or text != text.upper():
-        return text
-    return "".join(_begun_by_a_capital(span.lower()) for span in sentence_spans(text))
-
-
-def _begun_by_a_capital(text: str) -> str:
-    start = next((place for place, letter in enumerate(text) if letter.isalpha()), 0)
-    return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
