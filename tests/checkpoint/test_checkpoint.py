@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from translator.checkpoint import (
     CheckpointError,
-    Precision,
+    Storage,
     average_weights,
     load_checkpoint,
     load_model,
@@ -54,14 +54,14 @@ def test_a_run_a_checkpoint_and_a_bundle_load_the_same_model(directory: Path, tm
         assert all(torch.equal(weight, expected[name]) for name, weight in weights_of(model).items())
 
 
-@pytest.mark.parametrize(("precision", "error"), [("float32", 0.0), ("bfloat16", 2**-8), ("int8", 1 / 254)])
+@pytest.mark.parametrize(("storage", "error"), [("float32", 0.0), ("bfloat16", 2**-8), ("int8", 1 / 254)])
 def test_a_bundle_is_the_model_and_nothing_else(
-    directory: Path, tmp_path: Path, precision: Precision, error: float
+    directory: Path, tmp_path: Path, storage: Storage, error: float
 ) -> None:
     (directory / "README.md").write_text("What it is.")
     (directory / "metrics.jsonl").touch()
     loaded = load_model(directory)
-    bundle = write_bundle(loaded, tmp_path / "deep" / "xx-yy", precision)
+    bundle = write_bundle(loaded, tmp_path / "deep" / "xx-yy", storage)
     assert {file.name for file in bundle.iterdir()} == {
         "README.md",
         "config.yaml",
@@ -80,7 +80,7 @@ def test_a_bundle_never_overwrites(directory: Path, tmp_path: Path) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "thesis.tex").touch()
     loaded = load_model(directory)
-    with pytest.raises(CheckpointError, match=r"written to a new folder. Received: .*here, which is there already"):
+    with pytest.raises(CheckpointError, match=r"written to a new folder. Received: .*here, which exists"):
         write_bundle(loaded, tmp_path / "here")
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=r"could not be written to .*file/bundle"):
@@ -93,7 +93,7 @@ def test_a_bundle_does_not_replace_the_folder_one_works_in(
 ) -> None:
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
-    with pytest.raises(CheckpointError, match=r"written to a new folder\. Received: \., which is there already"):
+    with pytest.raises(CheckpointError, match=r"written to a new folder\. Received: \., which exists"):
         write_bundle(load_model(directory), Path())
 
 
@@ -116,10 +116,10 @@ def test_a_tied_parameter_is_stored_once(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("missing", "error", "message"),
     [
-        ("config.yaml", CheckpointError, "A model directory holds config.yaml"),
+        ("config.yaml", CheckpointError, "A model directory must have config.yaml"),
         ("tokenizer.model", TokenizerError, "without them"),
-        ("checkpoints/step-1/model.safetensors", CheckpointError, "Weights are a whole safetensors file"),
-        ("best", CheckpointError, "has model.safetensors, or a best or last checkpoint"),
+        ("checkpoints/step-1/model.safetensors", CheckpointError, "Weights must be a complete safetensors file"),
+        ("best", CheckpointError, "must have model.safetensors, or a best or last checkpoint"),
     ],
 )
 def test_a_directory_that_lacks_a_file_is_refused(
@@ -132,7 +132,7 @@ def test_a_directory_that_lacks_a_file_is_refused(
 
 def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointError, match=r"A model is a directory\. Received: .*file, which is a file"):
+    with pytest.raises(CheckpointError, match=r"A model must be a directory\. Received: .*file, which is a file"):
         load_model(tmp_path / "file")
     with pytest.raises(CheckpointError, match="which does not exist"):
         load_model(tmp_path / "nothing")
@@ -144,7 +144,7 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
 def test_truncated_weights_are_refused(directory: Path) -> None:
     data = weights_path(directory).read_bytes()
     weights_path(directory).write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match="Weights are a whole safetensors file"):
+    with pytest.raises(CheckpointError, match="Weights must be a complete safetensors file"):
         load_model(directory)
 
 
@@ -167,10 +167,10 @@ def test_a_pickle_in_place_of_weights_or_training_state_is_refused_and_never_run
 ) -> None:
     crater = tmp_path / "crater"
     weights_path(directory).write_bytes(pickle.dumps(_Bomb(crater)))
-    with pytest.raises(CheckpointError, match="Nothing else is ever loaded as weights"):
+    with pytest.raises(CheckpointError, match="No other format is loaded as weights"):
         load_model(directory)
     (weights_path(directory).parent / "training_state.pt").write_bytes(pickle.dumps(_Bomb(crater)))
-    with pytest.raises(CheckpointError, match=r"Training resumes from a whole training_state\.pt"):
+    with pytest.raises(CheckpointError, match=r"Training resumes from a complete training_state\.pt"):
         read_training_state(weights_path(directory).parent)
     torch.save(_Bomb(crater), weights_path(directory).parent / "training_state.pt")
     with pytest.raises(CheckpointError, match="Training resumes"):
@@ -259,7 +259,7 @@ def test_weights_with_other_names_are_refused(model_directory: Path) -> None:
 
 
 def test_a_lock_is_free_again_when_its_holder_is_gone(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(CheckpointError, match="One run a directory"), locked(tmp_path):
+    with locked(tmp_path), pytest.raises(CheckpointError, match="is locked by another run"), locked(tmp_path):
         pass
     with locked(tmp_path):
         pass

@@ -276,7 +276,7 @@ def test_data_that_do_not_fit_in_memory_are_not_blamed_on_the_batch(
 
 def test_a_second_run_in_one_directory_is_refused(tiny: Tiny) -> None:
     config = tiny()
-    with locked(Path(config.output)), pytest.raises(CheckpointError, match="One run a directory"):
+    with locked(Path(config.output)), pytest.raises(CheckpointError, match="is locked by another run"):
         train(config)
 
 

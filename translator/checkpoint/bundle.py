@@ -1,0 +1,52 @@
+"""Bundles: a model as one folder of configuration, tokenizer, weights and model card, ready to distribute."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from translator.atomic_io import write_whole
+from translator.checkpoint.directory import CARD_FILE, CONFIG_FILE, locate_weights
+from translator.checkpoint.loading import LoadedModel
+from translator.checkpoint.weights import WEIGHTS_FILE, CheckpointError, Storage, save_weights, weights_of
+from translator.config import DataConfig, to_yaml
+
+
+def write_bundle(loaded: LoadedModel, bundle: Path, storage: Storage = "float32") -> Path:
+    """Write a model as a bundle.
+
+    Args:
+        loaded: the model.
+        bundle: folder to write, which must be absent or empty; its name becomes the name of the model.
+        storage: data type of the weights in the file; they are loaded as float32. bfloat16 halves the file, int8
+            quarters it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        CheckpointError: if the folder is not empty or cannot be written.
+    """
+    is_empty = bundle.is_dir() and bundle.name and not any(bundle.iterdir())  # `.` has no name and cannot be replaced
+    if bundle.exists() and not is_empty:
+        raise CheckpointError(f"A bundle must be written to a new folder. Received: {bundle}, which exists.")
+    home, _ = locate_weights(loaded.path)
+    # The bundle describes the model, not the machine that trained it.
+    data = loaded.config.data.model_copy(update={"cache": DataConfig.model_fields["cache"].default})
+    config = loaded.config.model_copy(update={"output": bundle.name, "data": data})
+    temporary = bundle.with_name(f".{bundle.name}.partial")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        write_whole(temporary / CONFIG_FILE, to_yaml(config))
+        loaded.tokenizers.save(temporary)
+        save_weights(temporary / WEIGHTS_FILE, weights_of(loaded.model), loaded.tokenizers.fingerprint, storage)
+        if (home / CARD_FILE).exists():
+            shutil.copy(home / CARD_FILE, temporary)
+        temporary.replace(bundle)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(f"A bundle could not be written to {bundle}: {error}.") from error
+    return bundle

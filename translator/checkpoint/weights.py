@@ -1,0 +1,148 @@
+"""Weights in safetensors files: formats, reading, writing, averaging."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from translator.config import UserError
+
+FORMAT_VERSION = "1"
+WEIGHTS_FILE = "model.safetensors"
+_SCALE = ".scale"  # suffix of the float32 scales of an int8 matrix
+
+Storage = Literal["float32", "bfloat16", "int8"]
+
+
+class CheckpointError(UserError):
+    """A model directory that cannot be read or written."""
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return every parameter once, under its first name; tied parameters have several names and one storage."""
+    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+
+
+def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:
+    """Copy weights into a model of the same shape.
+
+    Args:
+        model: changed in place.
+        weights: tensors by name.
+        origin: where the weights come from, for error messages.
+
+    Raises:
+        CheckpointError: if names or shapes differ; the first few differences are named.
+    """
+    own = weights_of(model)
+    problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
+    problems += [f"{name} is unknown" for name in weights.keys() - own.keys()]
+    problems += [
+        f"{name} must be {tuple(own[name].shape)}, not {tuple(weights[name].shape)}"
+        for name in own.keys() & weights.keys()
+        if own[name].shape != weights[name].shape
+    ]
+    if problems:
+        shown = "; ".join(sorted(problems)[:5]) + ("; …" if len(problems) > 5 else "")
+        raise CheckpointError(f"{origin} does not fit the model of its configuration: {shown}.")
+    for name, parameter in own.items():
+        parameter.copy_(weights[name])
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the weights by name and the metadata of a safetensors file.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, not a safetensors file, or of another format version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = _scaled({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"Weights must be a complete safetensors file. Received: {path} ({error}). "
+            "No other format is loaded as weights."
+        ) from error
+    if metadata.get("version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"Weights must be of format version {FORMAT_VERSION}. "
+            f"Received: {path}, version {metadata.get('version', 'unknown')}."
+        )
+    return weights, metadata
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor], tokenizer: str, storage: Storage = "float32") -> None:
+    """Write a safetensors file whose bytes depend on the arguments alone.
+
+    Args:
+        path: file to write.
+        weights: tensors by name.
+        tokenizer: fingerprint of the tokenizers that the weights were trained with.
+        storage: data type in the file; weights are loaded as float32. int8 stores each row of a matrix as integers of
+            at most 127 in magnitude and one float32 scale.
+
+    Raises:
+        OSError, SafetensorError: if the file cannot be written.
+    """
+    stored: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        weight = weight.to("cpu", torch.float32)
+        if storage == "int8" and weight.ndim == 2:
+            scale = weight.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny) / 127  # (rows,)
+            stored[name] = (weight / scale[:, None]).round().to(torch.int8)
+            stored[name + _SCALE] = scale
+        else:
+            stored[name] = weight.to(torch.bfloat16 if storage == "bfloat16" else torch.float32).contiguous()
+    save_file(stored, path, {"version": FORMAT_VERSION, "tokenizer": tokenizer})
+    _normalize_file(path)
+
+
+def average_weights(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
+    """Return the mean of the weights of several checkpoints, summed in float64.
+
+    Raises:
+        CheckpointError: if there are no checkpoints, or they are not of one model.
+    """
+    if not checkpoints:
+        raise CheckpointError("Averaging requires at least one checkpoint. Received: none.")
+    total: dict[str, Tensor] = {}
+    for checkpoint in checkpoints:
+        weights, _ = read_weights(checkpoint / WEIGHTS_FILE)
+        if total and {n: w.shape for n, w in weights.items()} != {n: w.shape for n, w in total.items()}:
+            raise CheckpointError(f"Averaged checkpoints must be of one model. Received: {checkpoint}, of another.")
+        for name, weight in weights.items():
+            total[name] = total.get(name, 0) + weight.double()
+    return {name: (weight / len(checkpoints)).float() for name, weight in total.items()}
+
+
+def _scaled(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights that a file stores: int8 rows are multiplied by their scales."""
+    return {
+        name: weight.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else weight
+        for name, weight in stored.items()
+        if not name.endswith(_SCALE)
+    }
+
+
+def _normalize_file(path: Path) -> None:
+    """Make files of equal weights equal to the byte, and as readable as the folder that they are in.
+
+    safetensors writes the metadata in random order, into a file that only its owner can read.
+    """
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        content = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        assert len(content) <= size, "a longer header would overwrite the weights"
+        file.seek(8)
+        file.write(content.ljust(size))
+    path.chmod(path.parent.stat().st_mode & 0o666)
