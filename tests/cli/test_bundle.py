@@ -10,7 +10,7 @@ from translator.cli import main
 def test_a_bundle_translates_as_its_model_does(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["bundle", str(model_directory), str(tmp_path / "xx-yy"), "--precision", "float32"]) == 0
+    assert main(["bundle", str(model_directory), str(tmp_path / "xx-yy"), "--storage", "float32"]) == 0
     assert "xx-yy: 0." in capsys.readouterr().err
     outputs = []
     for model in (model_directory, tmp_path / "xx-yy"):
@@ -19,13 +19,13 @@ def test_a_bundle_translates_as_its_model_does(
     assert outputs[0] == outputs[1]
 
 
-def test_the_file_shrinks_with_the_precision(
+def test_the_file_shrinks_with_the_storage_type(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sizes = []
-    for precision in ("float32", "bfloat16", "int8"):
-        assert main(["bundle", str(model_directory), str(tmp_path / precision), "--precision", precision]) == 0
-        sizes.append((tmp_path / precision / "model.safetensors").stat().st_size)
+    for storage in ("float32", "bfloat16", "int8"):
+        assert main(["bundle", str(model_directory), str(tmp_path / storage), "--storage", storage]) == 0
+        sizes.append((tmp_path / storage / "model.safetensors").stat().st_size)
     assert sizes[1] < 0.6 * sizes[0] and sizes[2] < 0.5 * sizes[0]
 
 
@@ -34,4 +34,4 @@ def test_a_folder_that_is_there_is_refused(
 ) -> None:
     (tmp_path / "x").touch()
     assert main(["bundle", str(model_directory), str(tmp_path / "x")]) == 2
-    assert "written to a new folder" in capsys.readouterr().err
+    assert "must be written to a new folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`translator bundle`: a model as a folder to hand on, without what only training needs."""
+"""`translator bundle`: a model as one small folder, ready to distribute."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import sys
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "bundle",
-        help="write a model as a small folder to hand on",
-        description="Write configuration, tokenizer, weights and model card into a new folder.",
+        help="write a model to a small folder to distribute",
+        description="Write configuration, tokenizer, weights and model card to a new folder.",
     )
     parser.add_argument("model", metavar="MODEL", help="run directory, checkpoint or bundle")
-    parser.add_argument("folder", metavar="FOLDER", help="new folder; its name becomes the model's")
+    parser.add_argument("folder", metavar="FOLDER", help="new folder; its name becomes the name of the model")
     parser.add_argument(
-        "--precision",
+        "--storage",
         choices=("float32", "bfloat16", "int8"),
         default="bfloat16",
-        help="of the weights in the file (default: %(default)s, half of float32)",
+        help="data type of the weights in the file; they are loaded as float32 (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from translator.checkpoint.location import find_model
 
     loaded = load_model(find_model(arguments.model))
-    folder = write_bundle(loaded, Path(arguments.folder).expanduser(), arguments.precision)
+    folder = write_bundle(loaded, Path(arguments.folder).expanduser(), arguments.storage)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{folder}: {size / 2**20:.1f} MiB, weights in {arguments.precision}", file=sys.stderr)
+    print(f"{folder}: {size / 2**20:.1f} MiB, weights stored in {arguments.storage}", file=sys.stderr)
     return 0
