@@ -10,7 +10,6 @@ from translator.config.data import (
 )
 from translator.config.loading import (
     ConfigError,
-    UserError,
     differences,
     load_config,
     parse_sources,
@@ -26,6 +25,7 @@ from translator.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
+from translator.errors import UserError
 
 __all__ = [
     "AugmentationConfig",

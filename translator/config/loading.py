@@ -18,15 +18,12 @@ from pydantic import BaseModel, ValidationError
 from translator.config.data import Form, SomeSources, Source
 from translator.config.schema import Config
 from translator.config.section import ONE_OR_SEVERAL, Section
+from translator.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
 
 # What pydantic would call by names of Python's.
 _REQUIRED = {"tuple_type": "a list", "string_type": "text", "too_short": "a list of at least {min_length}"}
-
-
-class UserError(ValueError):
-    """Something that the user gave cannot be used; the base of every such error, which the command line reports."""
 
 
 class ConfigError(UserError):
