@@ -18,14 +18,15 @@ import json
 import re
 import shutil
 from collections import Counter
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from translator.config import Config, load_config
-from translator.data.phrasebook import generate
+from translator.data.embedded import embedded_file
+from translator.data.files import read_table
 from translator.training.trainer import train
 
 RECIPE = Path(__file__).parents[1] / "configs" / "phrasebook.yaml"
@@ -84,8 +85,8 @@ def word_vectors(sentences: list[list[str]], dimensions: int) -> dict[str, Tenso
 
 def write_vectors(path: Path) -> None:
     """Vectors of the words of both languages, each among its own, as word2vec text."""
-    pairs = generate("train")[:NUM_PAIRS]
-    sentences = [re.findall(r"\w+", text.lower()) for pair in pairs for text in (pair.french, pair.english)]
+    pairs = islice(read_table(embedded_file("phrasebook", "train"), ("fr", "en"), header=True), NUM_PAIRS)
+    sentences = [re.findall(r"\w+", text.lower()) for pair in pairs for text in pair]
     vectors = word_vectors(sentences, D_MODEL)
     lines = [f"{len(vectors)} {D_MODEL}"]
     lines += [f"{word} {' '.join(f'{x:.5f}' for x in vector.tolist())}" for word, vector in vectors.items()]

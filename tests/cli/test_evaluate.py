@@ -86,7 +86,8 @@ def test_people_get_a_table_with_signatures(
 def test_each_construction_has_its_own_accuracy(
     model_directory: Path, test_set: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(evaluate, "_constructions", lambda source: ["negation", "question"] * 3)
+    names = ["negation", "question", "negation", "question", "negation"]
+    monkeypatch.setattr(evaluate, "_constructions", lambda source, data: names)
     monkeypatch.setattr(
         evaluate, "_translate", lambda translator, texts, options: [PAIRS[0][1], PAIRS[1][1], "no", "no", "no"]
     )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from made_up import data_config
 
 from translator.config import Source
 from translator.data.corpus import DataError, read_rows
+from translator.data.embedded import embedded_file
 from translator.data.sources import describe, identity
 
 PAIRS = [(f"phrase {number}", f"sentence {number}") for number in range(2500)]
@@ -75,38 +75,34 @@ def test_a_flat_hub_data_set_without_the_column_names_its_columns(tmp_path: Path
     assert read(tmp_path, renamed) == [("a", "b")]
 
 
-def test_the_phrasebook_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = types.ModuleType("translator.data.phrasebook")
-    (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "__init__.py").write_text("")
-    fake.__file__ = str(tmp_path / "book" / "__init__.py")
-    fake.load = lambda split: datasets.Dataset.from_dict(  # type: ignore[attr-defined]
-        {"fr": [f"{split} un"], "en": ["one"], "construction": ["number"]}
-    )
-    monkeypatch.setitem(sys.modules, "translator.data.phrasebook", fake)
-    monkeypatch.setattr("translator.data.phrasebook", fake, raising=False)
-    assert read(tmp_path, {"phrasebook": "valid"}) == [("valid un", "one")]
-    data = data_config(tmp_path, {"phrasebook": "valid"})
-    before = identity(data.train[0], data)
-    (tmp_path / "book" / "lexicon.tsv").write_text("chat\tcat\n")
-    assert identity(data.train[0], data) != before
+def test_phrasebook_is_read_from_its_installed_file(tmp_path: Path) -> None:
+    rows = pq.read_table(embedded_file("phrasebook", "valid")).to_pylist()
+    assert read(tmp_path, {"phrasebook": "valid"}) == [(row["fr"], row["en"]) for row in rows]
+    chosen = {"phrasebook": "valid", "where": {"construction": ["weather", "job"]}}
+    expected = [(row["fr"], row["en"]) for row in rows if row["construction"] in ("weather", "job")]
+    assert read(tmp_path, chosen) == expected and 0 < len(expected) < len(rows)
 
 
-def test_the_embedded_remarks_are_a_source_of_texts_and_of_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake = types.ModuleType("translator.data.sentiment")
-    fake.__file__ = str(tmp_path / "__init__.py")
-    fake.load = lambda split: datasets.Dataset.from_dict(  # type: ignore[attr-defined]
-        {"text": [f"{split} bon", "nul"], "label": ["positive", "negative"]}
-    )
-    monkeypatch.setitem(sys.modules, "translator.data.sentiment", fake)
-    monkeypatch.setattr("translator.data.sentiment", fake, raising=False)
+def test_sentiment_is_a_source_of_texts_and_of_labels(tmp_path: Path) -> None:
+    rows = pq.read_table(embedded_file("sentiment", "test")).to_pylist()
     data = data_config(tmp_path, {"sentiment": "test"})
-    assert list(read_rows(data.train, data, "labelled")) == [("test bon", "positive"), ("nul", "negative")]
-    assert list(read_rows(data.train, data, "texts")) == [("test bon",), ("nul",)]
+    assert list(read_rows(data.train, data, "labelled")) == [(row["text"], row["label"]) for row in rows]
+    assert list(read_rows(data.train, data, "texts")) == [(row["text"],) for row in rows]
     assert describe(data.train[0]) == "sentiment test"
     assert identity(data.train[0], data, "texts") != identity(data.train[0], data, "labelled")
+
+
+def test_identity_of_an_embedded_corpus_follows_content_not_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = data_config(tmp_path, {"phrasebook": "valid"})
+    here = identity(data.train[0], data)
+    copy = tmp_path / "phrasebook-valid.parquet"
+    copy.write_bytes(embedded_file("phrasebook", "valid").read_bytes())
+    monkeypatch.setattr("translator.data.sources.embedded_file", lambda corpus, split: copy)
+    assert identity(data.train[0], data) == here
+    pq.write_table(pa.table({"fr": ["chat"], "en": ["cat"]}), copy)
+    assert identity(data.train[0], data) != here
 
 
 def test_the_identity_of_a_source_follows_its_files(tmp_path: Path, hub_folder: Path) -> None:

@@ -153,7 +153,7 @@ def _read(sources: Sequence[Source], data: DataConfig) -> list[_Example]:
     examples: list[_Example] = []
     for source in sources:
         pairs = list(read_rows((source,), data))
-        constructions = _constructions(source)[: len(pairs)] or [None] * len(pairs)
+        constructions = _constructions(source, data) or [None] * len(pairs)
         examples += [
             _Example(text, reference, describe(source), construction)
             for (text, reference), construction in zip(pairs, constructions, strict=True)
@@ -161,12 +161,13 @@ def _read(sources: Sequence[Source], data: DataConfig) -> list[_Example]:
     return examples
 
 
-def _constructions(source: Source) -> list[str | None]:
+def _constructions(source: Source, data: DataConfig) -> list[str | None]:
     if source.phrasebook is None:
         return []
-    from translator.data import phrasebook
+    from translator.data.corpus import read_rows
 
-    return list(phrasebook.load(source.phrasebook)["construction"])
+    column = source.model_copy(update={"text_column": ("construction",)})
+    return [construction for (construction,) in read_rows((column,), data, "texts")]
 
 
 def _translate(translator: Translator, texts: Sequence[str], options: dict[str, Any]) -> list[str]:

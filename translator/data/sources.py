@@ -12,6 +12,7 @@ from typing import Any
 
 from translator.atomic_io import write_whole
 from translator.config import DataConfig, Form, Source
+from translator.data.embedded import embedded_file
 from translator.data.files import (
     TEXT,
     DataError,
@@ -102,8 +103,8 @@ def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str
         files = sorted(path for path in folder.rglob("*") if path.is_file())
     elif source.hub:
         known["commit"] = _hub_commit(source, cache_folder(data))
-    elif embedded := _embedded(source):
-        known["commit"] = _files_of(embedded)
+    elif source.phrasebook or source.sentiment:  # by content: its path and time change with each installation
+        known["commit"], files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files], []
     known["files"] = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return known
 
@@ -112,6 +113,10 @@ def _places(source: Source) -> list[str]:
     """The paths and URLs that a source names."""
     if source.text:
         return [source.text.source, source.text.target]
+    if source.phrasebook:
+        return [str(embedded_file("phrasebook", source.phrasebook))]
+    if source.sentiment:
+        return [str(embedded_file("sentiment", source.sentiment))]
     return [source.file] if source.file else []
 
 
@@ -120,11 +125,9 @@ def _open(source: Source, columns: Sequence[str], label: str | None, data: DataC
     paths = [local_path(place, cache_folder(data)) for place in _places(source)]
     if source.text:
         return read_aligned(*paths)
-    if source.file:
-        return read_table(paths[0], columns, source.header, label)
-    if embedded := _embedded(source):
-        return _rows(embedded.load(source.phrasebook or source.sentiment), columns, describe(source))
-    return _read_hub(source, columns, label)
+    if source.hub:
+        return _read_hub(source, columns, label)
+    return read_table(paths[0], columns, source.header, label)
 
 
 def _columns(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
@@ -198,23 +201,3 @@ def _hub_commit(source: Source, cache: Path) -> str | None:
         remembered.parent.mkdir(parents=True, exist_ok=True)
         write_whole(remembered, commit)
     return commit
-
-
-def _embedded(source: Source) -> Any:
-    """The package that holds a source's text, where it is one that came with ours."""
-    if source.phrasebook:
-        from translator.data import phrasebook
-
-        return phrasebook
-    if source.sentiment:
-        from translator.data import sentiment
-
-        return sentiment
-    return None
-
-
-def _files_of(package: Any) -> list[list[Any]]:
-    """The files that an embedded corpus is made from, by content: their times change with each installation."""
-    folder = Path(package.__file__).parent
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return [[str(path.relative_to(folder)), hashlib.sha256(path.read_bytes()).hexdigest()] for path in files]

@@ -1,0 +1,69 @@
+"""What a construction is, and how its halves become finished sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from corpora.phrasebook import english, french
+from corpora.phrasebook.clauses import Clause
+from corpora.phrasebook.lexicon import Verb, load_lexicon
+from corpora.phrasebook.sampler import Sampler
+
+Sentences = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Construction:
+    """One kind of sentence.
+
+    Attributes:
+        name: what reports call it.
+        exercises: the grammar that it tests.
+        generator: draws one French sentence and its English translation.
+        weight: how often it is drawn, relative to the others.
+    """
+
+    name: str
+    exercises: str
+    generator: Callable[[Sampler], Sentences]
+    weight: float = 1.0
+
+
+@cache
+def named_verb(infinitive: str, frames: str = "xmlop") -> Verb:
+    """A verb of the lexicon by its infinitive."""
+    return next(verb for verb in load_lexicon().verbs if verb.french == infinitive and verb.frame in frames)
+
+
+def finish(french_text: str, english_text: str, mark: str = ".") -> Sentences:
+    """Capitalise both halves and end them with a mark."""
+    return french.sentence(french.spell(*french_text.split(" ")), mark), english.sentence(english_text, mark)
+
+
+def statement(clause: Clause) -> Sentences:
+    """A clause as a sentence of its own."""
+    return finish(clause.french(), clause.english())
+
+
+def timed(sampler: Sampler, clause: Clause, slot: str) -> Sentences:
+    """A clause with an adverbial at its end or, now and then, before it."""
+    adverbial = sampler.adverbial(slot)
+    if sampler.chance(0.25):
+        return finish(f"{adverbial.french}, {clause.french()}", f"{adverbial.english}, {clause.english()}")
+    return statement(clause.with_tail(adverbial.french, adverbial.english))
+
+
+def time_slot(clause: Clause) -> str:
+    """The slot of a time adverbial that suits a clause in the past or future."""
+    tense = "past" if clause.tense == "past" else "future"
+    return f"far {tense}" if "l" in clause.verb.flags else tense
+
+
+def maybe_negation(sampler: Sampler, probability: float = 0.2) -> str:
+    """ "pas" now and then; to be drawn before the clause, whose objects it bears on."""
+    if not sampler.chance(probability):
+        return ""
+    sampler.deny()
+    return "pas"
