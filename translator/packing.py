@@ -13,6 +13,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+IGNORE_INDEX = -100  # label of a token that does not count in the loss
+
 
 @dataclass(frozen=True)
 class Packed:

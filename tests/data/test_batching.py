@@ -12,11 +12,12 @@ import torch
 from made_up import contents, data_config, stream, take
 
 from translator.config import ModelConfig
-from translator.data.batching import IGNORE_INDEX, make_batches
+from translator.data.batching import make_batches
 from translator.data.corpus import Corpus, DataError
 from translator.data.objectives import Translation
 from translator.data.store import Ragged
 from translator.model import build_model
+from translator.packing import IGNORE_INDEX
 from translator.tokenizer import BOS_ID, EOS_ID
 
 Make = Callable[..., Corpus]

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from translator.data.batch import IGNORE_INDEX
 from translator.data.noise import hide_spans, hide_tokens, mask_tokens, permute_sentences
+from translator.packing import IGNORE_INDEX
 
 SENTINELS = (3, 4, 5, 6)
 MASK = 3

@@ -14,10 +14,11 @@ import torch
 from made_up import make_pairs
 
 from translator.config import Config, ModelConfig, TokenizerConfig, validate
-from translator.data.batching import IGNORE_INDEX, Batch, BatchStream
+from translator.data.batching import Batch, BatchStream
 from translator.data.corpus import Corpus, DataError, encode_rows, load_corpus, read_clean_rows, read_rows
 from translator.data.objectives import objective_of
 from translator.model import build_model
+from translator.packing import IGNORE_INDEX
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
 
 ARCHITECTURES = {

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from translator.data.store import IntArray, Ragged, offsets_of
-from translator.packing import Packed
+from translator.packing import IGNORE_INDEX, Packed
 from translator.tokenizer import BOS_ID, EOS_ID
-
-IGNORE_INDEX = -100
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from translator.data.batch import IGNORE_INDEX, Batch, Capacity
+from translator.data.batch import Batch, Capacity
 from translator.data.corpus import Corpus, DataError
 from translator.data.objectives import Objective
 from translator.data.order import EpochOrder
 from translator.data.reader import Chunk, ChunkReader
 from translator.data.store import IntArray, Ragged
 
-__all__ = ["IGNORE_INDEX", "Batch", "BatchStream", "make_batches"]
+__all__ = ["Batch", "BatchStream", "make_batches"]
 
 _BATCHES_AHEAD = 2  # the buffer that a batch is filled from holds at least so many
 _MOST_LEFT_OUT = 0.05  # share of the corpus that may be too long for a batch

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from translator.data.batch import IGNORE_INDEX
 from translator.data.store import IntArray
+from translator.packing import IGNORE_INDEX
 from translator.tokenizer import EOS_ID
 
 _MASKED, _REPLACED = 0.8, 0.1  # of the chosen pieces; the rest stays as it is (Devlin et al., 2019, section 3.1)

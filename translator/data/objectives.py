@@ -15,10 +15,11 @@ from typing import ClassVar
 import numpy as np
 
 from translator.config import Config, Form
-from translator.data.batch import IGNORE_INDEX, Batch, Capacity, pack_pairs, pack_texts, with_end
+from translator.data.batch import Batch, Capacity, pack_pairs, pack_texts, with_end
 from translator.data.files import DataError
 from translator.data.noise import hide_spans, hide_tokens, mask_tokens, permute_sentences
 from translator.data.store import IntArray, Ragged
+from translator.packing import IGNORE_INDEX
 from translator.tokenizer import Tokenizer, Tokenizers
 
 _SENTENCE_ENDS = (".", "!", "?", "…")

@@ -1,9 +1,10 @@
 """The Transformer: attention, layers, embeddings, and the models wired from them."""
 
-from translator.model.base import IGNORE_INDEX, DecodingState, SequenceBatch
+from translator.model.base import DecodingState, SequenceBatch
 from translator.model.decoder_only import DecoderOnly
 from translator.model.encoder_only import EncoderOnly
 from translator.model.models import EncoderDecoder, Model, build_model
+from translator.packing import IGNORE_INDEX
 
 __all__ = [
     "IGNORE_INDEX",

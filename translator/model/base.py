@@ -14,9 +14,7 @@ from translator.kernels.checks import is_checking_values
 from translator.model.attention import CrossMemory, KeyValueCache
 from translator.model.embedding import PositionTable, TokenEmbedding
 from translator.model.layers import Dropout
-from translator.packing import Packed
-
-IGNORE_INDEX = -100
+from translator.packing import IGNORE_INDEX, Packed
 
 
 class SequenceBatch(Protocol):
