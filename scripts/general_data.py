@@ -1,19 +1,18 @@
 """Prepare the corpus of configs/general-cpu.yaml: choose sources, hold out a news test set, add short everyday pairs.
 
-    python scripts/general_data.py data data/mixture
+    python -m scripts.general_data data data/mixture
 
 Reads `general/`, `prose/` and `multi30k/` below the first folder (Parquet, columns fr, en and source) and writes
 `train.parquet`, `valid.parquet` and `news-test.parquet` (500 pairs of wmt-news-dev) into the second. The held-out pairs
-are those whose French has the smallest SHA-256, so that the set does not depend on the order of the rows; training pairs
-that share a side with them, with the rest of the test sets or with the validation sets are dropped. Sources for
-non-commercial use only are left out, and sources that are large and far from what people translate are capped.
+are those whose French has the smallest SHA-256, so the set does not depend on the order of the rows. Training pairs
+that share a side with a held-out, test or validation pair are dropped. Sources for non-commercial use only are left
+out, and large sources that are far from what people translate are capped.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,8 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "corpora" / "everyday"))
-from generate import generate
+from corpora.everyday import generate
 
 NON_COMMERCIAL = {
     "progit2",

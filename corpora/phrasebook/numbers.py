@@ -1,4 +1,4 @@
-"""Numbers up to 9,999, clock times and dates in words, in both languages."""
+"""Numbers up to 999,999, ordinals, clock times and dates in words, in both languages."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ DAYS = (
 
 
 def _check(number: int) -> None:
-    if not 0 <= number <= 9999:
-        raise ValueError(f"number must be between 0 and 9999. Received: {number}.")
+    if not 0 <= number <= 999_999:
+        raise ValueError(f"number must be between 0 and 999999. Received: {number}.")
 
 
 def french_number(number: int, is_feminine: bool = False) -> str:
     """A number in French words, in the classical spelling (hyphens below one hundred, cent and vingt agreeing).
 
     Args:
-        number: 0 to 9999.
+        number: 0 to 999,999.
         is_feminine: whether a final "un" becomes "une": vingt et une pommes.
 
     Raises:
@@ -101,7 +101,8 @@ def french_number(number: int, is_feminine: bool = False) -> str:
     hundreds, below = divmod(rest, 100)
     parts = []
     if thousands:
-        parts += ["mille"] if thousands == 1 else [french_number(thousands), "mille"]
+        # Before mille, cents and quatre-vingts lose their s: deux cent mille.
+        parts += ["mille"] if thousands == 1 else [_without_plural(french_number(thousands)), "mille"]
     if hundreds:
         # Cent takes an s when it is multiplied and nothing follows: deux cents, deux cent un.
         parts += ["cent"] if hundreds == 1 else [_FRENCH_UNITS[hundreds], "cent" if below else "cents"]
@@ -109,6 +110,26 @@ def french_number(number: int, is_feminine: bool = False) -> str:
         parts.append(_french_below_hundred(below))
     words = " ".join(parts)
     return words + "e" if is_feminine and below % 10 == 1 and words.endswith("un") else words
+
+
+def french_ordinal(number: int) -> str:
+    """Return a masculine ordinal in French words: premier, vingt et unième.
+
+    Raises:
+        ValueError: if the number is out of range.
+    """
+    if number == 1:
+        return "premier"
+    words = _without_plural(french_number(number))
+    if words.endswith("cinq"):
+        return f"{words}uième"
+    if words.endswith("neuf"):
+        return f"{words[:-1]}vième"
+    return f"{words.removesuffix('e')}ième"
+
+
+def _without_plural(words: str) -> str:
+    return words[:-1] if words.endswith(("cents", "vingts")) else words
 
 
 def _french_below_hundred(number: int) -> str:
@@ -133,7 +154,7 @@ def english_number(number: int) -> str:
     _check(number)
     thousands, rest = divmod(number, 1000)
     hundreds, below = divmod(rest, 100)
-    parts = [f"{_ENGLISH_UNITS[thousands]} thousand"] if thousands else []
+    parts = [f"{english_number(thousands)} thousand"] if thousands else []
     if hundreds:
         parts.append(f"{_ENGLISH_UNITS[hundreds]} hundred")
     if below >= 20:
@@ -147,9 +168,10 @@ def english_number(number: int) -> str:
 def english_ordinal(number: int) -> str:
     """An ordinal in words: first, twelfth, twenty-third."""
     words = english_number(number)
-    head, hyphen, last = words.rpartition("-")
+    start = max(words.rfind("-"), words.rfind(" ")) + 1
+    last = words[start:]
     regular = last[:-1] + "ieth" if last.endswith("y") else last + "th"
-    return head + hyphen + _ORDINALS.get(last, regular)
+    return words[:start] + _ORDINALS.get(last, regular)
 
 
 def clock_time(hour: int, minute: int) -> tuple[str, str]:

@@ -41,8 +41,8 @@ def test_tricky_numbers(number: int, french: str, english: str) -> None:
 
 
 def test_every_number_has_a_name_of_its_own_in_both_languages() -> None:
-    assert len({french_number(number) for number in range(10_000)}) == 10_000
-    assert len({english_number(number) for number in range(10_000)}) == 10_000
+    assert len({french_number(number) for number in range(0, 1_000_000, 7)}) == 142_858
+    assert len({english_number(number) for number in range(0, 1_000_000, 7)}) == 142_858
 
 
 def test_a_final_one_agrees_with_a_feminine_noun() -> None:
@@ -51,11 +51,11 @@ def test_a_final_one_agrees_with_a_feminine_noun() -> None:
     assert french_number(11, is_feminine=True) == "onze"
 
 
-@pytest.mark.parametrize("number", [-1, 10_000])
+@pytest.mark.parametrize("number", [-1, 1_000_000])
 def test_a_number_out_of_range_is_refused(number: int) -> None:
-    with pytest.raises(ValueError, match="between 0 and 9999"):
+    with pytest.raises(ValueError, match="between 0 and 999999"):
         french_number(number)
-    with pytest.raises(ValueError, match="between 0 and 9999"):
+    with pytest.raises(ValueError, match="between 0 and 999999"):
         english_number(number)
 
 
