@@ -1,4 +1,4 @@
-"""What the README says is run: its commands at reduced steps, its Python as it stands, its YAML through the checks."""
+"""README.md: commands run with fewer training steps, Python runs unchanged, YAML passes validation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from translator.config.loading import _parse_yaml
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-# What makes the long commands short; everything else is as a person would type it.
+# Overrides that shorten training; everything else runs as written.
 SHORTER = (
     "training.max_steps=20 training.save_every=10 training.validate_every=10 training.warmup_steps=5 "
     "training.valid_decode_examples=10 training.batch_tokens=256 data.train={phrasebook: train, max_examples: 3000} "
@@ -26,13 +26,13 @@ SHORTER = (
 )
 
 
-FIRST = "translator train configs/phrasebook.yaml"  # what the other commands need
+FIRST = "translator train configs/phrasebook.yaml"  # the other commands need its model
 OTHERS = [line for line in commands("README.md") if line != FIRST and not line.startswith(("pip ", "bash scripts/"))]
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the shipped configurations and a `translator` command, after the README's training command."""
+    """A folder with the shipped configurations, a `translator` command and the model of the README's first command."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "configs", folder / "configs")
     (folder / "bin").mkdir()
@@ -54,31 +54,31 @@ def run(command: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("command", OTHERS)
-def test_the_commands_of_the_readme_run(command: str, workplace: Path) -> None:
+def test_readme_commands_run(command: str, workplace: Path) -> None:
     output = run(command, workplace)
     if command.startswith("printf 'Où est la gare"):
         assert output.count("\n") == 3
         assert output.split("\n")[1] == ""
 
 
-def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readme_python_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     assert run_python("README.md") >= 10
 
 
-def test_the_yaml_of_the_readme_is_a_configuration() -> None:
+def test_readme_yaml_is_a_valid_configuration() -> None:
     for block in blocks("README.md", "yaml"):
         validate({"output": "run", **_parse_yaml(block, "README.md")}, "README.md")
 
 
-def test_the_files_that_the_readme_names_exist() -> None:
+def test_files_named_in_the_readme_exist() -> None:
     named = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`((?:configs|scripts|translator)/[\w/.]+)`", README)
     missing = [name for name in named if not (ROOT / name).exists()]
     assert named
     assert not missing
 
 
-def test_the_package_works_from_any_folder_once_installed(tmp_path: Path) -> None:
+def test_installed_package_works_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target",
          str(tmp_path / "site"), str(ROOT)],
