@@ -43,7 +43,7 @@ def test_each_ending_gets_its_kind_of_file(
         (["--head", "5"], "A head of encoder attention in layer 1 must be from 1 to 4. Received: 5."),
         (["-o", "map.pdf"], "--output must end with .html or .png or .svg. Received: map.pdf."),
         (["-o", "map"], "--output must end with .html or .png or .svg. Received: map."),
-        (["-o", "no/map.svg"], "--output must be a file that can be written. Received: no/map.svg (No such file"),
+        (["-o", "no/map.svg"], "--output must be a writable file. Received: no/map.svg (No such file"),
         (["--target", ""], "A target must hold some text; leave it out for the model's own. Received: ''."),
     ],
 )

@@ -47,7 +47,7 @@ def test_an_output_that_cannot_be_or_is_read_is_refused_before_the_work(
     before = test_set.read_bytes()
     arguments = ["evaluate", str(model_directory), "--test", str(test_set), "--output"]
     assert main([*arguments, str(tmp_path / "no" / "file")]) == 2
-    assert "--output must be a file that can be written. Received: " in capsys.readouterr().err
+    assert "--output must be a writable file. Received: " in capsys.readouterr().err
     assert main([*arguments, str(test_set)]) == 2
     assert "--output must not be the file that is read. Received: " in capsys.readouterr().err
     pair = ["--test", f"{{text: {{source: {test_set}, target: {test_set}}}}}", "--output", str(test_set)]

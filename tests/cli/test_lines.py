@@ -4,13 +4,13 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from translator.cli import lines
-from translator.cli.lines import LineError, open_input, open_output, read_windows, to_json
+from translator.cli.lines import read_windows, to_json
+from translator.cli.streams import open_input
 
 
 def windows_of(data: bytes) -> list[list[str]]:
@@ -73,7 +73,7 @@ def test_a_writer_who_waits_gets_what_it_wrote() -> None:
 
 def test_a_writer_who_is_slow_but_never_pauses_is_served_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "IDLE_SECONDS", 30.0)
-    monkeypatch.setattr(lines, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(lines, "MAX_DELAY_SECONDS", 0.2)
     reader, writer = os.pipe()
     found: list[list[str]] = []
     thread = threading.Thread(target=lambda: found.extend(read_windows(reader)))
@@ -90,71 +90,6 @@ def wait_until(condition: object) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
         time.sleep(0.005)
-
-
-def test_output_appears_under_its_name_when_it_is_whole(tmp_path: Path) -> None:
-    final = tmp_path / "out.txt"
-    final.write_text("old")
-    with open_output(str(final), []) as file:
-        file.write(b"new")
-        assert final.read_text() == "old"
-    assert final.read_text() == "new"
-    with pytest.raises(KeyboardInterrupt), open_output(str(final), []) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
-    assert final.read_text() == "new" and (tmp_path / "out.txt.partial").read_text() == "half"
-
-
-def test_output_over_the_input_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "text"
-    path.write_text("kept")
-    (tmp_path / "link").symlink_to(path)
-    (tmp_path / "tex.partial").symlink_to(path)  # where `tex` is written until it is whole
-    with open_input(str(path)) as source:
-        for name in ("text", "link", "tex"):
-            with (
-                pytest.raises(LineError, match=r"--output must not be the file that is read. Received: .*" + name),
-                open_output(str(tmp_path / name), [source]),
-            ):
-                pass
-    assert path.read_text() == "kept"
-
-
-def test_a_link_that_is_written_stays_one(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "text")
-    with open_output(str(tmp_path / "link"), []) as file:
-        file.write(b"new")
-    assert (tmp_path / "link").is_symlink() and (tmp_path / "text").read_text() == "new"
-
-
-def test_special_files_are_written_in_place() -> None:
-    with open_output("/dev/null", []) as file:
-        file.write(b"gone")
-    assert not Path("/dev/null.partial").exists()
-
-
-@pytest.fixture
-def impossible(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "file").touch()
-    yield tmp_path
-
-
-@pytest.mark.parametrize("name", ["none", "file/below", "."])
-def test_input_that_cannot_be_read_is_named(impossible: Path, name: str) -> None:
-    with (
-        pytest.raises(LineError, match=r"An input must be a readable file. Received: "),
-        open_input(str(impossible / name)),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("name", ["none/out", "file/below"])
-def test_output_that_cannot_be_written_is_named(impossible: Path, name: str) -> None:
-    with (
-        pytest.raises(LineError, match=r"--output must be a file that can be written. Received: "),
-        open_output(str(impossible / name), []),
-    ):
-        pass
 
 
 def test_json_has_no_line_separator_of_any_kind() -> None:

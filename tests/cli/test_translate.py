@@ -94,7 +94,7 @@ def test_sentences_as_arguments_are_translated_instead_of_the_input(run: Run) ->
 def test_a_closed_standard_input_or_output_is_said(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for stream, message in (("stdin", "a closed standard input. Give --input."), ("stdout", "Give --output.")):
+    for stream, message in (("stdin", "Standard input is closed. Give --input."), ("stdout", "Standard output is closed. Give --output.")):
         with monkeypatch.context() as patch, Path(os.devnull).open() as nothing:
             patch.setattr(sys, "stdin", nothing)
             patch.setattr(sys, stream, None)
@@ -158,7 +158,7 @@ def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.Mo
     ("arguments", "message"),
     [
         (["--input", "/no/file"], "An input must be a readable file. Received: /no/file (No such file or directory)."),
-        (["--output", "/no/folder/x"], "--output must be a file that can be written. Received: /no/folder/x"),
+        (["--output", "/no/folder/x"], "--output must be a writable file. Received: /no/folder/x"),
         (["--device", "abacus"], "device must be auto, cpu, or a device that torch can use here"),
         (["--threads", "0"], "threads must be at least 1 and at most 1024. Received: 0."),
         (["--beam-size", "0"], "must be at least 1 and at most 1024. Received: 0."),

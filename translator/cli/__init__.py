@@ -7,13 +7,12 @@ closed it; 143 terminated.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from translator import __version__
@@ -31,6 +30,7 @@ from translator.cli import (
     train,
     translate,
 )
+from translator.cli.streams import discard_output, standard_streams
 
 # A verb has add_parser(subparsers) and run(arguments); what is slow to import, it imports in run.
 VERBS = (
@@ -59,26 +59,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     # turns (microseconds) before they sleep take nothing and spare small operations the wait for a thread to wake.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "300")
+    with standard_streams():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    """Run a subcommand and return the exit code; no exception leaves."""
     try:
         with _sigterm_as_exit():
-            arguments = _parse(argv)
-            status: int = arguments.run(arguments)
+            status = _parse_and_run(argv)
             if sys.stdout is not None:
                 sys.stdout.flush()
             return status
     except SystemExit as stop:
-        if stop.code == 128 + signal.SIGTERM:
-            _drop_stdout()
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        discard_output()
+        return _exit_code(stop)
     except KeyboardInterrupt:
-        _drop_stdout()
+        discard_output()
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        _drop_stdout()
+        discard_output()
         return 128 + signal.SIGPIPE
     except Exception as error:
-        _flush_or_drop_stdout()
+        _flush_or_discard_stdout()
         return _report(error)
+
+
+def _parse_and_run(argv: Sequence[str] | None) -> int:
+    try:
+        arguments = _parse(argv)
+    except SystemExit as stop:  # help, version or a usage error
+        return _exit_code(stop)
+    status: int = arguments.run(arguments)
+    return status
+
+
+def _exit_code(stop: SystemExit) -> int:
+    return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -108,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _report(error: Exception) -> int:
     """Say what went wrong: in one message if it is the user's to mend, with a traceback if it is ours."""
-    from translator.config import UserError
+    from translator.errors import UserError
 
     if isinstance(error, UserError):
         print(f"translator: {error}", file=sys.stderr)
@@ -136,17 +153,10 @@ def _sigterm_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _flush_or_drop_stdout() -> None:
-    """Write what is buffered; if the output takes no more, drop it, or flushing at exit would complain again."""
+def _flush_or_discard_stdout() -> None:
+    """Write what standard output buffers, or drop it if that fails: an error is already being reported."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        _drop_stdout()
-
-
-def _drop_stdout() -> None:
-    """Send what is buffered nowhere: its reader is gone, or does not read and would keep us from ending."""
-    if sys.stdout is not None:
-        with suppress(io.UnsupportedOperation):  # an output that is no file, such as a test's
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()

@@ -6,8 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from translator.cli.lines import open_output
 from translator.cli.options import add_one_model, load_translator, output_ending
+from translator.cli.streams import open_output
 
 if TYPE_CHECKING:
     from translator.inspection.attention_maps import AttentionMaps

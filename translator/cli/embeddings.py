@@ -8,8 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from translator.cli.lines import open_output, to_json, write_line
+from translator.cli.lines import to_json, write_line
 from translator.cli.options import OptionError, add_one_model, load_translator, output_ending
+from translator.cli.streams import open_output
 
 if TYPE_CHECKING:
     from translator.inspection.embeddings import Contexts, Embeddings

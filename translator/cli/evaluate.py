@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from translator.cli.lines import WINDOW_LINES, LineError, open_input, open_output, to_json, write_line
+from translator.cli.lines import WINDOW_LINES, LineError, to_json, write_line
 from translator.cli.options import OptionError, add_model, add_search, search_options
+from translator.cli.streams import open_input, open_output
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.test is None:
             raise LineError(f"{error} The model's recipe names it as data.test. Give --test.") from error
         raise
-    print(to_json(report) if arguments.json else table)
+    with open_output(None, []) as result:
+        write_line(result, to_json(report) if arguments.json else table)
     return 0
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, TypeVar
 
-from translator.cli.lines import LineError, open_input, open_output, read_windows
+from translator.cli.lines import LineError, read_windows
+from translator.cli.streams import open_input, open_output
 
 _PROMPT = "> "
 BYTES_NOTICE = "{} held bytes that are not UTF-8; they were replaced by U+FFFD."

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from translator.config import UserError
+from translator.errors import UserError
 
 if TYPE_CHECKING:
     from translator.decoding.search import Sampling

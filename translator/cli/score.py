@@ -11,8 +11,9 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, notify
-from translator.cli.lines import WINDOW_LINES, LineError, open_input, open_output, read_windows, to_json, write_line
+from translator.cli.lines import WINDOW_LINES, LineError, read_windows, to_json, write_line
 from translator.cli.options import add_model, load_translator
+from translator.cli.streams import open_input, open_output
 
 if TYPE_CHECKING:
     from translator.inference.translator import Score

@@ -6,8 +6,9 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
-from translator.cli.lines import open_output, to_json, write_line
+from translator.cli.lines import to_json, write_line
 from translator.cli.options import OptionError, add_drawing, add_one_model, given_drawing, load_translator
+from translator.cli.streams import open_output
 
 
 def add_parser(subparsers: Any) -> None:
