@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import threading
 import time
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from translator.cli import lines
-from translator.cli.lines import read_windows, to_json
+from translator.cli.lines import LineError, read_windows, to_json
 from translator.cli.streams import open_input
 
 
@@ -39,10 +41,21 @@ def windows_of(data: bytes) -> list[list[str]]:
         (b"a\0b\tc\n", ["a\0b\tc"]),
         (b"caf\xe9\n\xff\n", ["caf\udce9", "\udcff"]),
         ("é".encode() + b"\n", ["é"]),
+        (b"\xef\xbb\xbfa\n", ["a"]),
+        ("é\nb".encode("utf-16"), ["é", "b"]),
+        (gzip.compress(b"a\nb\n"), ["a", "b"]),
+        (lzma.compress("é\nb".encode("utf-16")), ["é", "b"]),
     ],
 )
 def test_lines_end_at_line_feeds_only(data: bytes, expected: list[str]) -> None:
     assert [line for window in windows_of(data) for line in window] == expected
+
+
+def test_input_that_is_not_text_or_is_damaged_is_refused() -> None:
+    with pytest.raises(LineError, match=r"must be readable text. Received: a PDF document, which is not supported"):
+        windows_of(b"%PDF-1.7\n")
+    with pytest.raises(LineError, match=r"must be readable text. Received: damaged or truncated gzip data"):
+        windows_of(gzip.compress(b"a\n" * 1000)[:-9])
 
 
 def test_full_windows_come_out_while_the_input_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

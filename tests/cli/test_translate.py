@@ -94,7 +94,10 @@ def test_sentences_as_arguments_are_translated_instead_of_the_input(run: Run) ->
 def test_a_closed_standard_input_or_output_is_said(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for stream, message in (("stdin", "Standard input is closed. Give --input."), ("stdout", "Standard output is closed. Give --output.")):
+    for stream, message in (
+        ("stdin", "Standard input is closed. Give --input."),
+        ("stdout", "Standard output is closed."),
+    ):
         with monkeypatch.context() as patch, Path(os.devnull).open() as nothing:
             patch.setattr(sys, "stdin", nothing)
             patch.setattr(sys, stream, None)

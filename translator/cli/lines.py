@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from translator.cli.streams import read_available
+from translator.cli.streams import DescriptorReader
 from translator.errors import UserError
+from translator.file_input import utf8_stream
 
 WINDOW_LINES = 1000  # processed together, sorted by length
 IDLE_SECONDS = 0.06  # a pause after which the writer may be waiting for the answer
@@ -27,8 +28,20 @@ def read_windows(descriptor: int) -> Iterator[list[str]]:
     """Yield the lines of a file descriptor in windows of up to `WINDOW_LINES`.
 
     An incomplete window is yielded if nothing arrives for `IDLE_SECONDS` or if its first line is
-    `MAX_DELAY_SECONDS` old. Bytes that are not UTF-8 become lone surrogates (`surrogateescape`).
+    `MAX_DELAY_SECONDS` old. The text may be UTF-16 or compressed, see `utf8_stream`. Bytes that are not UTF-8 become
+    lone surrogates (`surrogateescape`).
+
+    Raises:
+        LineError: if the input is not text, is damaged or cannot be read.
     """
+    try:
+        yield from _windows(descriptor)
+    except OSError as error:
+        raise LineError(f"The input must be readable text. Received: {error.strerror}.") from error
+
+
+def _windows(descriptor: int) -> Iterator[list[str]]:
+    stream = utf8_stream(DescriptorReader(descriptor))
     lines: list[str] = []
     unfinished: list[bytes] = []  # chunks of a line whose end has not arrived
     deadline = 0.0
@@ -36,7 +49,7 @@ def read_windows(descriptor: int) -> Iterator[list[str]]:
         if lines and not _is_ready_before(deadline, descriptor):
             yield lines
             lines = []
-        chunk = read_available(descriptor, 1 << 16)
+        chunk = stream.read1()
         if not chunk:
             break
         if not lines:

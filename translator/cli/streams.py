@@ -13,9 +13,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO, cast
 
 from translator.errors import UserError
+from translator.file_input import expand_user
 
 _DESCRIPTOR_PATH = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
 _STANDARD_PATHS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
@@ -60,9 +61,9 @@ class DescriptorWriter(io.RawIOBase):
         """Drop everything written from now on."""
         self._is_discarding = True
 
-    def write(self, data: object) -> int:
+    def write(self, data: Any) -> int:
         """Write all of `data` and return its number of bytes."""
-        view = memoryview(data).cast("B")  # type: ignore[arg-type]
+        view = memoryview(data).cast("B")
         written = 0
         while written < len(view) and not self._is_discarding:
             try:
@@ -83,13 +84,27 @@ def discard_output() -> None:
         raw.discard()
 
 
-def read_available(descriptor: int, size: int) -> bytes:
-    """Read up to `size` bytes, waiting for the first one even if the descriptor is non-blocking; empty at the end."""
-    while True:
-        try:
-            return os.read(descriptor, size)
-        except BlockingIOError:
-            select.select([descriptor], [], [])
+class DescriptorReader(io.RawIOBase):
+    """Raw input from an open descriptor, which is waited for even if it is non-blocking.
+
+    Closing the reader leaves the descriptor open.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what is available into `buffer`, at least one byte before the end; return the number of bytes."""
+        while True:
+            try:
+                return os.readv(self._descriptor, [buffer])
+            except BlockingIOError:
+                select.select([self._descriptor], [], [])
 
 
 @contextmanager
@@ -166,7 +181,7 @@ def open_input(path: str | None) -> Iterator[int]:
             os.read(descriptor, 0)
             yield descriptor
             return
-        file = Path(path).expanduser().open("rb", buffering=0)
+        file = expand_user(path).open("rb", buffering=0)
         file.read(0)
     except OSError as error:
         raise StreamError(f"An input must be a readable file. Received: {path} ({error.strerror}).") from error
@@ -226,7 +241,7 @@ def _open_descriptor(descriptor: int, path: str, sources: Sequence[int]) -> Iter
 @contextmanager
 def _open_file(path: str, sources: Sequence[int]) -> Iterator[BinaryIO]:
     """Yield a new file that takes its name when it is complete, or a device or pipe."""
-    final = Path(path).expanduser()
+    final = expand_user(path)
     if final.exists() and not final.is_file():
         try:
             special = final.open("wb")
