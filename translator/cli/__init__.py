@@ -1,7 +1,7 @@
-"""The `translator` command: one module a verb, and what all verbs share when they end.
+"""The `translator` command: one module per subcommand; errors and exit codes are handled here.
 
-Exit codes: 0 done; 1 a failure of ours; 2 what the user gave is wrong; 130 interrupted; 141 the reader of the output
-closed it; 143 terminated.
+Exit codes: 0 success; 1 internal error; 2 invalid input, options, configuration or files; 130 interrupted (SIGINT);
+141 output pipe closed by its reader; 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from translator.cli import (
     train,
     translate,
 )
+from translator.cli.parsing import parse
 from translator.cli.streams import discard_output, standard_streams
 
-# A verb has add_parser(subparsers) and run(arguments); what is slow to import, it imports in run.
-VERBS = (
+# Each module has add_parser(subparsers) and run(arguments). Slow imports belong in `run`.
+SUBCOMMANDS = (
     train,
     translate,
     classify,
@@ -50,13 +51,13 @@ VERBS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a verb and give the exit code.
+    """Run a subcommand and return the exit code.
 
     Args:
-        argv: arguments after the program's name; by default those of this process.
+        argv: arguments after the name of the program; by default those of this process.
     """
-    # Read by the OpenMP runtime when torch loads it: idle threads that spin take the cores from those that work. A few
-    # turns (microseconds) before they sleep take nothing and spare small operations the wait for a thread to wake.
+    # Read by the OpenMP runtime when torch loads it. Idle threads that spin take cores from working threads; a few
+    # microseconds of spinning cost nothing and spare small operations the time to wake a thread.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "300")
     with standard_streams():
@@ -87,7 +88,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _parse_and_run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = _parse(argv)
+        arguments = parse(_parser(), sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:  # help, version or a usage error
         return _exit_code(stop)
     status: int = arguments.run(arguments)
@@ -98,33 +99,17 @@ def _exit_code(stop: SystemExit) -> int:
     return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the arguments; a sentence, or several, may come after options too, where argparse leaves them over."""
-    parser = _parser()
-    arguments, rest = parser.parse_known_args(argv)
-    if rest and not any(argument.startswith("-") for argument in rest):
-        if hasattr(arguments, "sentences"):
-            arguments.sentences += rest
-            return arguments
-        if len(rest) == 1 and getattr(arguments, "sentence", "") is None:
-            arguments.sentence = rest[0]
-            return arguments
-    if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    return arguments
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="translator", description="Train a translator, and translate with it.")
+    parser = argparse.ArgumentParser(prog="translator", description="Train translation models, translate and evaluate.")
     parser.add_argument("--version", action="version", version=f"translator {__version__}")
-    subparsers = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in VERBS:
-        verb.add_parser(subparsers)
+    subparsers = parser.add_subparsers(title="subcommands", metavar="COMMAND", required=True)
+    for subcommand in SUBCOMMANDS:
+        subcommand.add_parser(subparsers)
     return parser
 
 
 def _report(error: Exception) -> int:
-    """Say what went wrong: in one message if it is the user's to mend, with a traceback if it is ours."""
+    """Print an error that the user can correct as one message, an internal error with its traceback."""
     from translator.errors import UserError
 
     if isinstance(error, UserError):
@@ -135,13 +120,13 @@ def _report(error: Exception) -> int:
         print(f"translator: {error.strerror}{place}", file=sys.stderr)
         return 2
     traceback.print_exception(error)
-    print(f"translator: an error of the program, not of your input: {type(error).__name__}.", file=sys.stderr)
+    print(f"translator: internal error: {type(error).__name__}. Please report it with the traceback.", file=sys.stderr)
     return 1
 
 
 @contextmanager
 def _sigterm_as_exit() -> Iterator[None]:
-    """Let SIGTERM unwind the program, so that files are closed, and end it with exit code 143."""
+    """Raise SystemExit(143) on SIGTERM, so that files are closed."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
