@@ -1,4 +1,4 @@
-"""What the pages of documentation hold, for the tests that run it."""
+"""Code blocks of the documentation pages, for the tests that run them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ ROOT = Path(__file__).parent.parent
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code of one language on a page, such as `docs/attention.md`."""
+    """Return the code blocks of one language on a page, such as `docs/attention.md`."""
     return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), flags=re.M | re.S)
 
 
 def commands(page: str) -> list[str]:
-    """The lines that the page has a shell run."""
+    """Return the shell commands of a page."""
     return [line for block in blocks(page, "bash") for line in block.splitlines()]
 
 
 def run_python(page: str) -> int:
-    """Run the examples of a page from top to bottom, and compare what they say; how many there were."""
+    """Run the Python examples of a page in order, check their output, and return their number."""
     code = blocks(page, "python")
     assert all(">>> " in block for block in code)
     test = doctest.DocTestParser().get_doctest("\n".join(code), {}, page, None, 0)

@@ -1,4 +1,4 @@
-"""What docs/variations.md says is run, with its recipes made short."""
+"""The commands and the Python of docs/variations.md run, with less training."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WORDS = (
 
 
 def overrides(name: str, folder: Path) -> list[str]:
-    """The recipe of this name on the small table of `write_table`."""
+    """Overrides that train the configuration of this name on the table of `write_table`."""
     columns = {
         "phrasebook-gpt": "text_column: en",
         "phrasebook-denoising": "text_column: [fr, en]",
@@ -45,7 +45,7 @@ def overrides(name: str, folder: Path) -> list[str]:
 
 
 def write_table(folder: Path) -> None:
-    """A few hundred sentences in two made-up languages, with a label."""
+    """Write a few hundred sentence pairs in two artificial languages, with a label."""
     rng = random.Random(1)
     rows = []
     for _ in range(300):
@@ -55,7 +55,7 @@ def write_table(folder: Path) -> None:
     (folder / "table.tsv").write_text("fr\ten\tlabel\n" + "".join(rows), encoding="utf-8")
 
 
-def test_the_commands_and_the_python_of_the_page_run(
+def test_commands_and_python_of_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

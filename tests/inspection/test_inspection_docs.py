@@ -1,4 +1,4 @@
-"""What the pages about looking inside say is run: their commands and their Python, on a model of random weights."""
+"""The commands and the Python of docs/ run, on a model of random weights."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from translator.tokenizer import Tokenizers
 PAGES = {name: (ROOT / "docs" / name).read_text(encoding="utf-8") for name in
          ("architecture.md", "attention.md", "embeddings.md", "generating.md", "heads.md", "output.md", "positions.md",
           "prediction.md", "tokens.md", "training.md", "worked-example.md")}  # fmt: skip
-# Words that the pages ask about as whole pieces.
+# Words that the pages use as single tokens.
 WORDS = "étudiant grand grande petit petite rouge table demain hier lundi livre livre. It is cold. Il fait froid."
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs/phrasebook, of the shipped configuration's shape."""
+    """A folder with runs/phrasebook: a model of the shipped configuration's size, untrained."""
     folder = tmp_path_factory.mktemp("docs")
     run = folder / "runs" / "phrasebook"
     run.mkdir(parents=True)
@@ -41,7 +41,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_the_page_run(
+def test_commands_of_the_page_run(
     page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(workplace)
@@ -57,23 +57,23 @@ def test_the_commands_of_the_page_run(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_python_of_the_page_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_of_the_page_runs(page: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workplace)
     run_python(f"docs/{page}")
 
 
-def test_the_index_names_every_page() -> None:
+def test_index_links_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"\]\(([\w-]+\.md)\)", index))
     assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= named
 
 
-def test_pictures_are_small() -> None:
+def test_pictures_are_at_most_300_kilobytes() -> None:
     assert all(path.stat().st_size <= 300_000 for path in (ROOT / "docs" / "pictures").iterdir())
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_files_that_the_page_names_exist(page: str) -> None:
+def test_files_named_on_the_page_exist(page: str) -> None:
     named = re.findall(r"\]\((pictures/[^)]+)\)", PAGES[page])
     named += [
         f"../{name}" for name in re.findall(r"((?:configs|scripts|translator|benchmarks)/[\w/.]+\w)", PAGES[page])
