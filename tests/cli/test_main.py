@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,16 +16,23 @@ import pytest
 from translator import __version__, cli
 from translator.config import UserError
 
+Run = Callable[[Callable[[], int]], int]
 
-def subcommand(action: Callable[[], int]) -> Any:
-    """A subcommand `act` that runs `action`."""
 
-    class Subcommand:
-        @staticmethod
-        def add_parser(subparsers: Any) -> None:
+@pytest.fixture
+def run_as_subcommand(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a function as the only subcommand, `act`, and return the exit code."""
+
+    def run(action: Callable[[], int]) -> int:
+        module = ModuleType("translator.cli.act")
+        module.add_parser = lambda subparsers: (  # type: ignore[attr-defined]
             subparsers.add_parser("act").set_defaults(run=lambda arguments: action())
+        )
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        monkeypatch.setattr(cli, "SUBCOMMANDS", {"act": "act"})
+        return cli.main(["act"])
 
-    return Subcommand
+    return run
 
 
 def raise_(error: BaseException) -> Any:
@@ -48,28 +57,25 @@ def raise_(error: BaseException) -> Any:
     ],
 )
 def test_each_end_has_its_exit_code_and_no_traceback(
-    error: BaseException, code: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    error: BaseException, code: int, message: str, run_as_subcommand: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "SUBCOMMANDS", (subcommand(lambda: raise_(error)),))
-    assert cli.main(["act"]) == code
+    assert run_as_subcommand(lambda: raise_(error)) == code
     assert capsys.readouterr() == ("", message)
 
 
 def test_an_internal_error_has_a_traceback_and_exit_code_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run_as_subcommand: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "SUBCOMMANDS", (subcommand(lambda: raise_(ZeroDivisionError("by zero"))),))
-    assert cli.main(["act"]) == 1
+    assert run_as_subcommand(lambda: raise_(ZeroDivisionError("by zero"))) == 1
     error = capsys.readouterr().err
     assert "Traceback" in error and "\ntranslator: internal error: ZeroDivisionError. Please report" in error
 
 
-def test_the_status_of_a_subcommand_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "SUBCOMMANDS", (subcommand(lambda: 7),))
-    assert cli.main(["act"]) == 7
+def test_the_status_of_a_subcommand_is_the_exit_code(run_as_subcommand: Run) -> None:
+    assert run_as_subcommand(lambda: 7) == 7
 
 
-def test_sigterm_unwinds_and_gives_143(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_unwinds_and_gives_143(run_as_subcommand: Run) -> None:
     unwound = []
 
     def wait() -> int:
@@ -81,8 +87,7 @@ def test_sigterm_unwinds_and_gives_143(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(cli, "SUBCOMMANDS", (subcommand(wait),))
-    assert cli.main(["act"]) == 143
+    assert run_as_subcommand(wait) == 143
     assert unwound and signal.getsignal(signal.SIGTERM) == before
 
 
@@ -108,11 +113,14 @@ def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[st
     assert all(name in shown for name in ("translate", "evaluate", "score"))
 
 
-def test_each_subcommand_module_has_add_parser_and_run() -> None:
-    subparsers = argparse.ArgumentParser().add_subparsers()
-    for module in cli.SUBCOMMANDS:
-        module.add_parser(subparsers)
-        assert callable(module.run)
+@pytest.mark.parametrize("name", cli.SUBCOMMANDS)
+def test_each_subcommand_has_a_module_with_the_same_summary(name: str) -> None:
+    module = import_module(f"translator.cli.{name}")
+    subparsers = argparse.ArgumentParser(prog="translator").add_subparsers(metavar="COMMAND")
+    module.add_parser(subparsers)
+    assert list(subparsers.choices) == [name]
+    assert [action.help for action in subparsers._choices_actions] == [cli.SUBCOMMANDS[name]]
+    assert callable(module.run)
 
 
 def test_help_imports_little_and_translating_nothing_that_only_training_needs(model_directory: Path) -> None:

@@ -13,41 +13,29 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 
 from translator import __version__
-from translator.cli import (
-    attention,
-    average,
-    bundle,
-    classify,
-    embeddings,
-    evaluate,
-    generate,
-    score,
-    tokenizer,
-    trace,
-    train,
-    translate,
-)
 from translator.cli.parsing import parse
 from translator.cli.streams import discard_output, standard_streams
 
-# Each module has add_parser(subparsers) and run(arguments). Slow imports belong in `run`.
-SUBCOMMANDS = (
-    train,
-    translate,
-    classify,
-    generate,
-    evaluate,
-    score,
-    attention,
-    embeddings,
-    trace,
-    tokenizer,
-    average,
-    bundle,
-)
+# Name and summary of each subcommand. Its module has `add_parser(subparsers)`, which sets a function `run(arguments)`,
+# and is imported only if it is chosen, so that `--help` is fast.
+SUBCOMMANDS = {
+    "train": "train a model from a YAML configuration",
+    "translate": "translate lines, or sentences given as arguments",
+    "classify": "label lines, or texts given as arguments, with a classifier",
+    "generate": "continue lines, or prompts given as arguments, with a language model",
+    "evaluate": "score a model on a test set",
+    "score": "log-probability of given translations",
+    "attention": "draw where the model attends",
+    "embeddings": "neighbours, angles and pictures of word vectors",
+    "trace": "walk through one translation, number by number",
+    "tokenizer": "learn the tokenizer of a configuration alone",
+    "average": "average the weights of a run's last checkpoints",
+    "bundle": "write a model to a small folder to distribute",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +76,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _parse_and_run(argv: Sequence[str] | None) -> int:
     try:
-        arguments = parse(_parser(), sys.argv[1:] if argv is None else argv)
+        argv = sys.argv[1:] if argv is None else argv
+        arguments = parse(_parser(argv), argv)
     except SystemExit as stop:  # help, version or a usage error
         return _exit_code(stop)
     status: int = arguments.run(arguments)
@@ -99,12 +88,17 @@ def _exit_code(stop: SystemExit) -> int:
     return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Return the parser of the command, with the arguments of the subcommand that `argv` names."""
     parser = argparse.ArgumentParser(prog="translator", description="Train translation models, translate and evaluate.")
     parser.add_argument("--version", action="version", version=f"translator {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="COMMAND", required=True)
-    for subcommand in SUBCOMMANDS:
-        subcommand.add_parser(subparsers)
+    chosen = next((argument for argument in argv if not argument.startswith("-")), None)
+    for name, summary in SUBCOMMANDS.items():
+        if name == chosen:
+            import_module(f"translator.cli.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
     return parser
 
 
