@@ -127,8 +127,8 @@ def utf8_stream(raw: io.RawIOBase) -> io.BufferedReader:
     head = _read_head(raw)
     for signature, compression in _COMPRESSIONS.items():
         if head.startswith(signature):
-            return _decoded(_Decompressed(_buffered(_Prefixed(head, raw)), compression))
-    return _decoded(_Prefixed(head, raw))
+            return _decoded(_Decompressed(_buffered(_unread(head, raw)), compression))
+    return _decoded(_unread(head, raw))
 
 
 def _decoded(raw: io.RawIOBase) -> io.BufferedReader:
@@ -140,9 +140,9 @@ def _decoded(raw: io.RawIOBase) -> io.BufferedReader:
             raise UnsupportedTextError(0, f"{description}, which is not supported; convert it to UTF-8 text")
     for signature, encoding in _ENCODINGS.items():
         if head.startswith(signature):
-            content = _Prefixed(head.removeprefix(signature), raw)
+            content = _unread(head.removeprefix(signature), raw)
             return _buffered(content if encoding == "utf-8" else _Transcoded(content, encoding))
-    return _buffered(_Prefixed(head, raw))
+    return _buffered(_unread(head, raw))
 
 
 def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
@@ -158,6 +158,14 @@ def _read_head(raw: io.RawIOBase) -> bytes:
             break
         head += block
     return head
+
+
+def _unread(head: bytes, raw: io.RawIOBase) -> io.RawIOBase:
+    """Return a stream that begins with bytes that were read from `raw` last."""
+    if not raw.seekable():
+        return _Prefixed(head, raw)
+    raw.seek(-len(head), io.SEEK_CUR)
+    return raw
 
 
 class _Prefixed(io.RawIOBase):
