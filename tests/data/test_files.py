@@ -1,12 +1,11 @@
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
-import http.server
 import json
-import threading
-from collections.abc import Iterator
-from functools import partial
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def test_lines_end_at_newline_only(tmp_path: Path) -> None:
 def test_unequal_line_counts_are_both_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x\n" * 7)
     (tmp_path / "b").write_text("x\n" * 4)
-    with pytest.raises(DataError, match=r"equally many lines\. Received: .*a with 7 lines, .*b with 4\."):
+    with pytest.raises(DataError, match=r"the same number of lines\. Received: .*a with 7 lines, .*b with 4\."):
         read(tmp_path, {"text": {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}})
     with pytest.raises(DataError, match=r"b with 4 lines, .*a with 7\."):
         read(tmp_path, {"text": {"source": str(tmp_path / "b"), "target": str(tmp_path / "a")}})
@@ -62,6 +61,93 @@ def test_csv_is_quoted_and_tsv_is_not(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").write_text('id\ten\tfr\n1\td "e\t"a\n2\tg\tf\n', encoding="utf-8")
     assert read(tmp_path, {"file": str(tmp_path / "a.csv")}) == rows
     assert read(tmp_path, {"file": str(tmp_path / "a.tsv")}) == [('"a', 'd "e'), ("f", "g")]
+
+
+ROWS = [("oui, merci", "yes; thanks"), ("un, deux", "one"), ('dit "non"', "line\nbreak")]
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_csv_is_separated_by_commas_or_semicolons(
+    tmp_path: Path, delimiter: str, quoting: Any, has_header: bool
+) -> None:
+    with (tmp_path / "a.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+        writer.writerows([("en", "id", "fr")] * has_header + [(en, "7", fr) for fr, en in ROWS])
+    source = {"file": str(tmp_path / "a.csv"), "header": has_header}
+    if not has_header:
+        source |= {"source_column": "2", "target_column": "0"}
+    assert read(tmp_path, source) == ROWS
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.json", "a.tsv.xz", "a.csv.bz2", "a.jsonl.zst"])
+def test_compressed_and_utf16_files_are_read_whatever_their_names(
+    tmp_path: Path, name: str, compress: Callable[[bytes], bytes]
+) -> None:
+    table = {
+        "tsv": "fr\ten\nété\tsummer\n",
+        "csv": "fr,en\nété,summer\n",
+        "jsonl": '{"fr": "été", "en": "summer"}\n',
+        "json": '[{"fr": "été",\n "en": "summer"}]',
+    }[name.split(".")[1]]
+    for content in (table.encode(), table.encode("utf-16"), table.encode("utf-8-sig")):
+        for written in (content, compress(content)):
+            (tmp_path / name).write_bytes(written)
+            assert read(tmp_path, {"file": str(tmp_path / name)}) == [("été", "summer")]
+
+
+def test_aligned_files_may_differ_in_encoding(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes("été\r\nhiver\r\n".encode("utf-16"))
+    (tmp_path / "b").write_bytes(lzma.compress(b"summer\nwinter\n"))
+    text = {"source": str(tmp_path / "a"), "target": str(tmp_path / "b")}
+    assert read(tmp_path, {"text": text}) == [("été", "summer"), ("hiver", "winter")]
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv"])
+def test_lines_that_end_with_a_carriage_return_alone_are_a_short_error(tmp_path: Path, name: str) -> None:
+    separator = "\t" if name == "a.tsv" else ","
+    (tmp_path / name).write_text(f"fr{separator}en\r" + f"un{separator}one\r" * 10_000)
+    with pytest.raises(DataError, match=r"Lines must end with|new-line character") as caught:
+        read(tmp_path, {"file": str(tmp_path / name)})
+    assert len(str(caught.value)) < 1000
+    (tmp_path / "b.tsv").write_text("fr\ten\nun\tone\rdeux\ttwo\n")
+    with pytest.raises(DataError, match=r"Received: 3 in row 1 of .*Lines must end with"):
+        read(tmp_path, {"file": str(tmp_path / "b.tsv")})
+
+
+VARIABLE = [
+    {"language": ["en", "fr", "fr"], "translation": ["cat", "chat", "minou"]},
+    {"language": ["en"], "translation": ["dog"]},
+    {"language": ["fr", "de", "en"], "translation": ["été", "Sommer", "summer"]},
+    None,
+]
+READ_VARIABLE = [("chat", "cat"), ("", "dog"), ("été", "summer"), ("", "")]
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.jsonl", "map.parquet", "map.jsonl"])
+def test_languages_may_differ_from_row_to_row(tmp_path: Path, name: str) -> None:
+    rows: list[Any] = VARIABLE
+    kind = pa.struct({"language": pa.list_(pa.string()), "translation": pa.list_(pa.string())})
+    if name.startswith("map"):
+        rows = [row and list(zip(row["language"], row["translation"], strict=True)) for row in VARIABLE]
+        kind = pa.map_(pa.string(), pa.string())
+    if name.endswith("jsonl"):
+        (tmp_path / name).write_text("".join(json.dumps({"translation": row}) + "\n" for row in rows))
+    else:
+        pq.write_table(pa.table({"translation": pa.array(rows, kind)}), tmp_path / name)
+    source = {"file": str(tmp_path / name)}
+    assert read(tmp_path, source) == READ_VARIABLE
+    with pytest.raises(DataError, match=r"in both languages\. Received: .* in which es is empty in all rows \(4\)"):
+        read(tmp_path, source | {"target_column": "es"})
+
+
+@pytest.mark.parametrize("nested", [["ab"], [["fr", "a", "b"]], [1], {"language": "fr", "translation": "a"}, "fr"])
+def test_a_translation_of_another_form_lacks_the_column(tmp_path: Path, nested: Any) -> None:
+    (tmp_path / "a.jsonl").write_text(json.dumps({"translation": nested}) + "\n")
+    with pytest.raises(DataError, match="Received: 'fr', which is not among translation"):
+        read(tmp_path, {"file": str(tmp_path / "a.jsonl")})
 
 
 def test_without_a_header_columns_are_numbered(tmp_path: Path) -> None:
@@ -141,19 +227,22 @@ def test_a_column_must_hold_text(tmp_path: Path) -> None:
         ("a.jsonl", b"[1, 2]\n", "must be a JSON object. Received: list"),
         ("a.json", b"[1, 2", "valid JSON"),
         ("a.json", b'{"rows":\n []}', "a list of records"),
-        ("a.tsv", b"fr\ten\na\n", "must have 2 fields. Received: 1 in row 1"),
-        ("a.tsv", b"fr\ten\nun\tdeux\tone, two\n", "must have 2 fields. Received: 3 in row 1 .*can hold no tab"),
+        ("a.tsv", b"fr\ten\na\n", "must have 2 fields. Received: 1 in row 1 .*Separate the fields with tabs"),
+        ("a.tsv", b"fr\ten\nun\tdeux\tone, two\n", "must have 2 fields. Received: 3 in row 1 .*cannot contain a tab"),
         ("a.csv", b"fr,en\na,b\nun, deux,one\n", "must have 2 fields. Received: 3 in row 2 .*Quote fields"),
         ("a.tsv", b"un\tone\n", "'fr', which is not among un, one in .*set header: false"),
         ("a.csv", b"fr,en\na\n", "Received: 1 in row 1 of .*a.csv. Quote fields"),
-        ("a.csv", b'fr,en\n"a,b\nc,d\n', "quote fields as RFC 4180 does"),
+        ("a.csv", b'fr,en\n"a,b\nc,d\n', "must quote fields as in RFC 4180"),
         ("a.parquet", b"PAR1 but no more", "must be a readable file"),
-        ("a.jsonl.gz", b"not gzip at all", "must be a readable file"),
+        ("a.jsonl.gz", b"not gzip at all", "valid JSON. Received: line 1 of"),
+        ("a.json", b"[" * 100_000, "valid JSON"),
+        ("a.tsv", b"PK\x03\x04 and so on", "a ZIP archive or an Office document, which is not supported"),
         ("a.jsonl.gz", gzip.compress(b"x" * 1000, mtime=0)[:-12], "must be a readable file"),
         ("a.docx", b"x", "must be .parquet, .jsonl, .json, .csv or .tsv"),
-        ("a.tsv", b"", "which is empty"),
+        ("a.tsv", b"", "must contain text. Received: .*a.tsv, which is empty"),
         ("a.tsv", b"fr\ten\n", "must hold at least one row"),
-        ("a.tsv", None, "a file that exists. Received: .* \\(no such file\\)"),
+        ("a.tsv", None, "a file that exists. Received: .* \\(No such file or directory\\)"),
+        ("a" * 300 + ".tsv", None, "a file that exists. Received: .* \\(File name too long\\)"),
     ],
 )
 def test_a_broken_file_is_one_clear_error(tmp_path: Path, name: str, content: bytes | None, message: str) -> None:
@@ -163,9 +252,19 @@ def test_a_broken_file_is_one_clear_error(tmp_path: Path, name: str, content: by
         read(tmp_path, {"file": str(tmp_path / name)})
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
+def test_a_folder_or_a_device_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="a folder"):
         read(tmp_path, {"file": str(tmp_path)})
+    with pytest.raises(DataError, match="not a regular file"):
+        read(tmp_path, {"file": "/dev/zero"})
+
+
+def test_a_name_that_begins_with_a_tilde_is_a_file_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~mixed.tsv").write_text("fr\ten\nun\tone\n")
+    assert read(tmp_path, {"file": "~mixed.tsv"}) == PLAIN[:1]
 
 
 def test_files_are_looked_for_before_the_first_pair_is_asked_for(tmp_path: Path) -> None:
@@ -192,54 +291,3 @@ def test_invalid_bytes_are_replaced_and_visible_to_cleaning(tmp_path: Path) -> N
 
 def test_max_examples_stops_early(tmp_path: Path) -> None:
     assert read(tmp_path, write_text(tmp_path, PLAIN) | {"max_examples": 2}) == PLAIN[:2]
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """A web server on this machine: its address, its folder and the paths that were asked for."""
-    folder = tmp_path / "www"
-    folder.mkdir()
-    asked: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *arguments: object) -> None:
-            asked.append(self.path)
-
-        def do_GET(self) -> None:
-            if self.path != "/cut.tsv":
-                return super().do_GET()
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"fr\ten\n")
-            return None
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder))) as http_server:
-        threading.Thread(target=http_server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http_server.server_port}", folder, asked
-        http_server.shutdown()
-
-
-def test_urls_are_downloaded_once(tmp_path: Path, server: tuple[str, Path, list[str]]) -> None:
-    address, folder, asked = server
-    for name, side in (("a.fr.gz", 0), ("a.en.gz", 1)):
-        (folder / name).write_bytes(gzip.compress("".join(pair[side] + "\n" for pair in PLAIN).encode()))
-    source = {"text": {"source": f"{address}/a.fr.gz", "target": f"{address}/a.en.gz"}}
-    assert read(tmp_path / "cache", source) == PLAIN
-    assert read(tmp_path / "cache", source) == PLAIN
-    assert sorted(asked) == ["/a.en.gz", "/a.fr.gz"]
-    for file in (tmp_path / "cache" / "downloads").iterdir():
-        assert file.stat().st_mode & 0o666 == file.parent.stat().st_mode & 0o666  # another user of the cache reads it
-
-
-def test_a_failed_download_leaves_nothing_behind(tmp_path: Path, server: tuple[str, Path, list[str]]) -> None:
-    address, folder, _ = server
-    (folder / "empty.tsv").write_bytes(b"")
-    for name, message in (
-        ("none.tsv", r"must be reachable\. Received: .*none.tsv \(HTTP Error 404"),
-        ("cut.tsv", "must be complete. Received: 6 of 1000 bytes|must be reachable"),
-        ("empty.tsv", "which is empty"),
-    ):
-        with pytest.raises(DataError, match=message):
-            read(tmp_path / "cache", {"file": f"{address}/{name}"})
-    assert list((tmp_path / "cache" / "downloads").iterdir()) == []

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 import types
 from pathlib import Path
@@ -103,6 +106,59 @@ def test_identity_of_an_embedded_corpus_follows_content_not_place(
     assert identity(data.train[0], data) == here
     pq.write_table(pa.table({"fr": ["chat"], "en": ["cat"]}), copy)
     assert identity(data.train[0], data) != here
+
+
+ODD_TEXTS = [("null", "NA"), ("007", "None"), ('"a', 'b"'), ("nan", ""), ('c"', "1.50"), ("été; hiver", "x")]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("name", ["train.tsv", "train.csv", "train.csv.gz", "semicolons.csv"])
+def test_a_hub_folder_of_csv_or_tsv_holds_the_texts_that_are_written_in_it(
+    tmp_path: Path, name: str, streaming: bool
+) -> None:
+    (tmp_path / "set").mkdir()
+    rows = [("fr", "en"), *ODD_TEXTS]
+    if name == "train.tsv":
+        content = "".join("\t".join(row) + "\n" for row in rows)
+    else:
+        written = io.StringIO()
+        csv.writer(written, delimiter=";" if "semicolons" in name else ",").writerows(rows)
+        content = written.getvalue()
+    encoded = content.encode()
+    path = tmp_path / "set" / name.replace("semicolons", "train")
+    path.write_bytes(gzip.compress(encoded) if name.endswith("gz") else encoded)
+    source = {"hub": str(tmp_path / "set"), "streaming": streaming}
+    assert read(tmp_path, source) == ODD_TEXTS
+    assert read(tmp_path, {"file": str(path)}) == ODD_TEXTS
+
+
+def test_a_hub_folder_of_csv_files_has_whole_splits_and_whole_rows(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.csv").write_text("fr,en\na,b\nc\n")
+    with pytest.raises(DataError, match=r"must have 2 fields\. Received: 1 in row 2"):
+        read(tmp_path, {"hub": str(tmp_path / "set")})
+    with pytest.raises(DataError, match="CSV data has the splits train; for the beginning of one, set max_examples"):
+        read(tmp_path, {"hub": str(tmp_path / "set"), "split": "train[:1]"})
+    with pytest.raises(DataError, match=r"'de', which is not among fr, en in .*train\.csv"):
+        read(tmp_path, {"hub": str(tmp_path / "set"), "source_column": "de"})
+
+
+def test_a_hub_folder_that_sets_options_of_pandas_is_read_with_them(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.csv").write_text("# a comment\nfr,en\nNA,null\n")
+    (tmp_path / "set" / "README.md").write_text(
+        "---\nconfigs:\n- config_name: default\n  data_files: train.csv\n  skiprows: 1\n---\n"
+    )
+    assert read(tmp_path, {"hub": str(tmp_path / "set")}) == [("NA", "null")]
+
+
+def test_a_hub_folder_may_have_other_languages_in_each_row(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    features = datasets.Features({"translation": datasets.TranslationVariableLanguages(["en", "fr"])})
+    rows = [{"translation": {"en": "cat", "fr": ["chat", "minou"]}}, {"translation": {"en": "dog"}}]
+    datasets.Dataset.from_list(rows, features=features).to_parquet(str(tmp_path / "set" / "train.parquet"))
+    for source in ({"hub": str(tmp_path / "set")}, {"file": str(tmp_path / "set" / "train.parquet")}):
+        assert read(tmp_path, source) == [("chat", "cat"), ("", "dog")]
 
 
 def test_the_identity_of_a_source_follows_its_files(tmp_path: Path, hub_folder: Path) -> None:

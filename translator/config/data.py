@@ -162,7 +162,7 @@ class DataConfig(Section):
         test: sources for the scores of the finished model.
         cleaning: what is dropped from `train`; `valid` and `test` are never cleaned.
         augmentation: careless typing in the source texts of `train`.
-        cache: folder of downloaded and tokenized text; by default `~/.cache/translator`.
+        cache: directory of downloaded and tokenized text; by default `translator` in `$XDG_CACHE_HOME` or `~/.cache`.
     """
 
     source_language: str | None = None
@@ -173,4 +173,4 @@ class DataConfig(Section):
     test: Sources = ()
     cleaning: CleaningConfig = CleaningConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
-    cache: str = "~/.cache/translator"
+    cache: str | None = None

@@ -1,64 +1,44 @@
-"""Read text from files: plain and aligned lines, CSV and TSV, JSON, Parquet; local, compressed or by URL.
+"""Text from files: aligned lines, CSV and TSV, JSON, Parquet.
 
-Readers yield rows of strings and hold a piece of the file at a time. Bytes that are not UTF-8 come out as lone
-surrogates (Python's `surrogateescape`), so that whoever reads can drop the pair or replace them, and count.
+Readers yield rows of strings and hold a part of the file at a time. Bytes that are not UTF-8 become lone surrogates
+(Python's `surrogateescape`), so that the caller can drop the row or replace them. Compression and UTF-16 are recognized
+by content (`translator.file_input`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import gzip
-import hashlib
 import io
 import itertools
 import json
-import os
-import tempfile
-import urllib.parse
-import urllib.request
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from translator.config import UserError
+from translator.errors import shorten
+from translator.file_input import open_text
 
 Pair = tuple[str, str]
 Row = tuple[str, ...]
-TEXT = "text"  # the column of a text that has no name, as in a .txt file
+TEXT = "text"  # the column of a .txt file
 
-_BROKEN = (OSError, EOFError, zlib.error)  # what reading a file, or a damaged .gz, can raise
-_LONGEST_FIELD = 2**31 - 1
-_DOWNLOAD_TIMEOUT = 60.0  # seconds without a byte
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_DELIMITERS = (",", ";")  # Office programs write semicolons where the decimal mark is a comma
+_MAX_FIELD_SIZE = 2**31 - 1
+_PROBED_ROWS = 100
 
 
 class DataError(UserError):
-    """Text that is missing, broken or not of the form that was asked for."""
-
-
-def local_path(place: str, cache: Path) -> Path:
-    """The file at a path or URL, downloaded into the cache unless it is there already.
-
-    Raises:
-        DataError: there is none.
-    """
-    if place.startswith(("http://", "https://")):
-        return _download(place, cache / "downloads")
-    path = Path(place).expanduser()
-    if not path.is_file():
-        problem = "a folder" if path.is_dir() else "no such file"
-        raise DataError(f"A source must be a file that exists. Received: {path} ({problem}).")
-    if path.stat().st_size == 0:
-        raise DataError(f"A source must be a file with text in it. Received: {path}, which is empty.")
-    return path
+    """Text that is missing, damaged or not in the required form."""
 
 
 def read_aligned(source: Path, target: Path) -> Iterator[Pair]:
-    """Pairs of line n of one file and line n of the other.
+    """Yield pairs of line n of one file and line n of the other.
 
     Raises:
-        DataError: the files cannot be read, or differ in their number of lines.
+        DataError: if a file cannot be read or the numbers of lines differ.
     """
     left, right = read_lines(source), read_lines(target)
     for number, (line, translation) in enumerate(itertools.zip_longest(left, right)):
@@ -66,73 +46,82 @@ def read_aligned(source: Path, target: Path) -> Iterator[Pair]:
             counts = [number + (line is not None), number + (translation is not None)]
             counts = [counts[0] + sum(1 for _ in left), counts[1] + sum(1 for _ in right)]
             raise DataError(
-                "Aligned files must have equally many lines. "
+                "Aligned files must have the same number of lines. "
                 f"Received: {source} with {counts[0]} lines, {target} with {counts[1]}."
             )
         yield line, translation
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    r"""The lines of a file, which end at "\n" only; "\r" before it is no part of the line, nor is a byte order mark.
+    r"""Yield the lines of a file. Lines end at "\n" only; a "\r" before it is removed, and so is a byte order mark.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: if the file cannot be read.
     """
     with _open(path) as file:
-        for number, line in enumerate(file):
-            if number == 0:
-                line = line.removeprefix(b"\xef\xbb\xbf")
+        for line in file:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
 
 def read_table(path: Path, columns: Sequence[str], header: bool, label: str | None = None) -> Iterator[Row]:
-    """Some columns of each row of a file whose kind its name tells.
+    """Yield some columns of each row of a file whose format is given by its suffix.
 
     Args:
-        path: .parquet, .jsonl, .json, .csv, .tsv, or .txt with one column, `text`; all but Parquet may end in .gz.
-        columns: names of the columns that are wanted, in this order.
-        header: whether the first line of a .csv or .tsv names the columns.
-        label: the column that may hold whole numbers too.
+        path: .parquet, .jsonl, .json, .csv, .tsv, or .txt with the one column `text`; all but Parquet may be
+            compressed.
+        columns: names of the columns to read, in this order.
+        header: True if the first line of a .csv or .tsv file names the columns.
+        label: name of the column that may hold integers as well.
 
     Raises:
-        DataError: the file cannot be read, is of another kind, or lacks a column.
+        DataError: if the file cannot be read, is of another format, or lacks a column.
     """
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
     kind = suffixes[-1] if suffixes else ""
     if kind == ".parquet":
         return _read_parquet(path, columns, label)
     if kind in (".jsonl", ".json"):
         return _read_json(path, columns, label, whole=kind == ".json")
     if kind in (".csv", ".tsv"):
-        return _read_delimited(path, columns, header, is_csv=kind == ".csv")
+        return read_delimited(path, columns, header, is_csv=kind == ".csv")
     if kind == ".txt" and set(columns) == {TEXT}:
         return ((line,) * len(columns) for line in read_lines(path))
     raise DataError(
         f"A source file must be .parquet, .jsonl, .json, .csv or .tsv, or .txt for text alone. Received: {path}. "
-        "For two files of aligned lines say text: {source: …, target: …}."
+        "For two files of aligned lines use text: {source: …, target: …}."
     )
 
 
 def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, label: str | None = None) -> Row:
-    """Some columns of one row, each alone or inside `translation`; null, alone or for both, is the empty text.
+    """Return some columns of one row, each from the row itself or from its column `translation`.
 
-    The column named `label` may hold whole numbers too.
+    A null value is the empty text. So is a language that this row has no translation for, if `translation` is a list
+    of languages and translations or a map, in which languages may differ from row to row.
+
+    Args:
+        row: column values by name.
+        columns: names of the columns to return, in this order.
+        origin: description of the row for the error message.
+        label: name of the column that may hold integers as well.
 
     Raises:
-        DataError: the row lacks a column, or one holds no text.
+        DataError: if a column is missing or does not hold text.
     """
     nested = row.get("translation")
+    fixed = nested if isinstance(nested, Mapping) else {}
+    by_language = variable_translations(nested)
     values = []
     for column in columns:
         if column in row:
             value = row[column]
-        elif isinstance(nested, Mapping) and column in nested:
-            value = nested[column]
+        elif by_language is not None:
+            value = by_language.get(column)
+        elif column in fixed:
+            value = fixed[column]
         elif nested is None and "translation" in row:
             value = None
         else:
-            inside = nested if isinstance(nested, Mapping) else ()
-            raise missing_column(column, [*row, *(f"translation.{name}" for name in inside)], origin)
+            raise missing_column(column, [*row, *(f"translation.{name}" for name in fixed)], origin)
         if column == label and isinstance(value, int):
             value = str(value)
         if value is not None and not isinstance(value, str):
@@ -141,48 +130,94 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, labe
     return tuple(values)
 
 
+def variable_translations(nested: Any) -> dict[str, Any] | None:
+    """Return the first translation of each language if languages may differ from row to row, otherwise None.
+
+    Args:
+        nested: a value of the column `translation`: the lists `language` and `translation` of
+            `datasets.TranslationVariableLanguages`, or the pairs of an Arrow map.
+    """
+    if isinstance(nested, Mapping) and set(nested) == {"language", "translation"}:
+        languages, texts = nested["language"], nested["translation"]
+        if not isinstance(languages, list | tuple) or not isinstance(texts, list | tuple):
+            return None
+        pairs = list(zip(languages, texts, strict=False))
+    elif isinstance(nested, list | tuple):
+        pairs = [tuple(pair.values()) if isinstance(pair, Mapping) else pair for pair in nested]
+    else:
+        return None
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 and isinstance(pair[0], str) for pair in pairs):
+        return None
+    return dict(reversed(pairs))
+
+
 def missing_column(column: str, existing: Iterable[str], origin: str, advice: str = "") -> DataError:
-    """The error for a column that is not there, naming those that are."""
+    """Return the error for a missing column, which lists the existing ones."""
+    names = ", ".join(map(str, existing))
+    if "\r" in names:
+        advice = r' Lines must end with "\n"; this file ends them with "\r" alone. Convert it.'
     return DataError(
-        f"A source must have the columns that are read. Received: {column!r}, which is not among "
-        f"{', '.join(existing) or 'none'} in {origin}. "
+        f"A source must have the columns that are read. Received: {shorten(column)!r}, which is not among "
+        f"{shorten(names) or 'none'} in {origin}. "
         f"Set source_column and target_column, text_column, label_column or where.{advice}"
     )
 
 
 def _read_parquet(path: Path, columns: Sequence[str], label: str | None) -> Iterator[Row]:
     import pyarrow as pa
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
-
-    def texts_of(batch: Any, name: str) -> list[str | None]:
-        column = batch[name] if name in batch.schema.names else pc.struct_field(batch["translation"], name)
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        if name == label and pa.types.is_integer(column.type):
-            column = column.cast(pa.string())
-        if str(column.type) not in ("string", "large_string", "string_view"):
-            raise DataError(f"Column {name} must hold text. Received: {column.type} in {path}.")
-        encoded = column.cast(pa.large_binary()).to_pylist()
-        return [text and text.decode("utf-8", "surrogateescape") for text in encoded]
 
     try:
         # By default pyarrow keeps what it has read ahead until the file is closed: memory as large as the file.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             schema = file.schema_arrow
-            nested = schema.field("translation").type if "translation" in schema.names else None
-            inside = [field.name for field in nested] if nested and pa.types.is_struct(nested) else []
+            inside = _languages(schema)
             for column in columns:
-                if column not in schema.names and column not in inside:
-                    raise missing_column(
-                        column, [*schema.names, *(f"translation.{name}" for name in inside)], str(path)
-                    )
+                if column not in schema.names and inside is not None and column not in inside:
+                    names = [*schema.names, *(f"translation.{name}" for name in inside)]
+                    raise missing_column(column, names, str(path))
             needed = dict.fromkeys(column if column in schema.names else "translation" for column in columns)
             for batch in file.iter_batches(batch_size=4096, columns=list(needed), use_threads=False):
-                for texts in zip(*(texts_of(batch, name) for name in columns), strict=True):
-                    yield tuple(text or "" for text in texts)
+                texts = (_arrow_texts(batch, name, inside, label, str(path)) for name in columns)
+                for values in zip(*texts, strict=True):
+                    yield tuple(text or "" for text in values)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
+
+
+def _languages(schema: Any) -> list[str] | None:
+    """Return the languages in the column `translation` of an Arrow schema, or None if they differ from row to row."""
+    import pyarrow as pa
+
+    if "translation" not in schema.names:
+        return []
+    kind = schema.field("translation").type
+    if pa.types.is_map(kind):
+        return None
+    names = [field.name for field in kind] if pa.types.is_struct(kind) else []
+    is_variable = set(names) == {"language", "translation"} and all(pa.types.is_list(field.type) for field in kind)
+    return None if is_variable else names
+
+
+def _arrow_texts(
+    batch: Any, name: str, inside: list[str] | None, label: str | None, origin: str
+) -> Sequence[str | None]:
+    """Return one column of an Arrow batch, from the batch itself or from its column `translation`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if name not in batch.schema.names and inside is None:
+        rows = batch["translation"].to_pylist()
+        return [columns_of({"translation": nested}, (name,), origin)[0] for nested in rows]
+    column = batch[name] if name in batch.schema.names else pc.struct_field(batch["translation"], name)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if name == label and pa.types.is_integer(column.type):
+        column = column.cast(pa.string())
+    if str(column.type) not in ("string", "large_string", "string_view"):
+        raise DataError(f"Column {name} must hold text. Received: {column.type} in {origin}.")
+    encoded = column.cast(pa.large_binary()).to_pylist()
+    return [text and text.decode("utf-8", "surrogateescape") for text in encoded]
 
 
 def _read_json(path: Path, columns: Sequence[str], label: str | None, whole: bool) -> Iterator[Row]:
@@ -196,12 +231,12 @@ def _read_json(path: Path, columns: Sequence[str], label: str | None, whole: boo
 
 
 def _is_json_lines(path: Path) -> bool:
-    """Whether a file called .json holds one object a line all the same: its first line is a whole record."""
+    """Return True if a .json file holds one object per line, that is, if its first line is a complete record."""
     with _open(path) as file:
         first = next((line for line in file if line.strip()), b"")
     try:
-        record = json.loads(first.decode("utf-8-sig", "surrogateescape"))
-    except ValueError:
+        record = json.loads(first.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError):
         return False
     return isinstance(record, Mapping) and "data" not in record
 
@@ -213,9 +248,9 @@ def _json_lines(path: Path) -> Iterator[Any]:
 
 
 def _json_document(path: Path) -> Iterator[Any]:
-    """The records of one JSON document: a list, or a list under `data`."""
+    """Yield the records of one JSON document: a list, or a list under `data`."""
     with _open(path) as file:
-        document = _parse_json(file.read().decode("utf-8-sig", "surrogateescape"), str(path))
+        document = _parse_json(file.read().decode("utf-8", "surrogateescape"), str(path))
     records = document.get("data") if isinstance(document, Mapping) else document
     if not isinstance(records, list):
         raise DataError(f"A .json file must be a list of records, alone or under `data`. Received: {path}.")
@@ -225,13 +260,24 @@ def _json_document(path: Path) -> Iterator[Any]:
 def _parse_json(text: str, origin: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"A source must be valid JSON. Received: {origin} ({error}).") from error
 
 
-def _read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bool) -> Iterator[Row]:
-    """Rows of a .csv, quoted as RFC 4180 says, or of a .tsv, where a quote is a character like any other."""
-    rows = _csv_rows(path) if is_csv else (line.split("\t") for line in read_lines(path))
+def read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bool) -> Iterator[Row]:
+    """Yield some columns of each row of a CSV file, quoted as in RFC 4180, or of a TSV file, which has no quotes.
+
+    Args:
+        path: the file.
+        columns: names of the columns to read, in this order; without a header their numbers `0`, `1`, ….
+        header: True if the first line names the columns.
+        is_csv: True for a CSV file, whose fields are separated by commas or semicolons; False for a TSV file.
+
+    Raises:
+        DataError: if the file cannot be read or lacks a column, or if a row has more or fewer fields than the first.
+    """
+    delimiter = _csv_delimiter(path, columns, header) if is_csv else "\t"
+    rows = _csv_rows(path, delimiter) if is_csv else (line.split("\t") for line in read_lines(path))
     rows = (row for row in rows if row and row != [""])
     first = next(rows, None)
     if first is None:
@@ -242,75 +288,68 @@ def _read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: bo
             raise missing_column(column, names, str(path), " If its first line is text already, set header: false.")
     places = [names.index(column) for column in columns]
     for number, row in enumerate(rows if header else itertools.chain([first], rows), 1):
-        if len(row) != len(names):  # with one too many, what is read may be half of one field and not the next
+        if len(row) != len(names):  # with an additional field, what is read may be half of one field
             raise DataError(
                 f"Each row must have {len(names)} fields. Received: {len(row)} in row {number} of {path}. "
-                + ("Quote fields that hold a comma or a line break." if is_csv else "A field can hold no tab.")
+                + _field_advice(row, len(names), delimiter)
             )
         yield tuple(row[place] for place in places)
 
 
-def _csv_rows(path: Path) -> Iterator[list[str]]:
-    """Rows of a CSV file; a quote that never closes is an error, not the rest of the file."""
-    csv.field_size_limit(_LONGEST_FIELD)
-    with _open(path) as file, io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="\n") as text:
-        reader = csv.reader(text, strict=True)
+def _field_advice(row: Sequence[str], num_expected: int, delimiter: str) -> str:
+    """Return how to correct a row with a wrong number of fields."""
+    if any("\r" in field for field in row):
+        return r'Lines must end with "\n"; this one contains "\r" alone.'
+    if delimiter != "\t":
+        return f"Quote fields that contain {delimiter!r} or a line break."
+    if len(row) < num_expected:
+        return "Separate the fields with tabs; a field may be empty."
+    return "A field cannot contain a tab."
+
+
+def _csv_delimiter(path: Path, columns: Sequence[str], header: bool) -> str:
+    """Return the delimiter of a CSV file, comma or semicolon.
+
+    With a header, it is the one that gives the columns to be read. Without, it is the one that divides the first rows
+    into the same number of fields, enough for the columns to be read.
+    """
+    for delimiter in _DELIMITERS:
+        rows = _csv_rows(path, delimiter)
+        try:
+            probed = [row for row in itertools.islice(rows, 1 if header else _PROBED_ROWS) if row]
+        except DataError:  # a quoted field followed by the other delimiter is not valid
+            continue
+        finally:
+            rows.close()
+        names = probed[0] if probed and header else [str(index) for index in range(len(probed[0]) if probed else 0)]
+        if set(columns) <= set(names) and all(len(row) == len(names) for row in probed):
+            return delimiter
+    return _DELIMITERS[0]
+
+
+def _csv_rows(path: Path, delimiter: str) -> Generator[list[str], None, None]:
+    """Yield the rows of a CSV file. A quote that is never closed is an error and not the rest of the file."""
+    csv.field_size_limit(_MAX_FIELD_SIZE)
+    with _open(path) as file, io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="\n") as text:
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
         try:
             yield from reader
         except csv.Error as error:
             raise DataError(
-                f"A .csv file must quote fields as RFC 4180 does. Received: {path}, line {reader.line_num} ({error})."
+                f"A .csv file must quote fields as in RFC 4180. Received: {path}, line {reader.line_num} ({error})."
             ) from error
 
 
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, through gzip where its name says so; what goes wrong while it is read is a DataError."""
+    """Open a text file as UTF-8 bytes. An error while it is open is a DataError."""
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            yield file  # type: ignore[misc]  # GzipFile reads like any binary file
-    except _BROKEN as error:
+        with open_text(path) as file:
+            yield cast(BinaryIO, file)
+    except OSError as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: BaseException) -> DataError:
     reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-    return DataError(f"A source must be a readable file. Received: {path} ({reason}).")
-
-
-def _download(url: str, folder: Path) -> Path:
-    """The file behind a URL, fetched once; it appears in the folder whole or not at all."""
-    name = Path(urllib.parse.urlparse(url).path).name or "index"
-    path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
-    if path.exists():
-        return path
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".download-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _fetch(url, file)
-        Path(temporary).chmod(folder.stat().st_mode & 0o666)  # mkstemp's is its owner's alone, and caches are shared
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
-
-
-def _fetch(url: str, file: BinaryIO) -> None:
-    """Copy what is behind a URL into a file."""
-    try:
-        request = urllib.request.Request(url, headers={"User-Agent": "translator"})
-        with urllib.request.urlopen(request, timeout=_DOWNLOAD_TIMEOUT) as answer:
-            expected = answer.headers.get("Content-Length")
-            while block := answer.read(1 << 20):
-                file.write(block)
-    except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
-        raise DataError(
-            f"A source by URL must be reachable. Received: {url} ({error}). Or fetch it yourself and give its path."
-        ) from error
-    if expected is not None and file.tell() != int(expected):
-        raise DataError(
-            f"A download must be complete. Received: {file.tell()} of {expected} bytes of {url}. Try again."
-        )
-    if file.tell() == 0:
-        raise DataError(f"A source must be a file with text in it. Received: {url}, which is empty.")
+    return DataError(f"A source must be a readable file. Received: {path} ({shorten(reason)}).")

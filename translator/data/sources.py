@@ -1,45 +1,37 @@
-"""The sources of a configuration, whatever their kind, as rows of strings: pairs, texts, or texts with labels."""
+"""The sources of a configuration, of whatever kind, as rows of strings: pairs, texts, or texts with labels."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from translator.atomic_io import write_whole
 from translator.config import DataConfig, Form, Source
+from translator.data.downloads import local_path
 from translator.data.embedded import embedded_file
-from translator.data.files import (
-    TEXT,
-    DataError,
-    Row,
-    columns_of,
-    local_path,
-    missing_column,
-    read_aligned,
-    read_table,
-)
+from translator.data.files import TEXT, DataError, Row, read_aligned, read_table
+from translator.data.hub import hub_commit, local_folder, read_hub
+from translator.errors import shorten
+from translator.file_input import cache_directory, expand_user
 
-_ROWS_AT_ONCE = 1000
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read_rows(sources: Sequence[Source], data: DataConfig, form: Form = "pairs") -> Iterator[Row]:
-    """The rows of these sources one after the other, as they are: nothing is dropped or rewritten.
+    """Return the rows of the sources, one source after the other. Nothing is dropped or cleaned.
 
-    Bytes that are not UTF-8 are replaced (U+FFFD). Files are looked for at once, not at the first row.
+    Bytes that are not UTF-8 are replaced (U+FFFD). A missing file is reported at once, not at the first row.
 
     Args:
-        sources: where they come from.
-        data: languages and the cache.
-        form: what a row is: source and target text, a text alone, or a text and its label.
+        sources: the sources.
+        data: languages and cache.
+        form: what a row is: source and target text, one text, or a text and its label.
 
     Raises:
-        DataError: a source is missing, empty, broken or lacks a column.
+        DataError: if a source is missing, empty or damaged, or lacks a column.
     """
     for source in sources:
         for place in _places(source):
@@ -52,31 +44,40 @@ def read_rows(sources: Sequence[Source], data: DataConfig, form: Form = "pairs")
 
 
 def open_source(source: Source, data: DataConfig, form: Form = "pairs") -> Iterator[Row]:
-    """The rows of one source that its `where` chooses, with lone surrogates where its bytes are not UTF-8.
+    """Yield the rows of one source that match its `where`, with lone surrogates for bytes that are not UTF-8.
 
     Raises:
-        DataError: it is missing, empty, broken or lacks a column.
+        DataError: if the source is missing, empty or damaged, lacks a column, or has no text in one of the two columns
+            of a translation.
     """
-    is_empty = True
     columns, wanted = _columns(source, data, form), source.where.values()
     rows = _open(source, (*columns, *source.where), columns[1] if form == "labelled" else None, data)
     width = len(columns)
     chosen = (row for row in rows if all(value in values for value, values in zip(row[width:], wanted, strict=True)))
-    for row in islice(chosen, source.max_examples):
-        is_empty = False
+    count = 0
+    without_text = set(range(width)) if form == "pairs" else set()
+    for count, row in enumerate(islice(chosen, source.max_examples), 1):  # noqa: B007 (used after the loop)
+        if without_text:
+            without_text = {index for index in without_text if not row[index]}
         if form == "texts":
             yield from ((text,) for text in row[:width])
         else:
             yield row[:width]
-    if is_empty:
-        condition = f" where {dict(source.where)}" if source.where else ""
+    if not count:
+        condition = f" where {shorten(dict(source.where))}" if source.where else ""
         raise DataError(
-            f"A source must hold at least one row. Received: {describe(source)}, which holds none{condition}."
+            f"A source must hold at least one row. Received: {shorten(describe(source))}, which holds none{condition}."
+        )
+    if without_text:
+        names = " and ".join(columns[index] for index in sorted(without_text))
+        raise DataError(
+            f"A source must hold text in both languages. Received: {shorten(describe(source))}, in which {names} is "
+            f"empty in all rows ({count:,}). Set source_column and target_column."
         )
 
 
 def describe(source: Source) -> str:
-    """A source in a few words, for reports and errors."""
+    """Return a short description of a source, for reports and errors."""
     if source.where:
         chosen = ", ".join(value for values in source.where.values() for value in values)
         return f"{describe(source.model_copy(update={'where': {}}))}: {chosen}"
@@ -90,19 +91,19 @@ def describe(source: Source) -> str:
 
 
 def cache_folder(data: DataConfig) -> Path:
-    """Where downloaded and tokenized text is kept."""
-    return Path(data.cache).expanduser()
+    """Return the directory of downloaded and tokenized text."""
+    return expand_user(data.cache) if data.cache else cache_directory()
 
 
 def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str, Any]:
-    """What tells one state of a source from another without reading it: files by path, size and time of change."""
+    """Return what identifies the state of a source without reading it: files by path, size and modification time."""
     known = {key: value for key, value in source.model_dump().items() if key != "weight"}
     known["columns"] = _columns(source, data, form)
     files = [local_path(place, cache_folder(data)) for place in _places(source)]
-    if source.hub and (folder := Path(source.hub).expanduser()).is_dir():
+    if source.hub and (folder := local_folder(source)):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
     elif source.hub:
-        known["commit"] = _hub_commit(source, cache_folder(data))
+        known["commit"] = hub_commit(source, cache_folder(data))
     elif source.phrasebook or source.sentiment:  # by content: its path and time change with each installation
         known["commit"], files = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files], []
     known["files"] = [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
@@ -110,7 +111,7 @@ def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str
 
 
 def _places(source: Source) -> list[str]:
-    """The paths and URLs that a source names."""
+    """Return the paths and URLs that a source names."""
     if source.text:
         return [source.text.source, source.text.target]
     if source.phrasebook:
@@ -121,17 +122,17 @@ def _places(source: Source) -> list[str]:
 
 
 def _open(source: Source, columns: Sequence[str], label: str | None, data: DataConfig) -> Iterator[Row]:
-    """These columns of a source's rows; the one named `label` may hold numbers."""
+    """Return these columns of the rows of a source; the one named `label` may hold integers."""
+    if source.hub:
+        return read_hub(source, columns, label, describe(source))
     paths = [local_path(place, cache_folder(data)) for place in _places(source)]
     if source.text:
         return read_aligned(*paths)
-    if source.hub:
-        return _read_hub(source, columns, label)
     return read_table(paths[0], columns, source.header, label)
 
 
 def _columns(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
-    """Names of the columns: as set, else by language or `text` and `label`; the first where a file has no header."""
+    """Return the names of the columns to read: as configured or by default; numbers if a file has no header."""
     match form:
         case "pairs":
             assert data.source_language is not None and data.target_language is not None
@@ -142,62 +143,3 @@ def _columns(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
         case "labelled":
             (text,) = source.text_column or (TEXT if source.header else "0",)
             return text, source.label_column or ("label" if source.header else "1")
-
-
-def _read_hub(source: Source, columns: Sequence[str], label: str | None) -> Iterator[Row]:
-    import datasets
-
-    assert source.hub
-    folder = Path(source.hub).expanduser()
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    try:
-        rows = datasets.load_dataset(
-            str(folder) if folder.is_dir() else source.hub,
-            source.subset,
-            split=source.split,
-            revision=source.revision,
-            streaming=source.streaming,
-        )
-        yield from _rows(rows, columns, describe(source), label)
-    except DataError:
-        raise
-    except Exception as error:  # `datasets` and the libraries under it raise of every kind
-        raise DataError(
-            "A hub data set must be reachable and have the subset and split that are asked for. "
-            f"Received: {describe(source)} ({' '.join(str(error).split())})."
-        ) from error
-
-
-def _rows(rows: Any, columns: Sequence[str], origin: str, label: str | None = None) -> Iterator[Row]:
-    """Some columns of a `datasets.Dataset` or `datasets.IterableDataset`; numbers of classes by their names."""
-    names_of_classes = getattr((rows.features or {}).get(label), "names", None)
-    names = rows.column_names
-    if names is not None:
-        for column in columns:
-            if column not in names and "translation" not in names:
-                raise missing_column(column, names, origin)
-        rows = rows.select_columns([name for name in names if name in (*columns, "translation")])
-    for batch in rows.iter(batch_size=_ROWS_AT_ONCE):
-        for values in zip(*batch.values(), strict=True):
-            row = dict(zip(batch, values, strict=True))
-            if names_of_classes and row[label] is not None and row[label] >= 0:  # -1 marks a row without a label
-                row[label] = names_of_classes[row[label]]
-            yield columns_of(row, columns, origin, label)
-
-
-def _hub_commit(source: Source, cache: Path) -> str | None:
-    """The commit that the hub serves now; where the hub cannot be asked, the one it served last time."""
-    from huggingface_hub import HfApi
-
-    assert source.hub
-    name = hashlib.sha256(f"{source.hub} {source.revision}".encode()).hexdigest()[:32]
-    remembered = cache / "hub" / name
-    try:
-        commit = HfApi().dataset_info(source.hub, revision=source.revision, timeout=20).sha
-    except Exception:  # of whichever HTTP library: the text may still be in the cache, and if not, reading it says why
-        return remembered.read_text() if remembered.exists() else source.revision
-    if commit:
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(remembered, commit)
-    return commit
