@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,13 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tokenizer: Tokenizer, tm
     for name in ("missing.vec", "binary.vec"):
         with pytest.raises(VectorsError, match="are a readable text file"):
             start_from_vectors(embedding, tokenizer, str(tmp_path / name))
+
+
+@pytest.mark.parametrize("encode", [lzma.compress, lambda content: content.decode().encode("utf-16")])
+def test_vectors_may_be_compressed_or_utf16(
+    tokenizer: Tokenizer, tmp_path: Path, encode: Callable[[bytes], bytes]
+) -> None:
+    word = whole_words(tokenizer)[0]
+    (tmp_path / "words.vec").write_bytes(encode(f"{word} {' '.join(['0.5'] * D_MODEL)}\n".encode()))
+    embedding = TokenEmbedding(tokenizer.vocab_size, D_MODEL)
+    assert start_from_vectors(embedding, tokenizer, str(tmp_path / "words.vec")) >= 1

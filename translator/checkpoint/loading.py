@@ -11,6 +11,7 @@ from torch import nn
 from translator.checkpoint.directory import CONFIG_FILE, locate_weights
 from translator.checkpoint.weights import CheckpointError, read_weights, set_weights
 from translator.config import Config, load_config
+from translator.file_input import expand_user
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
 
@@ -44,7 +45,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
         TokenizerError: if the tokenizer is missing or damaged.
         ConfigError: if the configuration is invalid.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     home, weights_path = locate_weights(path)
     config = load_config(home / CONFIG_FILE)
     tokenizers = Tokenizers.load(home)

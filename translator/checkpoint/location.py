@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from translator.config import UserError
+from translator.file_input import expand_user
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ("*.yaml", "*.model", "*.safetensors", "README.md")  # never training_state.pt
@@ -25,7 +26,7 @@ def find_model(name: str | Path) -> Path:
     Raises:
         ModelNotFoundError: it is none of these, or the hub does not give it.
     """
-    path = Path(name).expanduser()
+    path = expand_user(name)
     if path.exists():
         return path
     if str(name) in bundled_models():

@@ -21,8 +21,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Average."""
-    from pathlib import Path
-
     from translator.checkpoint import (
         CheckpointError,
         average_weights,
@@ -31,9 +29,10 @@ def run(args: argparse.Namespace) -> int:
         step_checkpoints,
         write_checkpoint,
     )
+    from translator.file_input import expand_user
     from translator.tokenizer import Tokenizers
 
-    directory = Path(args.run_directory).expanduser()
+    directory = expand_user(args.run_directory)
     if args.last < 1:
         raise CheckpointError(f"--last must be at least 1. Received: {args.last}.")
     found = step_checkpoints(directory)

@@ -26,13 +26,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the bundle."""
-    from pathlib import Path
-
     from translator.checkpoint import load_model, write_bundle
     from translator.checkpoint.location import find_model
+    from translator.file_input import expand_user
 
     loaded = load_model(find_model(arguments.model))
-    folder = write_bundle(loaded, Path(arguments.folder).expanduser(), arguments.storage)
+    folder = write_bundle(loaded, expand_user(arguments.folder), arguments.storage)
     size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {size / 2**20:.1f} MiB, weights stored in {arguments.storage}", file=sys.stderr)
     return 0

@@ -20,14 +20,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Learn the tokenizer."""
-    from pathlib import Path
-
     from translator.checkpoint import locked
     from translator.config import load_config
+    from translator.file_input import expand_user
     from translator.training.preparation import claim_directory, prepare_tokenizers
 
     config = load_config(args.config, args.overrides)
-    directory = Path(config.output).expanduser()
+    directory = expand_user(config.output)
     with locked(directory):
         claim_directory(directory, config, allow_config_change=False)
         tokenizers = prepare_tokenizers(directory, config, lambda line: print(line, file=sys.stderr))

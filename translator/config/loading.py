@@ -19,6 +19,7 @@ from translator.config.data import Form, SomeSources, Source
 from translator.config.schema import Config
 from translator.config.section import ONE_OR_SEVERAL, Section
 from translator.errors import UserError
+from translator.file_input import expand_user
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -40,7 +41,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises:
         ConfigError: the file cannot be read, or what it says cannot be used; all problems at once.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -22,6 +22,7 @@ from translator.config import Config, UserError
 from translator.data.batching import BatchStream
 from translator.data.cleaning import table
 from translator.data.corpus import Corpus, read_rows
+from translator.file_input import expand_user
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
 from translator.training.backward import Backward
@@ -70,7 +71,7 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
         UserError: configuration, data or directory cannot be used, memory ran out, or training came to nothing finite.
     """
     keep_freed_memory()
-    run = Path(config.output).expanduser()
+    run = expand_user(config.output)
     ranks = Ranks.join()
     trainer: Trainer | None = None
     try:

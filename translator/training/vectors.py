@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from translator.config import UserError
+from translator.file_input import expand_user, open_text
 from translator.model.embedding import TokenEmbedding
 from translator.tokenizer import Tokenizer
 
@@ -29,7 +30,8 @@ def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: st
     Args:
         embedding: of the tokenizer's pieces; changed in place.
         tokenizer: whose pieces are looked up.
-        path: `.vec` or `.txt`, plain or `.gz`: a word and its numbers a line, after an optional line `count dimension`.
+        path: `.vec` or `.txt`, possibly compressed: a word and its numbers per line, after an optional line
+            `count dimension`.
 
     Returns:
         The number of pieces that were matched.
@@ -48,7 +50,7 @@ def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: st
     d_model = embedding.weight.shape[1]
     exact: dict[int, Tensor] = {}
     similar: dict[int, Tensor] = {}
-    for word, vector in _read(Path(path).expanduser(), d_model):
+    for word, vector in _read(expand_user(path), d_model):
         if word in words:
             exact[words[word]] = vector
         for cousin in folded.get(word.casefold(), []):
@@ -67,7 +69,7 @@ def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: st
 def _read(path: Path, d_model: int) -> Iterator[tuple[str, Tensor]]:
     """Words and their vectors `(d_model,)`."""
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", newline="\n") as file:
+        with io.TextIOWrapper(open_text(path), encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 word, *numbers = line.rstrip().split(" ")
                 if number == 1 and len(numbers) == 1 and word.isdigit():
@@ -83,5 +85,5 @@ def _read(path: Path, d_model: int) -> Iterator[tuple[str, Tensor]]:
                     raise VectorsError(
                         f"A line of word vectors is a word and numbers. Received: {path}, line {number}: {error}."
                     ) from error
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise VectorsError(f"Word vectors are a readable text file. Received: {path} ({error}).") from error
