@@ -4,17 +4,17 @@ from translator.checkpoint.bundle import write_bundle
 from translator.checkpoint.directory import (
     CARD_FILE,
     CONFIG_FILE,
-    STATE_FILE,
-    locate_weights,
     locked,
-    point,
+    newest_checkpoint,
     prune,
-    read_training_state,
     step_checkpoints,
     step_of,
     write_checkpoint,
 )
+from translator.checkpoint.links import follow, point
 from translator.checkpoint.loading import LoadedModel, load_checkpoint, load_model
+from translator.checkpoint.location import locate_weights
+from translator.checkpoint.training_state import STATE_FILE, read_training_state
 from translator.checkpoint.weights import (
     FORMAT_VERSION,
     WEIGHTS_FILE,
@@ -37,10 +37,12 @@ __all__ = [
     "LoadedModel",
     "Storage",
     "average_weights",
+    "follow",
     "load_checkpoint",
     "load_model",
     "locate_weights",
     "locked",
+    "newest_checkpoint",
     "point",
     "prune",
     "read_training_state",

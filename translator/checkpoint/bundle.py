@@ -8,8 +8,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from translator.atomic_io import write_whole
-from translator.checkpoint.directory import CARD_FILE, CONFIG_FILE, locate_weights
+from translator.checkpoint.directory import CARD_FILE, CONFIG_FILE
 from translator.checkpoint.loading import LoadedModel
+from translator.checkpoint.location import locate_weights
 from translator.checkpoint.weights import WEIGHTS_FILE, CheckpointError, Storage, save_weights, weights_of
 from translator.config import DataConfig, to_yaml
 

@@ -1,35 +1,36 @@
-"""Run directories: checkpoints that are complete or absent, the links `best` and `last`, and the lock of a run.
+"""Run directories: checkpoints that are complete or absent, and the lock of a run.
 
     config.yaml  tokenizer.model  metrics.jsonl  README.md
     checkpoints/step-N/{model.safetensors, training_state.pt}
     best -> checkpoints/step-N    last -> checkpoints/step-N
 
-A checkpoint is written under a temporary name, synced to the disk and renamed. Loading one never runs code: weights
-are safetensors and the training state is read with `weights_only=True`.
+A checkpoint is written under a temporary name, synced to the disk and renamed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import pickle
+import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from translator.atomic_io import sync
-from translator.checkpoint.weights import WEIGHTS_FILE, CheckpointError, save_weights
+from translator.checkpoint.links import LINKS, follow
+from translator.checkpoint.training_state import STATE_FILE, read_training_state, save_training_state
+from translator.checkpoint.weights import WEIGHTS_FILE, CheckpointError, read_weights, save_weights
 from translator.tokenizer import Tokenizers
 
 CONFIG_FILE = "config.yaml"
-STATE_FILE = "training_state.pt"
 CARD_FILE = "README.md"
+
+_log = logging.getLogger(__name__)
 
 
 def write_checkpoint(
@@ -54,7 +55,7 @@ def write_checkpoint(
         temporary.mkdir(parents=True)
         save_weights(temporary / WEIGHTS_FILE, weights, tokenizers.fingerprint)
         if state is not None:
-            torch.save(state, temporary / STATE_FILE)
+            save_training_state(temporary / STATE_FILE, state)
         for file in temporary.iterdir():
             sync(file)
         sync(temporary)
@@ -62,7 +63,7 @@ def write_checkpoint(
             shutil.rmtree(final)
         temporary.rename(final)
         sync(final.parent)
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
             f"A checkpoint could not be written to {final}: {error}. Earlier checkpoints are untouched. "
@@ -71,29 +72,42 @@ def write_checkpoint(
     return final
 
 
-def read_training_state(checkpoint: Path) -> dict[str, Any]:
-    """Return the training state of a checkpoint.
+def newest_checkpoint(run: Path) -> tuple[Path, dict[str, Any]] | None:
+    """Return the newest complete checkpoint of a run and its training state, whatever `best` and `last` point to.
+
+    Checkpoints that are incomplete or damaged are passed over, with a warning. If the folder `checkpoints` was lost,
+    the folders that a copying tool made of the links are used.
+
+    Args:
+        run: run directory.
+
+    Returns:
+        The checkpoint and its state; None if the directory contains no checkpoint at all.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        CheckpointError: if the directory contains checkpoints, but none that training can resume from.
     """
-    try:
-        state: dict[str, Any] = torch.load(checkpoint / STATE_FILE, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    copies = [run / link for link in reversed(LINKS) if (run / link).is_dir() and not (run / link).is_symlink()]
+    problems: list[str] = []
+    for checkpoint in (*reversed(step_checkpoints(run)), *copies):
+        try:
+            read_weights(checkpoint / WEIGHTS_FILE)
+            state = read_training_state(checkpoint)
+        except CheckpointError as error:
+            problems.append(f"  {checkpoint}: {error}")
+            continue
+        for problem in problems:
+            _log.warning("passed over, because it is incomplete or damaged:\n%s", problem)
+        return checkpoint, state
+    others = [path for path in other_checkpoints(run) if path not in copies]
+    problems += [f"  {path}: not a checkpoint of a step, cannot be resumed from" for path in others]
+    if problems:
         raise CheckpointError(
-            f"Training resumes from a complete {STATE_FILE}. Received: {checkpoint / STATE_FILE} ({error}). "
-            f"Delete {checkpoint} and point `last` at an older checkpoint, or start again in an empty directory."
-        ) from error
-    return state
-
-
-def point(run: Path, name: str, checkpoint: Path) -> None:
-    """Make the link `name` (`best` or `last`) point to a checkpoint, atomically."""
-    temporary = run / f".{name}.partial"
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(checkpoint.relative_to(run))
-    temporary.replace(run / name)
-    sync(run)
+            f"A run must resume from a complete checkpoint, and {run} has checkpoints but none that is complete:\n"
+            + "\n".join(problems)
+            + "\nRestore one of them, delete them all to train from the start, or choose another output."
+        )
+    return None
 
 
 def step_of(checkpoint: Path) -> int:
@@ -107,9 +121,16 @@ def step_checkpoints(run: Path) -> list[Path]:
     return sorted(found, key=step_of)
 
 
+def other_checkpoints(run: Path) -> list[Path]:
+    """Return the entries of `checkpoints` that are not of a step, such as `average`, without unfinished ones."""
+    steps = set(step_checkpoints(run))
+    return sorted(path for path in (run / "checkpoints").glob("[!.]*") if path not in steps)
+
+
 def prune(run: Path, kept: Sequence[Path]) -> None:
     """Delete all checkpoints but `kept` and those that `best` and `last` point to."""
-    needed = {path.resolve() for path in (*kept, run / "best", run / "last")}
+    linked = [target for target in (follow(run, link) for link in LINKS) if target is not None]
+    needed = {path.resolve() for path in (*kept, *linked)}
     for checkpoint in step_checkpoints(run):
         if checkpoint.resolve() not in needed:
             shutil.rmtree(checkpoint)
@@ -118,6 +139,8 @@ def prune(run: Path, kept: Sequence[Path]) -> None:
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
     """Hold an exclusive lock on a run directory; the lock ends with the process, however that ends.
+
+    On a file system without locks, a warning says so and the run goes on without one.
 
     Raises:
         CheckpointError: if another process holds it, or the directory cannot be created or written.
@@ -130,34 +153,8 @@ def locked(run: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise CheckpointError(f"{run} is locked by another run. Stop that run or choose another output.") from error
+        except OSError as error:
+            _log.warning("%s cannot be locked (%s): make sure that no other run writes to it", run, error.strerror)
         yield
-
-
-def locate_weights(path: Path) -> tuple[Path, Path]:
-    """Return the folder with configuration and tokenizer, and the weights file, of a run, checkpoint or bundle.
-
-    Raises:
-        CheckpointError: if the path is none of these.
-    """
-    if not path.is_dir():
-        what = "is a file" if path.exists() else "does not exist"
-        raise CheckpointError(f"A model must be a directory. Received: {path}, which {what}.")
-    if (path / CONFIG_FILE).exists() and (path / WEIGHTS_FILE).exists():
-        return path, path / WEIGHTS_FILE
-    if (path / CONFIG_FILE).exists():
-        for link in ("best", "last"):
-            if (path / link).exists():
-                return path, path / link / WEIGHTS_FILE
-        raise CheckpointError(
-            f"A model directory must have {WEIGHTS_FILE}, or a best or last checkpoint. Received: {path}, with "
-            "neither. Train it first, or restore the file."
-        )
-    home = path.resolve().parent.parent
-    if (path / WEIGHTS_FILE).exists() and (home / CONFIG_FILE).exists():
-        return home, path / WEIGHTS_FILE
-    raise CheckpointError(
-        f"A model directory must have {CONFIG_FILE} and checkpoints, or {CONFIG_FILE}, a tokenizer and {WEIGHTS_FILE}. "
-        f"Received: {path}, with {', '.join(sorted(entry.name for entry in path.iterdir())[:8]) or 'nothing'}."
-    )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from translator.checkpoint.directory import CONFIG_FILE, locate_weights
-from translator.checkpoint.weights import CheckpointError, read_weights, set_weights
-from translator.config import Config, load_config
+from translator.checkpoint.directory import CONFIG_FILE
+from translator.checkpoint.location import locate_weights
+from translator.checkpoint.weights import CheckpointError, check_shapes, read_weights
+from translator.config import Config, ModelConfig, load_config
 from translator.file_input import expand_user
 from translator.model import Model, build_model
 from translator.tokenizer import Tokenizers
+
+_MAX_POSITION_NUMBERS = 2**28  # of the tables of positions, which no weights file bounds: 1 GiB
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
             f"{weights_path} was trained with another tokenizer than the one in {home}. "
             "Use the tokenizer from the model directory of these weights."
         )
-    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
-    model = build_model(config.model, *sizes, num_labels=len(config.data.labels))
-    set_weights(model, weights, weights_path)
+    model = _build_with(weights, config, tokenizers, weights_path)
     return LoadedModel(config, tokenizers, model.to(device).eval(), path)
 
 
@@ -68,3 +70,44 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> nn.
         UserError: as `load_model`.
     """
     return load_model(path, device).model
+
+
+def _build_with(weights: Mapping[str, Tensor], config: Config, tokenizers: Tokenizers, origin: Path) -> Model:
+    """Build the model of a configuration with given weights, after its sizes are known to be those of the weights.
+
+    The model is built on the meta device, where parameters take no memory, and then takes copies of the weights.
+
+    Raises:
+        CheckpointError: if the weights are not those of the configuration.
+    """
+    _check_sizes(config.model, weights, origin)
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    with torch.device("meta"):
+        model = build_model(config.model, *sizes, num_labels=len(config.data.labels))
+    check_shapes(model, weights, origin)
+    loaded = {
+        parameter: nn.Parameter(weights[name].to(parameter.dtype, copy=True))
+        for name, parameter in model.named_parameters()
+    }
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(module, name, loaded[parameter])  # tied parameters stay one
+    return model
+
+
+def _check_sizes(model: ModelConfig, weights: Mapping[str, Tensor], origin: Path) -> None:
+    """Raise CheckpointError if a model is too large for the weights, before anything of its size is allocated."""
+    largest = max((size for weight in weights.values() for size in weight.shape), default=0)
+    limits = {
+        "encoder_layers": (model.encoder_layers, len(weights)),
+        "decoder_layers": (model.decoder_layers, len(weights)),
+        "d_model": (model.d_model, largest),
+        "d_ff": (model.d_ff, largest),
+        "max_positions": (model.max_positions, _MAX_POSITION_NUMBERS // model.d_model),
+    }
+    for name, (size, limit) in limits.items():
+        if size > limit:
+            raise CheckpointError(
+                f"model.{name} must be at most {limit} for {origin}, by the number and the shapes of its tensors. "
+                f"Received: {size}. Restore the configuration of these weights."
+            )

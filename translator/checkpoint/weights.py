@@ -1,8 +1,14 @@
-"""Weights in safetensors files: formats, reading, writing, averaging."""
+"""Weights in safetensors files: formats, reading, writing, averaging.
+
+The metadata of a file holds the format version, the fingerprint of the tokenizers, and a checksum of each tensor. Files
+of earlier versions have no checksums and are read without this check.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,11 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from translator.config import UserError
+from translator.errors import UserError, shorten
 
 FORMAT_VERSION = "1"
 WEIGHTS_FILE = "model.safetensors"
 _SCALE = ".scale"  # suffix of the float32 scales of an int8 matrix
+_CHECKSUMS = "checksums"  # metadata key: JSON of CRC-32 by tensor name
 
 Storage = Literal["float32", "bfloat16", "int8"]
 
@@ -41,9 +48,16 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | 
     Raises:
         CheckpointError: if names or shapes differ; the first few differences are named.
     """
+    check_shapes(model, weights, origin)
+    for name, parameter in weights_of(model).items():
+        parameter.copy_(weights[name])
+
+
+def check_shapes(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:
+    """Raise CheckpointError unless names and shapes of weights are those of a model; arguments as in `set_weights`."""
     own = weights_of(model)
     problems = [f"{name} is missing" for name in own.keys() - weights.keys()]
-    problems += [f"{name} is unknown" for name in weights.keys() - own.keys()]
+    problems += [f"{shorten(name)} is unknown" for name in weights.keys() - own.keys()]
     problems += [
         f"{name} must be {tuple(own[name].shape)}, not {tuple(weights[name].shape)}"
         for name in own.keys() & weights.keys()
@@ -52,8 +66,6 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | 
     if problems:
         shown = "; ".join(sorted(problems)[:5]) + ("; …" if len(problems) > 5 else "")
         raise CheckpointError(f"{origin} does not fit the model of its configuration: {shown}.")
-    for name, parameter in own.items():
-        parameter.copy_(weights[name])
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -65,10 +77,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            weights = _scaled({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (not a mapping)
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"Weights must be a complete safetensors file. Received: {path} ({error}). "
+            f"Weights must be a complete safetensors file. Received: {path} ({shorten(str(error))}). "
             "No other format is loaded as weights."
         ) from error
     if metadata.get("version") != FORMAT_VERSION:
@@ -76,7 +88,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"Weights must be of format version {FORMAT_VERSION}. "
             f"Received: {path}, version {metadata.get('version', 'unknown')}."
         )
-    return weights, metadata
+    _check_checksums(stored, metadata, path)
+    return _scaled(stored, path), metadata
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], tokenizer: str, storage: Storage = "float32") -> None:
@@ -101,7 +114,8 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], tokenizer: str, stor
             stored[name + _SCALE] = scale
         else:
             stored[name] = weight.to(torch.bfloat16 if storage == "bfloat16" else torch.float32).contiguous()
-    save_file(stored, path, {"version": FORMAT_VERSION, "tokenizer": tokenizer})
+    checksums = json.dumps({name: _checksum(tensor) for name, tensor in sorted(stored.items())}, separators=(",", ":"))
+    save_file(stored, path, {"version": FORMAT_VERSION, "tokenizer": tokenizer, _CHECKSUMS: checksums})
     _normalize_file(path)
 
 
@@ -123,13 +137,54 @@ def average_weights(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
     return {name: (weight / len(checkpoints)).float() for name, weight in total.items()}
 
 
-def _scaled(stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights that a file stores: int8 rows are multiplied by their scales."""
-    return {
-        name: weight.float() * stored[name + _SCALE][:, None] if name + _SCALE in stored else weight
-        for name, weight in stored.items()
-        if not name.endswith(_SCALE)
-    }
+def _checksum(tensor: Tensor) -> int:
+    """Return the CRC-32 of the data type, the shape and the bytes of a CPU tensor."""
+    header = f"{tensor.dtype} {tuple(tensor.shape)}".encode()
+    return zlib.crc32(tensor.contiguous().flatten().view(torch.uint8).numpy().data, zlib.crc32(header))
+
+
+def _check_checksums(stored: Mapping[str, Tensor], metadata: Mapping[str, str], path: Path) -> None:
+    """Raise CheckpointError if a tensor is not the one that was written; files without checksums pass."""
+    if _CHECKSUMS not in metadata:
+        return
+    try:
+        expected: dict[str, int] = dict(json.loads(metadata[_CHECKSUMS]))
+    except (ValueError, TypeError):
+        expected = {}
+    damaged = [name for name in expected.keys() | stored.keys() if name not in stored]
+    damaged += [name for name, tensor in stored.items() if expected.get(name) != _checksum(tensor)]
+    if damaged:
+        shown = ", ".join(shorten(name) for name in sorted(damaged)[:3]) + (", …" if len(damaged) > 3 else "")
+        raise CheckpointError(
+            f"Weights must match the checksums stored with them. Received: {path}, with {len(damaged)} damaged or "
+            f"missing tensors ({shown}). Copy the file again from its origin, or use another checkpoint."
+        )
+
+
+def _scaled(stored: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the weights that a file stores: int8 rows are multiplied by their scales.
+
+    Raises:
+        CheckpointError: if scales and int8 matrices do not belong together.
+    """
+    weights: dict[str, Tensor] = {}
+    for name, tensor in stored.items():
+        if name.endswith(_SCALE) and name.removesuffix(_SCALE) in stored:
+            continue
+        scale = stored.get(name + _SCALE)
+        if scale is None:
+            is_valid = tensor.is_floating_point()
+        else:
+            is_valid = tensor.dtype == torch.int8 and scale.dtype == torch.float32
+            is_valid = is_valid and tensor.ndim == 2 and scale.shape == tensor.shape[:1]
+        if not is_valid or name.endswith(_SCALE):
+            raise CheckpointError(
+                "Weights must be floating-point tensors, or int8 matrices with one float32 scale per row. "
+                f"Received: {path}, tensor {shorten(name)} of {tensor.dtype} {tuple(tensor.shape)}"
+                + ("." if scale is None else f" with scales of {scale.dtype} {tuple(scale.shape)}.")
+            )
+        weights[name] = tensor if scale is None else tensor.float() * scale[:, None]
+    return weights
 
 
 def _normalize_file(path: Path) -> None:
@@ -145,4 +200,5 @@ def _normalize_file(path: Path) -> None:
         assert len(content) <= size, "a longer header would overwrite the weights"
         file.seek(8)
         file.write(content.ljust(size))
-    path.chmod(path.parent.stat().st_mode & 0o666)
+    with contextlib.suppress(PermissionError):  # file systems without modes
+        path.chmod(path.parent.stat().st_mode & 0o666)

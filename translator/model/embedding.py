@@ -97,6 +97,9 @@ class RotaryPositions(nn.Module):
 
 
 def _angles(num_positions: int, width: int) -> Tensor:
-    """Position times frequency: `(num_positions, width / 2)` float64."""
-    frequencies = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-    return torch.arange(num_positions, dtype=torch.float64)[:, None] * frequencies
+    """Position times frequency: `(num_positions, width / 2)` float64.
+
+    On the CPU even if the parameters are built on the meta device, because no checkpoint stores the tables.
+    """
+    frequencies = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64, device="cpu") / width)
+    return torch.arange(num_positions, dtype=torch.float64, device="cpu")[:, None] * frequencies
