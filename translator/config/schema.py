@@ -287,7 +287,7 @@ class DecodingConfig(Section):
         no_repeat_ngram: no run of so many pieces comes twice and no shorter one four times in a row, unless the source
             repeats itself as often; 0 forbids nothing.
         batch_tokens: source tokens translated together.
-        fold_capitals: translate a text that is all in capitals as if it were typed in small letters.
+        fold_capitals: translate sentences in capitals as if they were in ordinary case.
         split_sentences: translate the sentences of a text one by one, as a model needs that learned from single ones;
             otherwise only a text that is longer than the model takes is split.
     """

@@ -285,7 +285,11 @@ class Translator:
     def _read(self, texts: Sequence[str]) -> list[_Line]:
         """Clean, encode and where needed split the texts."""
         sources = [clean(text) for text in texts]
-        read = [fold_capitals(source) for source in sources] if self.decoding.fold_capitals else sources
+        read = (
+            [fold_capitals(source, self.tokenizers.source) for source in sources]
+            if self.decoding.fold_capitals
+            else sources
+        )
         lines = []
         for text, source, typed, ids in zip(
             texts, sources, read, self.tokenizers.source.encode_batch(read), strict=True
