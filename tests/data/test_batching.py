@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -9,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up import contents, data_config, stream, take
+from made_up import contents, data_config, make_pairs, stream, take, write_text
 
 from translator.config import ModelConfig
 from translator.data.batching import make_batches
-from translator.data.corpus import Corpus, DataError
+from translator.data.cleaning import LONGER_THAN_BATCH
+from translator.data.corpus import Corpus, DataError, load_corpus
 from translator.data.objectives import Translation
 from translator.data.store import Ragged
 from translator.model import build_model
 from translator.packing import IGNORE_INDEX
-from translator.tokenizer import BOS_ID, EOS_ID
+from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
 
 Make = Callable[..., Corpus]
 MULTI30K = Path(__file__).parents[3] / "shared" / "data" / "multi30k" / "train.parquet"  # beside the repository
@@ -134,10 +136,25 @@ def test_a_resumed_stream_is_the_uninterrupted_one(make_corpus: Make, alpha: flo
     assert take(second, 45 - cut) == whole[cut:]
 
 
-def test_the_state_is_small_whatever_the_batch(make_corpus: Make) -> None:
-    batches = stream(make_corpus(3000), batch_tokens=8192)
+def test_state_holds_the_buffer_by_value(make_corpus: Make) -> None:
+    """A position restores the buffered examples without the corpus that they came from."""
+    corpus = make_corpus(3000)
+    batches = stream(corpus, batch_tokens=2048)
     take(batches, 5)
-    assert len(batches.state_dict()["buffer"]) < 100
+    state = batches.state_dict()
+    expected = take(batches, 1)
+    resumed = stream(corpus, batch_tokens=2048)
+    resumed.load_state_dict(state)
+    resumed._reader = None  # type: ignore[assignment]  # nothing can be read: the next batch is in the buffer
+    assert take(resumed, 1) == expected
+
+
+def test_state_of_an_earlier_version_is_refused(make_corpus: Make) -> None:
+    batches = stream(make_corpus(300))
+    state = batches.state_dict()
+    del state["position"]
+    with pytest.raises(DataError, match=r"hold the buffered examples\. Received: a position of an earlier version"):
+        batches.load_state_dict(state)
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
@@ -188,19 +205,38 @@ def test_static_shapes_are_the_same_in_every_batch_and_hold_the_same_sentences(m
 
 def test_a_batch_too_small_for_the_corpus_is_refused(make_corpus: Make) -> None:
     with pytest.raises(
-        DataError, match=r"must hold the corpus's sentences\. Received: 20; \d+ of 500 examples are longer"
+        DataError, match=r"at most 5% of the examples.*Received: 20; \d+ of 500 examples .* longer than a batch"
     ):
         stream(make_corpus(500), batch_tokens=20)
+
+
+def test_few_examples_with_many_tokens_are_not_left_out_either(tmp_path: Path, tokenizers: Tokenizers) -> None:
+    """5 of 105 examples are below the limit, but they hold a third of the target tokens."""
+    long = [("la mo " * 60 + str(number), "al om " * 60 + str(number)) for number in range(5)]
+    data = data_config(tmp_path / "cache", write_text(tmp_path, make_pairs(100) + long))
+    corpus = load_corpus(
+        data.train, data, tokenizers, sampling_alpha=0.0, seed=1, max_positions=512, log=lambda line: None
+    )
+    with pytest.raises(DataError, match=r"5 of 105 examples with [\d,]+ of [\d,]+ target tokens are longer") as caught:
+        stream(corpus, batch_tokens=100)
+    numbers = re.search(r"with ([\d,]+) of ([\d,]+) target tokens", str(caught.value))
+    assert numbers
+    tokens, total = (int(number.replace(",", "")) for number in numbers.groups())
+    lengths = corpus.lengths(slice(0, 105))[1]
+    assert (tokens, total) == (lengths[100:].sum(), lengths.sum())
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1])
 def test_the_few_pairs_longer_than_a_batch_are_left_out_and_counted(make_corpus: Make, alpha: float) -> None:
     corpus = make_corpus(500, alpha=alpha)
     source, target = corpus.lengths(slice(0, 500))
-    budget = int(np.quantile(target, 0.97))
+    budget = int(np.quantile(target, 0.98))
     batches = stream(corpus, batch_tokens=budget)
     fits = (source <= batches.capacity.source_tokens) & (target <= budget)
-    assert batches.left_out == (~fits).sum() > 0
+    (report,) = batches.report
+    assert report.dropped[LONGER_THAN_BATCH] == (~fits).sum() > 0
+    assert report.kept == fits.sum()
+    assert (report.target_tokens, report.left_out_tokens) == (target[fits].sum(), target[~fits].sum())
     seen: set[tuple[int, ...]] = set()
     for batch in islice(batches, 400):
         seen.update(tuple(row.tolist()) for row in batch.target_input.unpack())

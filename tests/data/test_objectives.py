@@ -204,7 +204,7 @@ def test_in_one_sequence_source_and_target_share_the_positions(make: Make, hidin
         model = config.model.model_copy(update={"max_positions": 60})
         tokenizer = config.tokenizer.model_copy(update={"sampling_alpha": alpha})
         corpus = corpus_of(config.model_copy(update={"model": model, "tokenizer": tokenizer}), hiding_tokenizers)
-        assert corpus.report[0].dropped["too many tokens"] > 0
+        assert corpus.cleaning_report[0].dropped["too many tokens"] > 0
         source, target = corpus.pieces(np.arange(len(corpus)), 0)
         assert (source.lengths + target.lengths + 2).max() <= 60
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from made_up import data_config, make_pairs, write_text
 
-from translator.config import DataConfig
-from translator.data.cleaning import SourceReport, find_duplicates, table
+from translator.config import DataConfig, Source
+from translator.data.cleaning import LONGER_THAN_BATCH, SourceReport, find_duplicates, table
 from translator.data.corpus import Corpus, DataError, encode_rows, load_corpus, read_clean_rows
+from translator.data.sources import describe
 from translator.tokenizer import EOS_ID, Tokenizers
 
 Make = Callable[..., Corpus]
@@ -49,7 +50,7 @@ def test_each_reason_to_drop_a_pair_is_counted_and_shown(tmp_path: Path, tokeniz
         file.write(b"coffee\n")
     lines: list[str] = []
     corpus = load(data_config(tmp_path / "cache", source), tokenizers, max_positions=60, log=lines.append)
-    assert corpus.report[0].dropped == {
+    assert corpus.cleaning_report[0].dropped == {
         "empty": 3,
         "too long": 1,
         "length ratio": 1,
@@ -58,11 +59,12 @@ def test_each_reason_to_drop_a_pair_is_counted_and_shown(tmp_path: Path, tokeniz
         "undecodable": 1,
         "too many tokens": 0,
     }
-    assert (corpus.report[0].read, corpus.report[0].kept, len(corpus)) == (12, 3, 3)
+    assert (corpus.cleaning_report[0].read, corpus.cleaning_report[0].kept, len(corpus)) == (12, 3, 3)
     assert texts(corpus, tokenizers) == [(a.strip(), b.strip()) for a, b in good]
-    header, row = lines[-1].splitlines()
+    header, row = table(corpus.cleaning_report).splitlines()
     assert header.split("  ")[0].strip() == "source" and "too many tokens" not in header
-    assert len(header) == len(row) and row.endswith("3")
+    tokens = sum(len(example.target) + 1 for example in corpus.encode(np.arange(3), 0))
+    assert len(header) == len(row) and row.split()[-2:] == ["3", str(tokens)]
 
 
 def test_pairs_with_too_many_tokens_are_dropped_and_counted(tmp_path: Path, tokenizers: Tokenizers) -> None:
@@ -70,14 +72,14 @@ def test_pairs_with_too_many_tokens_are_dropped_and_counted(tmp_path: Path, toke
     data = data_config(tmp_path / "cache", write_text(tmp_path, pairs))
     lengths = np.stack([side.lengths + 1 for side in encode_rows(pairs, tokenizers, data)]).max(axis=0)
     corpus = load(data, tokenizers, max_positions=40)
-    assert corpus.report[0].dropped["too many tokens"] == sum(length > 40 for length in lengths) > 0
+    assert corpus.cleaning_report[0].dropped["too many tokens"] == sum(length > 40 for length in lengths) > 0
     assert len(corpus) == sum(length <= 40 for length in lengths)
     assert max(corpus.longest) <= 40
 
 
 def test_a_corpus_with_nothing_left_is_an_error(tmp_path: Path, tokenizers: Tokenizers) -> None:
     data = data_config(tmp_path / "cache", write_text(tmp_path, [("la", "la")]))
-    with pytest.raises(DataError, match=r"at least one example. Received: none after cleaning"):
+    with pytest.raises(DataError, match=r"at least one example. None is left after cleaning:\nsource .* identical"):
         load(data, tokenizers)
 
 
@@ -85,8 +87,8 @@ def test_duplicates_are_dropped_across_sources_and_only_if_asked(tmp_path: Path,
     pairs = make_pairs(300)
     sources = write_text(tmp_path, pairs, "a"), write_text(tmp_path, pairs[100:] + pairs[:7], "b")
     corpus = load(data_config(tmp_path / "cache", *sources), tokenizers)
-    assert [report.kept for report in corpus.report] == [300, 0]
-    assert corpus.report[1].dropped["duplicate"] == 207
+    assert [report.kept for report in corpus.cleaning_report] == [300, 0]
+    assert corpus.cleaning_report[1].dropped["duplicate"] == 207
     kept = load(data_config(tmp_path / "cache", *sources, cleaning={"drop_duplicates": False}), tokenizers)
     assert len(kept) == 507
     assert kept.fingerprint != corpus.fingerprint
@@ -97,7 +99,7 @@ def test_the_first_of_equal_hashes_stays() -> None:
     assert sorted(find_duplicates(hashes, np.arange(10, 16)).tolist()) == [12, 13, 14]
 
 
-def test_the_table_is_aligned_and_leaves_out_idle_reasons() -> None:
+def test_table_is_aligned_and_omits_reasons_that_dropped_nothing() -> None:
     reports = [
         SourceReport("a", 1200, 1000, {"empty": 200}),
         SourceReport("longer", 5, 4, {"empty": 0, "identical": 1}),
@@ -107,6 +109,25 @@ def test_the_table_is_aligned_and_leaves_out_idle_reasons() -> None:
         "a       1,200    200          0  1,000\n"
         "longer      5      0          1      4"
     )
+
+
+def test_table_states_target_tokens_and_what_is_longer_than_a_batch() -> None:
+    reports = [SourceReport("a", 105, 100, {LONGER_THAN_BATCH: 5}, target_tokens=2290, left_out_tokens=1755)]
+    assert table(reports) == (
+        "source  read  longer than a batch  kept  target tokens\n"
+        "a        105                    5   100          2,290\n"
+        "5 examples with 1,755 target tokens are longer than a batch and are left out. "
+        "A larger training.batch_tokens keeps them."
+    )
+
+
+def test_table_shortens_the_name_of_a_source_with_a_long_where() -> None:
+    where = {"source": [f"collection-{number}" for number in range(40)]}
+    name = describe(Source.model_validate({"file": "/data/corpus.parquet", "where": where}))
+    assert len(name) > 500
+    header, row = table([SourceReport(name, 10, 10, {})]).splitlines()
+    assert len(row) == len(header) < 90
+    assert row.startswith("/data/corpus.parquet: collection-0") and "…" in row and "collection-39  " in row
 
 
 def test_examples_are_the_tokenizers_ids(make_corpus: Make, tokenizers: Tokenizers) -> None:
@@ -154,21 +175,25 @@ def test_the_cache_is_used_and_notices_changes(tmp_path: Path, tokenizers: Token
     load(data, tokenizers)
     lines: list[str] = []
     corpus = load(data, tokenizers, log=lines.append)
-    assert len(lines) == 1 and len(corpus) == 50  # the table alone: nothing was read
+    assert not lines and len(corpus) == 50  # nothing was read
     write_text(tmp_path, make_pairs(60))
     assert len(load(data, tokenizers)) == 60
     other = data_config(tmp_path / "cache", source, cleaning={"max_characters": 30})
     assert len(load(other, tokenizers)) < 60
 
 
-def test_a_half_written_cache_is_never_used(tmp_path: Path, tokenizers: Tokenizers) -> None:
+def test_a_half_written_cache_is_never_used(
+    tmp_path: Path, tokenizers: Tokenizers, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = data_config(tmp_path / "cache", write_text(tmp_path, make_pairs(50)))
 
-    def fail(line: str) -> None:
+    def interrupt(self: object, count: int) -> None:
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        load(data, tokenizers, log=fail)
+    with monkeypatch.context() as patch:
+        patch.setattr("translator.data.ids.Progress.reached", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load(data, tokenizers)
     leftovers = [path for path in (tmp_path / "cache").glob("*/*") if path.suffix != ".lock"]
     assert all((path / "meta.json").exists() for path in leftovers)
     assert len(load(data, tokenizers)) == 50

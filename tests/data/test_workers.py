@@ -68,8 +68,6 @@ if __name__ == "__main__":
 
     from translator.config import DataConfig
     from translator.data.corpus import load_corpus
-    from translator.data.order import EpochOrder
-    from translator.data.reader import ChunkReader
     from translator.tokenizer import Tokenizers
 
     folder = Path(sys.argv[1])
@@ -77,7 +75,7 @@ if __name__ == "__main__":
     data = DataConfig(source_language="fr", target_language="en", train=text, cache=str(folder / "cache"))
     tokenizers = Tokenizers.load(folder)
     corpus = load_corpus(data.train, data, tokenizers, sampling_alpha=0.2, seed=1, max_positions=99, log=lambda s: None)
-    reader = ChunkReader(corpus, EpochOrder(corpus.bounds, corpus.weights, 1), (99, 99), workers=2)
+    reader = corpus.read(1, (99, 99), 2)
     next(reader)
     print(*(process.pid for process in reader._pool._processes), flush=True)
     if sys.argv[2] == "wait":

@@ -1,7 +1,7 @@
-"""Batches of packed examples: filled to two token budgets from a shuffled stream, and resumable at any one.
+"""Batches of packed examples, filled to two token budgets from a shuffled stream; resumable at every batch.
 
-Batch k is a function of (seed, corpus, k) alone: neither the number of workers nor of ranks enters, and a stream
-restored from its state goes on as if it had never stopped.
+Batch k is a function of (seed, corpus, k) alone. The number of workers and ranks does not change it, and a stream that
+is restored from its state continues with the same batches.
 """
 
 from __future__ import annotations
@@ -13,32 +13,33 @@ from typing import Any
 import numpy as np
 
 from translator.data.batch import Batch, Capacity
-from translator.data.corpus import Corpus, DataError
+from translator.data.cleaning import SourceReport, left_out
+from translator.data.examples import Chunk, Examples
+from translator.data.files import DataError
 from translator.data.objectives import Objective
-from translator.data.order import EpochOrder
-from translator.data.reader import Chunk, ChunkReader
 from translator.data.store import IntArray, Ragged
 
 __all__ = ["Batch", "BatchStream", "make_batches"]
 
-_BATCHES_AHEAD = 2  # the buffer that a batch is filled from holds at least so many
-_MOST_LEFT_OUT = 0.05  # share of the corpus that may be too long for a batch
+_MIN_BUFFERED_BATCHES = 2  # a batch is filled from a buffer of at least this many batches
+_MAX_LEFT_OUT = 0.05  # fraction of the examples, or of their target tokens, that may be too long for a batch
 
 
 class BatchStream(Iterator[Batch]):
-    """The endless stream of training batches of one rank; it runs on from epoch to epoch without a short batch.
+    """The endless stream of training batches of one rank. Epochs follow each other without a short batch.
 
-    Sentences are not sorted by length. A batch takes them from the head of a shuffled buffer while they fit both
-    budgets; one that does not fit keeps its place and is first in line for the next batch.
+    Sentences are not sorted by length. A batch takes examples from the head of a shuffled buffer while they fit both
+    budgets. An example that does not fit keeps its place and comes first in the next batch.
 
     Attributes:
-        capacity: the budgets, which are the exact sizes where shapes are static.
-        left_out: examples of the corpus that are too long for any batch.
+        capacity: token budgets; also the sizes of every batch if shapes are static.
+        report: what became of the rows of each source. Examples that are longer than a batch are left out of the
+            stream, and counted here.
     """
 
     def __init__(
         self,
-        corpus: Corpus,
+        examples: Examples,
         *,
         seed: int,
         batch_tokens: int,
@@ -50,45 +51,39 @@ class BatchStream(Iterator[Batch]):
         """Start at batch 0.
 
         Args:
-            corpus: what to learn from.
-            seed: of the order.
-            batch_tokens: target tokens of a batch, or the tokens that an encoder alone reads; those of the other side
-                follow from the corpus's length ratio.
+            examples: training examples.
+            seed: random seed of the order.
+            batch_tokens: target tokens per batch, or source tokens for an encoder-only model. The budget of the other
+                side follows from the length ratio of the examples.
             rank: this rank takes batches k with `k % world_size == rank`.
             world_size: number of ranks.
-            workers: processes that prepare examples ahead; 0 is in this process.
-            static_shapes: fill every batch up to its capacity, so that all have the same shapes.
+            workers: number of worker processes that prepare examples ahead; 0 uses this process.
+            static_shapes: fill every batch up to its capacity, so that all batches have the same shapes.
 
         Raises:
-            DataError: too many examples are longer than a batch.
+            DataError: if too many examples are longer than a batch.
         """
-        self._objective = corpus.objective
-        source_tokens, target_tokens = corpus.objective.budgets(batch_tokens, corpus.length_ratio)
+        self._objective = examples.objective
+        budgets = examples.objective.budgets(batch_tokens, examples.length_ratio)
         self.capacity = Capacity(
-            source_tokens=source_tokens,
-            target_tokens=target_tokens,
-            sequences=math.ceil(1.25 * target_tokens / corpus.mean_target_length) + 8,
-            max_seqlen=corpus.max_positions,
+            source_tokens=budgets[0],
+            target_tokens=budgets[1],
+            sequences=math.ceil(1.25 * budgets[1] / examples.mean_target_length) + 8,
+            max_seqlen=examples.max_positions,
         )
-        self._budgets = (self.capacity.source_tokens, self.capacity.target_tokens)
-        self.left_out = _count_longer(corpus, self._budgets)
-        if self.left_out > _MOST_LEFT_OUT * len(corpus):
-            raise DataError(
-                "training.batch_tokens must hold the corpus's sentences. "
-                f"Received: {batch_tokens}; {self.left_out:,} of {len(corpus):,} examples are longer than a batch of "
-                f"{source_tokens} source and {target_tokens} target tokens. Raise training.batch_tokens."
-            )
-        self._fingerprint = f"{corpus.fingerprint} {seed} {batch_tokens}"
+        self._budgets = budgets
+        self.report = examples.report(budgets)
+        _check_left_out(self.report, batch_tokens, budgets)
+        self._fingerprint = f"{examples.fingerprint} {seed} {batch_tokens}"
         self._rank = rank
         self._world_size = world_size
         self._static_shapes = static_shapes
-        order = EpochOrder(corpus.bounds, corpus.weights, seed)
-        self._reader = ChunkReader(corpus, order, self._budgets, workers)
-        self._buffer = Chunk.empty(corpus.objective.specials)
+        self._reader = examples.read(seed, budgets, workers)
+        self._buffer = Chunk.empty(examples.objective.specials)
         self._next_index = 0
 
     def __next__(self) -> Batch:
-        """This rank's next batch; the stream moves on past the batches of the other ranks too."""
+        """Return the next batch of this rank. The stream moves past the batches of the other ranks too."""
         mine: Batch | None = None
         for rank in range(self._world_size):
             chosen = self._fill()
@@ -104,47 +99,53 @@ class BatchStream(Iterator[Batch]):
         return mine
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the stream stands after the last batch handed out, the same on every rank: numbers and strings."""
+        """Return the position after the last batch as plain values; it is the same on every rank."""
         return {
             "corpus": self._fingerprint,
             "next_index": self._next_index,
-            "next_chunk": list(self._reader.position),
-            "buffer": self._buffer.ranges(),
+            "position": self._reader.position,
+            "buffer": self._buffer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on after the batch at which the state was taken, by whatever number of ranks and workers.
+        """Continue after the batch at which the state was taken, by any number of ranks and workers.
 
         Raises:
-            DataError: the state is of another corpus, seed or batch size, or lies between the batches of these ranks.
+            DataError: if the state is of another corpus, seed or batch size, or between the batches of these ranks.
         """
         if state["corpus"] != self._fingerprint:
             raise DataError(
                 "A data position must be of the same corpus, seed and batch_tokens. "
-                f"Received: {state['corpus']} for {self._fingerprint}. Start afresh in another output directory."
+                f"Received: {state['corpus']} for {self._fingerprint}. Train afresh in another output directory."
             )
         if state["next_index"] % self._world_size:
             raise DataError(
                 "A data position must be a multiple of the number of ranks. "
                 f"Received: batch {state['next_index']} for {self._world_size} ranks."
             )
+        if "position" not in state:
+            raise DataError(
+                "A data position must hold the buffered examples. Received: a position of an earlier version. "
+                "Train afresh in another output directory, with training.start_from for the weights."
+            )
         self._next_index = state["next_index"]
-        self._buffer = self._reader.restore(state["next_chunk"], state["buffer"])
+        self._reader.seek(state["position"])
+        self._buffer = Chunk.from_state_dict(state["buffer"], self._objective.specials)
 
     def close(self) -> None:
-        """End the worker processes."""
+        """Stop the worker processes."""
         self._reader.close()
 
     def _fill(self) -> IntArray:
-        """Rows of the buffer that make the next batch: first fit, in the order of the buffer, `(n,)` int64."""
+        """Return the rows of the buffer that make the next batch, by first fit: `(n,)` int64."""
         while any(
-            lengths.sum() < _BATCHES_AHEAD * budget
+            lengths.sum() < _MIN_BUFFERED_BATCHES * budget
             for lengths, budget in zip(self._buffer.lengths, self._budgets, strict=True)
         ):
             self._buffer = self._buffer.append(next(self._reader))
         source, target = self._buffer.lengths
         source_ends, target_ends = np.cumsum(source), np.cumsum(target)
-        # All of the head that fits at once, then one by one what still fits further back.
+        # First the longest head that fits, then one by one the later examples that still fit.
         head = min(
             int(np.searchsorted(source_ends, self._budgets[0], side="right")),
             int(np.searchsorted(target_ends, self._budgets[1], side="right")),
@@ -168,15 +169,15 @@ class BatchStream(Iterator[Batch]):
 
 
 def make_batches(source: Ragged, target: Ragged, max_tokens: int, objective: Objective) -> list[Batch]:
-    """Batches of examples in the order given, such as a validation set, with no more than `max_tokens` on either side.
+    """Return batches of examples in the given order, such as a validation set.
 
-    An example that is longer than that has a batch of its own.
+    An example longer than `max_tokens` gets a batch of its own.
 
     Args:
-        source: pieces of each source, without special ids.
-        target: pieces of each target, without special ids.
-        max_tokens: of each side of a batch, special ids counted.
-        objective: that they are examples of.
+        source: tokens of each source, without special tokens.
+        target: tokens of each target, without special tokens.
+        max_tokens: most tokens of each side of a batch, special tokens included.
+        objective: objective of the examples.
     """
     batches: list[Batch] = []
     lengths = np.stack([side.lengths for side in (source, target)], axis=1) + objective.specials
@@ -195,12 +196,15 @@ def make_batches(source: Ragged, target: Ragged, max_tokens: int, objective: Obj
     return batches
 
 
-def _count_longer(corpus: Corpus, budgets: tuple[int, int]) -> int:
-    """Examples with a side that is longer than its budget."""
-    if corpus.longest[0] <= budgets[0] and corpus.longest[1] <= budgets[1]:
-        return 0
-    count = 0
-    for start in range(0, len(corpus), 1 << 16):
-        source, target = corpus.lengths(slice(start, min(start + (1 << 16), len(corpus))))
-        count += int(((source > budgets[0]) | (target > budgets[1])).sum())
-    return count
+def _check_left_out(report: tuple[SourceReport, ...], batch_tokens: int, budgets: tuple[int, int]) -> None:
+    """Raise DataError if the examples that are longer than a batch are too many, or hold too many target tokens."""
+    examples, tokens = left_out(report)
+    all_examples = examples + sum(source.kept for source in report)
+    all_tokens = tokens + sum(source.target_tokens for source in report)
+    if examples > _MAX_LEFT_OUT * all_examples or tokens > _MAX_LEFT_OUT * all_tokens:
+        raise DataError(
+            f"training.batch_tokens must leave out at most {_MAX_LEFT_OUT:.0%} of the examples and of their target "
+            f"tokens. Received: {batch_tokens}; {examples:,} of {all_examples:,} examples with {tokens:,} of "
+            f"{all_tokens:,} target tokens are longer than a batch of {budgets[0]} source and {budgets[1]} target "
+            "tokens. Raise training.batch_tokens."
+        )

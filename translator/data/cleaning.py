@@ -19,27 +19,33 @@ RATIO = "length ratio"
 IDENTICAL = "identical"
 DUPLICATE = "duplicate"
 TOO_MANY_TOKENS = "too many tokens"
-REASONS = (EMPTY, UNDECODABLE, TOO_LONG, RATIO, IDENTICAL, DUPLICATE, TOO_MANY_TOKENS)
+LONGER_THAN_BATCH = "longer than a batch"
+REASONS = (EMPTY, UNDECODABLE, TOO_LONG, RATIO, IDENTICAL, DUPLICATE, TOO_MANY_TOKENS, LONGER_THAN_BATCH)
 
-_SHORT = 20  # characters; "Oui." and "Of course." may well differ in length
+_SHORT = 20  # characters; below it, "Oui." and "Of course." may well differ in length
+_NAME_HEAD, _NAME_TAIL = 38, 21  # characters of a source's name that a table shows
 _SECONDS_BETWEEN_LOGS = 15.0
 
 
 @dataclass(frozen=True)
 class SourceReport:
-    """What became of the rows of one source.
+    """Number of rows of one source that were kept and dropped.
 
     Attributes:
-        name: the source in a few words.
-        read: rows it holds.
-        kept: rows left to learn from.
+        name: description of the source.
+        read: rows that the source holds.
+        kept: rows that are trained on.
         dropped: number of rows by reason.
+        target_tokens: target tokens of the kept rows, special tokens included; 0 before tokenization.
+        left_out_tokens: target tokens of the rows that are longer than a batch.
     """
 
     name: str
     read: int
     kept: int
     dropped: dict[str, int]
+    target_tokens: int = 0
+    left_out_tokens: int = 0
 
 
 def reason_to_drop(texts: Row, form: Form, config: CleaningConfig) -> str | None:
@@ -68,18 +74,43 @@ def find_duplicates(hashes: IntArray, indices: IntArray) -> IntArray:
 
 
 def table(reports: Sequence[SourceReport]) -> str:
-    """The reports as lines of aligned columns; reasons that dropped nothing are left out."""
+    """Return the reports as lines of aligned columns.
+
+    Reasons that dropped nothing are omitted, and so are target tokens before tokenization. Long names are shortened.
+    A last line states what is longer than a batch, if anything is.
+    """
     reasons = [reason for reason in REASONS if any(report.dropped.get(reason) for report in reports)]
-    rows = [["source", "read", *reasons, "kept"]]
+    has_tokens = any(report.target_tokens for report in reports)
+    rows = [["source", "read", *reasons, "kept", *(["target tokens"] if has_tokens else [])]]
     for report in reports:
-        dropped = [f"{report.dropped.get(reason, 0):,}" for reason in reasons]
-        rows.append([report.name, f"{report.read:,}", *dropped, f"{report.kept:,}"])
+        numbers = [report.read, *(report.dropped.get(reason, 0) for reason in reasons), report.kept]
+        numbers += [report.target_tokens] if has_tokens else []
+        rows.append([_shortened(report.name), *(f"{number:,}" for number in numbers)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
-        numbers = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        lines.append("  ".join([row[0].ljust(widths[0]), *numbers]))
+        cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+        lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
+    examples, tokens = left_out(reports)
+    if examples:
+        lines.append(
+            f"{examples:,} examples with {tokens:,} target tokens are longer than a batch and are left out. "
+            "A larger training.batch_tokens keeps them."
+        )
     return "\n".join(lines)
+
+
+def left_out(reports: Sequence[SourceReport]) -> tuple[int, int]:
+    """Return the number of examples that are longer than a batch, and of their target tokens."""
+    return (
+        sum(report.dropped.get(LONGER_THAN_BATCH, 0) for report in reports),
+        sum(report.left_out_tokens for report in reports),
+    )
+
+
+def _shortened(name: str) -> str:
+    """Return the beginning and the end of a long name, such as that of a source with a long `where`."""
+    return name if len(name) <= _NAME_HEAD + 1 + _NAME_TAIL else f"{name[:_NAME_HEAD]}…{name[-_NAME_TAIL:]}"
 
 
 class Progress:

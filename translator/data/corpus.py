@@ -6,33 +6,34 @@ the tokenizer. Both are named by a fingerprint of all that determines them, so t
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from translator.config import AugmentationConfig, DataConfig, Form, Source
 from translator.data.augmentation import careless
-from translator.data.cleaning import TOO_MANY_TOKENS, Progress, SourceReport, table
+from translator.data.cleaning import LONGER_THAN_BATCH, SourceReport, table
 from translator.data.files import DataError, Row
+from translator.data.ids import FORMAT, ROWS_AT_ONCE, encoders_of, ids_dtype, max_tokens, tokenize
 from translator.data.labels import Labels
 from translator.data.objectives import Objective, Translation
+from translator.data.order import EpochOrder
+from translator.data.reader import ChunkReader
 from translator.data.sources import cache_folder, read_rows
-from translator.data.store import IntArray, MappedArray, MappedRagged, Ragged, RaggedWriter, build_once
+from translator.data.store import IntArray, MappedArray, MappedRagged, Ragged, build_once
 from translator.data.text import SIDES, CleanText, clean_text
 from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
 
 __all__ = ["Corpus", "DataError", "Example", "encode_rows", "load_corpus", "read_clean_rows", "read_rows"]
 
-_FORMAT = 1  # of the cached ids; counted up when their content or layout changes
 _TRANSLATION = Translation()
-_ROWS_AT_ONCE = 2048
 _MEASURED_DRAWS = 8192  # examples whose pieces are drawn to measure lengths where pieces are drawn
+_LENGTHS_AT_ONCE = 1 << 16  # examples
 _SOURCE, _TARGET, _TYPING, _OBJECTIVE = range(4)  # what a draw is for
 
 
@@ -56,7 +57,7 @@ class Corpus:
     Attributes:
         fingerprint: hash of everything that its examples and their mixture depend on: text and tokenizers, not paths.
         objective: what an example asks for.
-        report: what became of the rows of each source.
+        cleaning_report: what became of the rows of each source in cleaning and tokenization.
         bounds: examples of source i are `bounds[i]` to `bounds[i + 1]`.
         weights: of each source.
         length_ratio: source tokens per target token, as the mixture has them, special ids counted.
@@ -67,7 +68,7 @@ class Corpus:
 
     fingerprint: str
     objective: Objective
-    report: tuple[SourceReport, ...]
+    cleaning_report: tuple[SourceReport, ...]
     bounds: tuple[int, ...]
     weights: tuple[float, ...]
     length_ratio: float
@@ -84,6 +85,45 @@ class Corpus:
 
     def __len__(self) -> int:
         return self.bounds[-1]
+
+    def report(self, limits: tuple[int, int]) -> tuple[SourceReport, ...]:
+        """Return what became of the rows of each source, if examples longer than the limits are left out.
+
+        Args:
+            limits: most tokens of a source and of a target, special tokens included.
+        """
+        if self.longest[0] <= limits[0] and self.longest[1] <= limits[1]:
+            return self.cleaning_report
+        return tuple(
+            self._left_out(report, slice(start, stop), limits)
+            for report, (start, stop) in zip(self.cleaning_report, pairwise(self.bounds), strict=True)
+        )
+
+    def _left_out(self, report: SourceReport, examples: slice, limits: tuple[int, int]) -> SourceReport:
+        """Return the report of a source without the examples that are longer than the limits."""
+        count = tokens = 0
+        for start in range(examples.start, examples.stop, _LENGTHS_AT_ONCE):
+            source, target = self.lengths(slice(start, min(start + _LENGTHS_AT_ONCE, examples.stop)))
+            is_longer = (source > limits[0]) | (target > limits[1])
+            count += int(is_longer.sum())
+            tokens += int(target[is_longer].sum())
+        return replace(
+            report,
+            kept=report.kept - count,
+            dropped=report.dropped | {LONGER_THAN_BATCH: count},
+            target_tokens=report.target_tokens - tokens,
+            left_out_tokens=tokens,
+        )
+
+    def read(self, seed: int, limits: tuple[int, int], workers: int) -> ChunkReader:
+        """Return a reader at the beginning of the first epoch.
+
+        Args:
+            seed: random seed of the order.
+            limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
+            workers: number of worker processes that prepare chunks ahead; 0 uses this process.
+        """
+        return ChunkReader(self, EpochOrder(self.bounds, self.weights, seed), limits, workers)
 
     def encode(self, examples: IntArray, epoch: int) -> list[Example]:
         """Examples in token ids.
@@ -113,7 +153,7 @@ class Corpus:
 
     def lengths(self, examples: slice) -> tuple[IntArray, IntArray]:
         """Most tokens of a run of examples, special ids counted, as the best split has them: two `(n,)` int64."""
-        return _tokens(self.objective, [ids.lengths(examples) for ids in self._ids])
+        return max_tokens(self.objective, [ids.lengths(examples) for ids in self._ids])
 
     def _best_split(self, examples: IntArray) -> list[Ragged]:
         """The pieces of each text of examples, as the cache has them."""
@@ -138,7 +178,7 @@ class Corpus:
         drawn = [self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
         if len(texts) > 1:
             drawn.append(self._draw(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))
-        source, target = _tokens(self.objective, [side.lengths for side in drawn])
+        source, target = max_tokens(self.objective, [side.lengths for side in drawn])
         fits = self.objective.positions(source, target) <= self.max_positions
         if fits.all():
             return drawn
@@ -191,13 +231,13 @@ def load_corpus(
     Raises:
         DataError: a source cannot be read, holds a label that is none, or nothing is left of them.
     """
-    encoders = _encoders(tokenizers, objective, data)
+    encoders = encoders_of(tokenizers, objective, data)
     text = clean_text(sources, data, objective.form, log)
     variant = (*objective.key, *data.labels)
-    key = _key(_FORMAT, text.fingerprint, tokenizers.fingerprint, max_positions, *variant)
+    key = _key(FORMAT, text.fingerprint, tokenizers.fingerprint, max_positions, *variant)
     folder = build_once(
         cache_folder(data) / "ids" / key,
-        lambda temporary: _tokenize(temporary, text, encoders, objective, max_positions, log),
+        lambda temporary: tokenize(temporary, text, encoders, objective, max_positions, log),
     )
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     weights = tuple(source.weight for source in sources)
@@ -207,7 +247,7 @@ def load_corpus(
     corpus = Corpus(
         fingerprint=_key(*known, *variant),
         objective=objective,
-        report=_report(text, meta, log),
+        cleaning_report=_report(text, meta),
         bounds=(0, *np.cumsum(meta["kept"]).tolist()),
         weights=weights,
         length_ratio=1.0,
@@ -219,7 +259,7 @@ def load_corpus(
         _augmentation=data.augmentation,
         _seed=seed,
         _ids=tuple(
-            MappedRagged(folder, side, _dtype(encoder))
+            MappedRagged(folder, side, ids_dtype(encoder))
             for side, encoder in zip(SIDES[objective.form], encoders, strict=True)
         ),
         _text=text,
@@ -228,16 +268,20 @@ def load_corpus(
     return _measured(corpus, meta["tokens"])
 
 
-def _report(text: CleanText, meta: dict[str, Any], log: Callable[[str], None]) -> tuple[SourceReport, ...]:
-    """What became of the rows of each source, tokenization included; raises DataError if nothing is left."""
+def _report(text: CleanText, meta: dict[str, Any]) -> tuple[SourceReport, ...]:
+    """Return what became of the rows of each source, tokenization included.
+
+    Raises:
+        DataError: if no row is left.
+    """
     report = tuple(
-        SourceReport(name=source.name, read=source.read, kept=kept, dropped=source.dropped | counts)
-        for source, kept, counts in zip(text.report, meta["kept"], meta["dropped"], strict=True)
+        replace(source, kept=kept, dropped=source.dropped | counts, target_tokens=round(tokens[1]))
+        for source, kept, counts, tokens in zip(text.report, meta["kept"], meta["dropped"], meta["tokens"], strict=True)
     )
-    log(table(report))
     if not sum(meta["kept"]):
         raise DataError(
-            "Training needs at least one example. Received: none after cleaning; the table says what was dropped."
+            f"Training needs at least one example. None is left after cleaning:\n{table(report)}\n"
+            "Change data.cleaning, model.max_positions or the sources."
         )
     return report
 
@@ -251,8 +295,8 @@ def read_clean_rows(
         DataError: a source cannot be read.
     """
     text = clean_text(sources, data, form, log)
-    for start in range(0, len(text), _ROWS_AT_ONCE):
-        yield from zip(*text.take(text.kept(slice(start, start + _ROWS_AT_ONCE))), strict=True)
+    for start in range(0, len(text), ROWS_AT_ONCE):
+        yield from zip(*text.take(text.kept(slice(start, start + ROWS_AT_ONCE))), strict=True)
 
 
 def encode_rows(
@@ -266,81 +310,14 @@ def encode_rows(
     columns = list(zip(*rows, strict=True)) or [() for _ in SIDES[objective.form]]
     texts = [
         Ragged.of_rows(encoder.encode_arrays(column), np.int32)
-        for encoder, column in zip(_encoders(tokenizers, objective, data), columns, strict=True)
+        for encoder, column in zip(encoders_of(tokenizers, objective, data), columns, strict=True)
     ]
     return objective.examples(texts, _draw_seeds(seed, 0, _OBJECTIVE, np.arange(len(rows))))
-
-
-def _tokenize(
-    folder: Path,
-    text: CleanText,
-    encoders: Sequence[Tokenizer | Labels],
-    objective: Objective,
-    max_positions: int,
-    log: Callable[[str], None],
-) -> None:
-    """Write the ids of cleaned text into a folder of the cache, with what they come to for each source."""
-    num_sources = len(text.report)
-    kept, dropped = np.zeros((2, num_sources), np.int64)
-    tokens = np.zeros((2, num_sources))
-    longest = np.zeros(2, np.int64)
-    progress = Progress("Tokenizing", len(text), log)
-    with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(RaggedWriter(folder, side)) for side in SIDES[objective.form]]
-        index_file = stack.enter_context((folder / "text_index").open("wb"))
-        for start in range(0, len(text), _ROWS_AT_ONCE):
-            numbers = text.kept(slice(start, start + _ROWS_AT_ONCE))
-            sides = [encoder.encode_arrays(texts) for encoder, texts in zip(encoders, text.take(numbers), strict=True)]
-            counted = [np.array([len(row) for row in side]) for side in sides]
-            lengths = np.stack(_tokens(objective, counted))  # (2, rows)
-            fits = np.flatnonzero(objective.positions(*lengths) <= max_positions)
-            for writer, side, encoder in zip(writers, sides, encoders, strict=True):
-                ids = Ragged.of_rows([side[row] for row in fits], _dtype(encoder))
-                writer.write(ids.values.tobytes(), ids.lengths)
-            index_file.write(numbers[fits].tobytes())
-
-            origin = text.source_of(numbers)
-            counts = np.bincount(origin[fits], minlength=num_sources)
-            kept += counts
-            dropped += np.bincount(origin, minlength=num_sources) - counts
-            for side_number, length in enumerate(lengths):
-                tokens[side_number] += np.bincount(origin[fits], length[fits], minlength=num_sources)
-            longest = np.maximum(longest, lengths[:, fits].max(axis=1, initial=0))
-            progress.reached(start + len(numbers))
-    meta = {
-        "kept": kept.tolist(),
-        "dropped": [{TOO_MANY_TOKENS: count} for count in dropped.tolist()],
-        "tokens": tokens.T.tolist(),
-        "longest": longest.tolist(),
-    }
-    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-
-
-def _encoders(tokenizers: Tokenizers, objective: Objective, data: DataConfig) -> tuple[Tokenizer | Labels, ...]:
-    """What makes numbers of each text of a row."""
-    match objective.form:
-        case "pairs":
-            return tokenizers.source, tokenizers.target
-        case "texts":
-            return (tokenizers.source,)
-        case "labelled":
-            return tokenizers.source, Labels(data.labels)
-
-
-def _tokens(objective: Objective, lengths: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
-    """Most tokens of source and target, special ids counted, given the pieces of each text: `(n,)` each."""
-    source, target = objective.bounds(lengths)
-    return source + objective.specials[0], target + objective.specials[1]
 
 
 def _chosen(is_first: IntArray, first: Ragged, second: Ragged) -> Ragged:
     """Each row from one of two."""
     return Ragged.of_rows([(first if chosen else second)[row] for row, chosen in enumerate(is_first)], np.int32)
-
-
-def _dtype(encoder: Tokenizer | Labels) -> Any:
-    """The smallest type that holds every id."""
-    return np.min_scalar_type(encoder.vocab_size - 1)
 
 
 def _key(*parts: object) -> str:

@@ -48,6 +48,11 @@ class Ragged:
         values = np.concatenate([np.asarray(row, dtype) for row in rows]) if rows else np.empty(0, dtype)
         return cls(values, offsets_of(lengths))
 
+    @classmethod
+    def of_lengths(cls, values: IntArray, lengths: IntArray) -> Ragged:
+        """Split values into rows of these lengths."""
+        return cls(values, offsets_of(lengths))
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
 

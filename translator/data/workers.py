@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING
 
-from translator.data.corpus import Corpus
 from translator.data.store import IntArray, Ragged
+
+if TYPE_CHECKING:
+    from translator.data.corpus import Corpus
 
 _TASKS_PER_WORKER = 3  # under way at once: few enough for a pipe to hold all of them (8 KiB each)
 _PATIENCE = 5.0  # seconds for a worker to end by itself
@@ -62,7 +65,7 @@ class WorkerPool:
         self._finalizer = Finalize(self, _end, (self._processes, self._pipes), exitpriority=100)
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether the workers can be given another task."""
         return len(self._under_way) < _TASKS_PER_WORKER * len(self._processes)
 
@@ -92,7 +95,7 @@ class WorkerPool:
         source, target = answer
         return source, target
 
-    def forget(self) -> None:
+    def cancel(self) -> None:
         """Drop the tasks under way."""
         while self._under_way:
             self.result()

@@ -287,6 +287,8 @@ class Trainer:
             workers=options.data_workers,
             static_shapes=self._has_static_shapes,
         )
+        if self.ranks.is_main:
+            _say(table(stream.report))
         average = WeightAverage(dict(model.named_parameters()), options.ema_decay) if options.ema_decay else None
         model.train()
         return model, TrainingState(model, build_optimizer(model, options), stream, average)
@@ -321,7 +323,7 @@ class Trainer:
                     metrics.write(self.state.step, {f"average_{name}": value for name, value in values.items()})
             if is_best:
                 point(self.directory, "best", average)
-        write_card(self.directory, self.config, table(self.corpus.report), self.state)
+        write_card(self.directory, self.config, table(self.state.stream.report), self.state)
 
 
 def _too_large(config: Config, run: Path) -> str:

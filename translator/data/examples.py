@@ -1,0 +1,136 @@
+"""The interface between a corpus and the batches made of it: examples in a fixed order, read a chunk at a time."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from translator.data.cleaning import SourceReport
+from translator.data.objectives import Objective
+from translator.data.store import IntArray, Ragged
+
+# A place in the endless sequence of examples: plain values that only the reader that made it interprets.
+Position = list[Any]
+
+_DTYPE = np.int32  # of the tokens of a chunk
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive examples.
+
+    Attributes:
+        source: tokens of each source, without special tokens.
+        target: tokens of each target, without special tokens.
+        specials: number of special tokens that each source and each target will get.
+    """
+
+    source: Ragged
+    target: Ragged
+    specials: tuple[int, int]
+
+    @classmethod
+    def empty(cls, specials: tuple[int, int]) -> Chunk:
+        """Return a chunk without examples."""
+        return cls(Ragged.of_rows([], _DTYPE), Ragged.of_rows([], _DTYPE), specials)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def lengths(self) -> tuple[IntArray, IntArray]:
+        """Tokens of each source and of each target, special tokens included: two `(n,)` int64 arrays."""
+        return self.source.lengths + self.specials[0], self.target.lengths + self.specials[1]
+
+    def take(self, rows: IntArray) -> Chunk:
+        """Return these rows, in this order."""
+        return replace(self, source=self.source.take(rows), target=self.target.take(rows))
+
+    def append(self, other: Chunk) -> Chunk:
+        """Return the examples of both chunks, one after the other."""
+        return replace(self, source=self.source.append(other.source), target=self.target.append(other.target))
+
+    def state_dict(self) -> dict[str, str]:
+        """Return the examples by value: arrays as the base64 text of little-endian int32."""
+        arrays = {
+            "source": self.source.values,
+            "source_lengths": self.source.lengths,
+            "target": self.target.values,
+            "target_lengths": self.target.lengths,
+        }
+        return {name: base64.b64encode(array.astype("<i4").tobytes()).decode() for name, array in arrays.items()}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, str], specials: tuple[int, int]) -> Chunk:
+        """Return the chunk whose `state_dict` this is."""
+        arrays = {name: np.frombuffer(base64.b64decode(data), "<i4").astype(_DTYPE) for name, data in state.items()}
+        source, target = (
+            Ragged.of_lengths(arrays[side], arrays[f"{side}_lengths"].astype(np.int64)) for side in ("source", "target")
+        )
+        return cls(source, target, specials)
+
+
+class ExampleReader(Protocol):
+    """An endless iterator over the chunks of all epochs, in an order that the seed decides.
+
+    Attributes:
+        position: where the next chunk begins.
+    """
+
+    position: Position
+
+    def __next__(self) -> Chunk:
+        """Return the next chunk. Examples longer than the limits are left out."""
+
+    def seek(self, position: Position) -> None:
+        """Continue at a position of any reader of the same examples and seed."""
+
+    def close(self) -> None:
+        """Stop worker processes."""
+
+
+class Examples(Protocol):
+    """Training examples of one objective.
+
+    Attributes:
+        fingerprint: hash of everything that the examples and their mixture depend on.
+        objective: the objective that the examples are of.
+        length_ratio: source tokens per target token, special tokens included.
+        mean_target_length: mean number of target tokens of an example, special tokens included.
+        max_positions: upper bound on the positions of the model that an example takes.
+    """
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def objective(self) -> Objective: ...
+
+    @property
+    def length_ratio(self) -> float: ...
+
+    @property
+    def mean_target_length(self) -> float: ...
+
+    @property
+    def max_positions(self) -> int: ...
+
+    def report(self, limits: tuple[int, int]) -> tuple[SourceReport, ...]:
+        """Return what became of the rows of each source, if examples longer than the limits are left out.
+
+        Args:
+            limits: most tokens of a source and of a target, special tokens included.
+        """
+
+    def read(self, seed: int, limits: tuple[int, int], workers: int) -> ExampleReader:
+        """Return a reader at the beginning of the first epoch.
+
+        Args:
+            seed: random seed of the order.
+            limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
+            workers: number of worker processes that prepare chunks ahead; 0 uses this process.
+        """
