@@ -12,7 +12,7 @@ done
 translator translate fr-en "Où est la gare ?"  # the model that comes with the package
 
 translator train configs/phrasebook.yaml "$@"
-translator evaluate "$output"
+translator evaluate "$output" --by construction
 translator translate "$output" \
     "Où est la gare ?" \
     "Je ne l'ai jamais vu." \

@@ -105,9 +105,11 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
         ("trace", "classification", ("Oui.",), "Run `translator classify"),
         ("embeddings", "masked_language_modeling", ("nearest", "oui"), "It is pre-trained"),
         ("evaluate", "masked_language_modeling", ("--test", "{sentiment: test}"), "It is pre-trained"),
-        ("evaluate", "classification", ("--beam-size", "2"), "--beam-size is not for a model of classification"),
-        ("evaluate", "classification", ("--no-repeat-ngram", "0"), "--no-repeat-ngram is not for a model of class"),
-        ("evaluate", "translation", ("--baselines",), "--baselines is not for a model of translation"),
+        ("evaluate", "classification", ("--beam-size", "2"), "--beam-size does not apply to a model trained for cl"),
+        ("evaluate", "classification", ("--no-repeat-ngram", "0"), "--no-repeat-ngram does not apply to a model"),
+        ("evaluate", "translation", ("--baselines",), "--baselines does not apply to a model trained for t"),
+        ("evaluate", "classification", ("--reference-column", "en"), "--reference-column does not apply to a model"),
+        ("evaluate", "language_modeling", ("--reference-file", "x"), "--reference-file does not apply to a model"),
         ("evaluate", "classification", (), "An evaluation needs a test set"),
         ("evaluate", "classification", ("--test", "{file: missing.tsv}"), "must be a file that exists"),
         ("generate", "language_modeling", ("mot " * 99,), "A prompt must have at most"),
@@ -147,10 +149,15 @@ def test_a_classifier_is_evaluated_beside_what_it_must_beat(run: Run, home: Path
     status, out, _ = run("evaluate", "classification", "--test", test, "--baselines")
     config.write_text(text)
     assert status == 0
-    assert "right \\ given" in out
+    assert "correct \\ predicted" in out
     assert "most frequent   33.33 %" in out and "bag of words   100.00 %" in out
+    status, out, _ = run("evaluate", "classification", "--test", test, "--by", "text", "--json")
+    cats = [label for label, row in zip(found, rows, strict=True) if row[0] == "Le chat dort."]
+    accuracy = pytest.approx(100 * cats.count("animal") / 4)
+    assert json.loads(out)["groups"]["Le chat dort."] == {"num_examples": 4, "accuracy": accuracy}
+    assert "accuracy %" in run("evaluate", "classification", "--test", test, "--by", "text")[1]
     status, out, err = run("evaluate", "classification", "--test", labelled(tmp_path / "x.tsv", [("a", "verb")]))
-    assert status == 2 and "it knows animal, place, food. Received: 'verb'." in err
+    assert status == 2 and "of the classifier: animal, place, food. Received: 'verb'." in err
 
 
 def test_perplexity_is_that_of_every_piece_and_the_ends(run: Run, home: Path, tmp_path: Path) -> None:
@@ -163,7 +170,7 @@ def test_perplexity_is_that_of_every_piece_and_the_ends(run: Run, home: Path, tm
     assert report["loss"] == pytest.approx(-sum(map(sum, values)) / sum(map(len, values)), rel=1e-5)
     assert "perplexity" in run("evaluate", "language_modeling", "--test", str(path))[1]
     status, _, err = run("evaluate", "language_modeling", "--test", str(path), "--output", "x")
-    assert status == 2 and "--output is not for" in err
+    assert status == 2 and "--output does not apply to" in err
 
 
 def test_a_classifier_is_trained_and_used_from_the_command_line(

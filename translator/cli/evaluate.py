@@ -5,13 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from translator.cli.lines import WINDOW_LINES, LineError, to_json, write_line
+from translator.cli.lines import LineError, to_json, write_line
 from translator.cli.options import OptionError, add_model, add_search, search_options
 from translator.cli.streams import open_input, open_output
 
@@ -19,124 +17,93 @@ if TYPE_CHECKING:
     import torch
 
     from translator.checkpoint import LoadedModel
-    from translator.config import Config, DataConfig, Objective, Source
-    from translator.inference.translator import Translator
+    from translator.config import Config, Form, Objective, Source
+    from translator.evaluation.classification import ClassificationReport
+    from translator.evaluation.examples import Example
+    from translator.evaluation.perplexity import PerplexityReport
+    from translator.evaluation.translation import TranslationReport
+
+
+class Report(Protocol):
+    """Scores of a test set."""
+
+    def as_dict(self) -> dict[str, Any]: ...
+    def as_table(self) -> str: ...
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "evaluate",
         help="score a model on a test set",
-        description="Score a model on a test set: a translator by sacreBLEU's BLEU, chrF and TER, a classifier by its "
-        "accuracy and a confusion table, a language model by its perplexity.",
+        description="Score a model on a test set: a translation model by sacreBLEU's BLEU, chrF and TER, a classifier "
+        "by its accuracy and a confusion table, a language model by its perplexity.",
     )
     add_model(parser)
     parser.add_argument(
         "--test", metavar="SPEC", help="what data.test takes, as YAML or a path (default: data.test of the model)"
+    )
+    parser.add_argument("--by", metavar="COLUMN", help="also report scores for each value of this column")
+    parser.add_argument(
+        "--reference-column",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="further references: a column of the test set; may be repeated",
+    )
+    parser.add_argument(
+        "--reference-file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="further references: a text file with one line per pair of the test set; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="write the scores as one JSON object")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the translations or labels to this file")
     parser.add_argument(
         "--baselines",
         action="store_true",
-        help="of a classifier: score what it must beat too, the most frequent label and a bag of words, both learned "
-        "from its data.train",
+        help="for a classifier: also score the most frequent label and a bag of words, learned from its data.train",
     )
     add_search(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load, score, print."""
-    from translator.cli.reports import classification_report, perplexity_report
+    """Load the model, score it and print the scores."""
     from translator.data.files import DataError
     from translator.inference.loading import load_to_decode
-    from translator.inference.purpose import require_objective
 
     loaded, device = load_to_decode(arguments.model, arguments.device, arguments.threads, arguments.precision)
-    objective = loaded.config.training.objective
-    _require_fitting(arguments, objective)
+    _require_fitting(arguments, loaded.config.training.objective)
     sources = _sources(arguments.test, loaded.config)
     try:
-        with _open_output(arguments.output, sources) as output:
-            match objective:
-                case "classification":
-                    report, table = classification_report(
-                        loaded, device, sources, output, has_baselines=arguments.baselines
-                    )
-                case "language_modeling":
-                    report, table = perplexity_report(loaded, device, sources)
-                case _:
-                    require_objective(loaded, "translation")
-                    report, table = _translation_report(loaded, device, sources, output, search_options(arguments))
+        with _open_output(arguments, sources) as output:
+            report = _report(arguments, loaded, device, sources, output)
     except DataError as error:
         if arguments.test is None:
-            raise LineError(f"{error} The model's recipe names it as data.test. Give --test.") from error
+            raise LineError(f"{error} The configuration of the model names it as data.test. Give --test.") from error
         raise
     with open_output(None, []) as result:
-        write_line(result, to_json(report) if arguments.json else table)
+        write_line(result, to_json(report.as_dict()) if arguments.json else report.as_table())
     return 0
 
 
 def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> None:
-    """Refuse options that a model of this objective has no use for."""
-    search = ["beam_size", "length_penalty", "max_length_factor", "no_repeat_ngram"]
+    """Raise OptionError if an option does not apply to a model of this objective."""
+    translation_only = [
+        *("beam_size", "length_penalty", "max_length_factor", "no_repeat_ngram"),
+        *("reference_column", "reference_file"),
+    ]
     unused = {
         "translation": ["baselines"],
-        "classification": search,
-        "language_modeling": [*search, "baselines", "output"],
+        "classification": translation_only,
+        "language_modeling": [*translation_only, "baselines", "output"],
     }
     for name in unused.get(objective, []):
         value = getattr(arguments, name)
-        if value is not None and value is not False:  # zero is something to refuse, too
-            raise OptionError(f"--{name.replace('_', '-')} is not for a model of {objective}. Leave it out.")
-
-
-@contextmanager
-def _open_output(path: str | None, sources: Sequence[Source]) -> Iterator[BinaryIO | None]:
-    """Where the answers go, if they are asked for; opened before the work, and never a file of the test set."""
-    if path is None:
-        yield None
-        return
-    named = [source.file for source in sources if source.file]
-    named += [name for source in sources if source.text for name in (source.text.source, source.text.target)]
-    with ExitStack() as stack:
-        read = [stack.enter_context(open_input(name)) for name in named if Path(name).expanduser().is_file()]
-        yield stack.enter_context(open_output(path, read))
-
-
-def _translation_report(
-    loaded: LoadedModel,
-    device: torch.device,
-    sources: Sequence[Source],
-    output: BinaryIO | None,
-    options: dict[str, Any],
-) -> tuple[dict[str, Any], str]:
-    """Translate and score: the scores, and as a table."""
-    from translator.inference.translator import Translator
-
-    examples = _read(sources, loaded.config.data)
-    translator = Translator.of(loaded, device)
-    start = time.perf_counter()
-    hypotheses = _translate(translator, [example.text for example in examples], options)
-    seconds = time.perf_counter() - start
-    print(f"{len(examples):,} sentences in {seconds:.1f} s, {len(examples) / seconds:.1f} a second", file=sys.stderr)
-    if output is not None:
-        for hypothesis in hypotheses:
-            write_line(output, hypothesis)
-    report = _report(examples, hypotheses)
-    return report, _as_table(report)
-
-
-@dataclass(frozen=True)
-class _Example:
-    """A pair of the test set, what source it is from and, in the embedded corpus, what construction it shows."""
-
-    text: str
-    reference: str
-    source: str
-    construction: str | None
+        if value is not None and value is not False and value != []:  # 0 must be refused, too
+            raise OptionError(f"--{name.replace('_', '-')} does not apply to a model trained for {objective}.")
 
 
 def _sources(spec: str | None, config: Config) -> tuple[Source, ...]:
@@ -144,93 +111,126 @@ def _sources(spec: str | None, config: Config) -> tuple[Source, ...]:
 
     sources = config.data.test if spec is None else parse_sources(spec, config.form)
     if not sources:
-        raise LineError("An evaluation needs a test set. Received: a model whose data.test is empty. Give --test.")
+        raise LineError("An evaluation needs a test set, and data.test of the model is empty. Give --test.")
     return sources
 
 
-def _read(sources: Sequence[Source], data: DataConfig) -> list[_Example]:
-    from translator.data.corpus import read_rows
-    from translator.data.sources import describe
+@contextmanager
+def _open_output(arguments: argparse.Namespace, sources: Sequence[Source]) -> Iterator[BinaryIO | None]:
+    """Open --output before the work starts; it must not be a file that is read."""
+    if arguments.output is None:
+        yield None
+        return
+    from translator.file_input import expand_user
 
-    examples: list[_Example] = []
-    for source in sources:
-        pairs = list(read_rows((source,), data))
-        constructions = _constructions(source, data) or [None] * len(pairs)
-        examples += [
-            _Example(text, reference, describe(source), construction)
-            for (text, reference), construction in zip(pairs, constructions, strict=True)
-        ]
-    return examples
-
-
-def _constructions(source: Source, data: DataConfig) -> list[str | None]:
-    if source.phrasebook is None:
-        return []
-    from translator.data.corpus import read_rows
-
-    column = source.model_copy(update={"text_column": ("construction",)})
-    return [construction for (construction,) in read_rows((column,), data, "texts")]
+    names = [source.file for source in sources if source.file]
+    names += [name for source in sources if source.text for name in (source.text.source, source.text.target)]
+    names += arguments.reference_file
+    with ExitStack() as stack:
+        read = [stack.enter_context(open_input(name)) for name in names if expand_user(name).is_file()]
+        yield stack.enter_context(open_output(arguments.output, read))
 
 
-def _translate(translator: Translator, texts: Sequence[str], options: dict[str, Any]) -> list[str]:
+def _report(
+    arguments: argparse.Namespace,
+    loaded: LoadedModel,
+    device: torch.device,
+    sources: Sequence[Source],
+    output: BinaryIO | None,
+) -> Report:
+    """Score the model by its objective and write its translations or labels to `output`."""
+    from translator.evaluation.examples import read_examples
+    from translator.inference.purpose import require_objective
+
+    def read(form: Form) -> list[Example]:
+        return read_examples(
+            sources,
+            loaded.config.data,
+            form,
+            by=arguments.by,
+            reference_columns=arguments.reference_column,
+            reference_files=arguments.reference_file,
+        )
+
+    match loaded.config.training.objective:
+        case "classification":
+            return _classification_report(arguments, loaded, device, read("labelled"), output)
+        case "language_modeling":
+            return _perplexity_report(arguments, loaded, device, read("texts"))
+        case _:
+            require_objective(loaded, "translation")
+            return _translation_report(arguments, loaded, device, read("pairs"), output)
+
+
+def _translation_report(
+    arguments: argparse.Namespace,
+    loaded: LoadedModel,
+    device: torch.device,
+    examples: Sequence[Example],
+    output: BinaryIO | None,
+) -> TranslationReport:
     from tqdm import tqdm
 
-    hypotheses: list[str] = []
+    from translator.evaluation.translation import score_translations, translate_texts
+    from translator.inference.translator import Translator
+
+    texts = [example.row[0] for example in examples]
+    translator = Translator.of(loaded, device)
+    start = time.perf_counter()
     with tqdm(total=len(texts), unit=" sentences", disable=None, leave=False) as progress:
-        for start in range(0, len(texts), WINDOW_LINES):
-            window = texts[start : start + WINDOW_LINES]
-            hypotheses += [translation.text for translation in translator.translate(window, **options)]
-            progress.update(len(window))
-    return hypotheses
+        hypotheses = translate_texts(translator, texts, search_options(arguments), progress.update)
+    seconds = time.perf_counter() - start
+    print(f"{len(texts):,} sentences in {seconds:.1f} s, {len(texts) / seconds:.1f} per second", file=sys.stderr)
+    _write_lines(output, hypotheses)
+    return score_translations(hypotheses, examples, by=arguments.by)
 
 
-def _report(examples: Sequence[_Example], hypotheses: Sequence[str]) -> dict[str, Any]:
-    """Scores of all, then of each source and each construction where there are several."""
-    from translator.evaluation import evaluate, exact_match
+def _classification_report(
+    arguments: argparse.Namespace,
+    loaded: LoadedModel,
+    device: torch.device,
+    examples: Sequence[Example],
+    output: BinaryIO | None,
+) -> ClassificationReport:
+    from translator.evaluation.classification import report_labels, require_known_labels
+    from translator.inference.classifier import Classifier
 
-    def exact(numbers: Sequence[int]) -> float:
-        return exact_match([hypotheses[n] for n in numbers], [examples[n].reference for n in numbers])
-
-    report = evaluate(hypotheses, [example.reference for example in examples]).as_dict()
-    report["exact_match"] = exact(range(len(examples)))
-    report["sources"], report["constructions"] = {}, {}
-    by_source = _group(example.source for example in examples)
-    for name, numbers in by_source.items() if len(by_source) > 1 else ():
-        part = [hypotheses[n] for n in numbers], [examples[n].reference for n in numbers]
-        report["sources"][name] = evaluate(*part, with_ter=False).as_dict() | {"exact_match": exact(numbers)}
-    for name, numbers in sorted(_group(example.construction for example in examples).items()):
-        report["constructions"][name] = {"num_examples": len(numbers), "exact_match": exact(numbers)}
-    return report
-
-
-def _group(names: Iterable[str | None]) -> dict[str, list[int]]:
-    """The places of each name; None has none."""
-    groups: dict[str, list[int]] = {}
-    for number, name in enumerate(names):
-        if name is not None:
-            groups.setdefault(name, []).append(number)
-    return groups
+    classifier = Classifier.of(loaded, device)
+    require_known_labels([example.row[1] for example in examples], classifier.labels)  # before the work starts
+    labels = [found.label for found in classifier.classify([example.row[0] for example in examples])]
+    _write_lines(output, labels)
+    baselines = _baselines(loaded.config, examples) if arguments.baselines else {}
+    return report_labels(labels, examples, classifier.labels, by=arguments.by, baselines=baselines)
 
 
-def _as_table(report: dict[str, Any]) -> str:
-    lines = [f"{report['num_examples']:,} pairs"]
-    for name in ("BLEU", "chrF", "TER"):
-        metric = report[name.lower()]
-        lines.append(f"{name:<6} {metric['score']:6.2f}  {metric['signature']}")
-    lines.append(f"{'exact':<6} {report['exact_match']:6.2f}  % of translations")
-    if report["sources"]:
-        width = max(map(len, report["sources"]))
-        lines += ["", f"{'source':<{width}}  pairs    BLEU    chrF  exact %"]
-        lines += [
-            f"{name:<{width}}  {part['num_examples']:5}  {part['bleu']['score']:6.2f}  {part['chrf']['score']:6.2f}"
-            f"  {part['exact_match']:7.2f}"
-            for name, part in report["sources"].items()
-        ]
-    if report["constructions"]:
-        width = max(map(len, [*report["constructions"], "construction"]))
-        lines += ["", f"{'construction':<{width}}  pairs  exact %"]
-        lines += [
-            f"{name:<{width}}  {part['num_examples']:5}  {part['exact_match']:7.2f}"
-            for name, part in report["constructions"].items()
-        ]
-    return "\n".join(lines)
+def _baselines(config: Config, examples: Sequence[Example]) -> dict[str, float]:
+    """Return the accuracy, in percent, of models that do not see the order of words."""
+    from translator.baselines import BagOfWords, Majority, accuracy
+    from translator.data.corpus import read_rows
+
+    train, valid = (
+        [(row[0], row[1]) for row in read_rows(part, config.data, "labelled")]
+        for part in (config.data.train, config.data.valid)
+    )
+    texts, correct = [example.row[0] for example in examples], [example.row[1] for example in examples]
+    return {
+        "most frequent": 100.0 * accuracy(Majority(train).predict(texts), correct),
+        "bag of words": 100.0 * accuracy(BagOfWords(train, valid).predict(texts), correct),
+    }
+
+
+def _perplexity_report(
+    arguments: argparse.Namespace, loaded: LoadedModel, device: torch.device, examples: Sequence[Example]
+) -> PerplexityReport:
+    from translator.evaluation.perplexity import report_perplexity
+    from translator.inference.generator import Generator
+
+    texts = [example.row[0] for example in examples]
+    log_probabilities = Generator.of(loaded, device).token_log_probabilities(texts)
+    return report_perplexity(log_probabilities, examples, by=arguments.by)
+
+
+def _write_lines(output: BinaryIO | None, lines: Sequence[str]) -> None:
+    if output is not None:
+        for line in lines:
+            write_line(output, line)

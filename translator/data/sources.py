@@ -20,7 +20,9 @@ from translator.file_input import cache_directory, expand_user
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def read_rows(sources: Sequence[Source], data: DataConfig, form: Form = "pairs") -> Iterator[Row]:
+def read_rows(
+    sources: Sequence[Source], data: DataConfig, form: Form = "pairs", extra_columns: Sequence[str] = ()
+) -> Iterator[Row]:
     """Return the rows of the sources, one source after the other. Nothing is dropped or cleaned.
 
     Bytes that are not UTF-8 are replaced (U+FFFD). A missing file is reported at once, not at the first row.
@@ -29,6 +31,7 @@ def read_rows(sources: Sequence[Source], data: DataConfig, form: Form = "pairs")
         sources: the sources.
         data: languages and cache.
         form: what a row is: source and target text, one text, or a text and its label.
+        extra_columns: columns whose values are appended to each row.
 
     Raises:
         DataError: if a source is missing, empty or damaged, or lacks a column.
@@ -39,30 +42,38 @@ def read_rows(sources: Sequence[Source], data: DataConfig, form: Form = "pairs")
     return (
         tuple(_SURROGATES.sub("\ufffd", text) for text in row)
         for source in sources
-        for row in open_source(source, data, form)
+        for row in open_source(source, data, form, extra_columns)
     )
 
 
-def open_source(source: Source, data: DataConfig, form: Form = "pairs") -> Iterator[Row]:
+def open_source(
+    source: Source, data: DataConfig, form: Form = "pairs", extra_columns: Sequence[str] = ()
+) -> Iterator[Row]:
     """Yield the rows of one source that match its `where`, with lone surrogates for bytes that are not UTF-8.
 
     Raises:
         DataError: if the source is missing, empty or damaged, lacks a column, or has no text in one of the two columns
             of a translation.
     """
+    if extra_columns and source.text:
+        raise DataError(
+            f"Column {extra_columns[0]} needs a source with named columns. "
+            f"Received: {shorten(describe(source))}, aligned text files."
+        )
     columns, wanted = _columns(source, data, form), source.where.values()
-    rows = _open(source, (*columns, *source.where), columns[1] if form == "labelled" else None, data)
+    rows = _open(source, (*columns, *extra_columns, *source.where), columns[1] if form == "labelled" else None, data)
     width = len(columns)
-    chosen = (row for row in rows if all(value in values for value, values in zip(row[width:], wanted, strict=True)))
+    end = width + len(extra_columns)
+    chosen = (row for row in rows if all(value in values for value, values in zip(row[end:], wanted, strict=True)))
     count = 0
     without_text = set(range(width)) if form == "pairs" else set()
     for count, row in enumerate(islice(chosen, source.max_examples), 1):  # noqa: B007 (used after the loop)
         if without_text:
             without_text = {index for index in without_text if not row[index]}
         if form == "texts":
-            yield from ((text,) for text in row[:width])
+            yield from ((text, *row[width:end]) for text in row[:width])
         else:
-            yield row[:width]
+            yield row[:end]
     if not count:
         condition = f" where {shorten(dict(source.where))}" if source.where else ""
         raise DataError(

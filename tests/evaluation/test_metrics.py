@@ -4,11 +4,15 @@ import json
 
 import pytest
 import sacrebleu
+from sacrebleu.metrics import BLEU, CHRF, TER
 
 from translator.evaluation import EvaluationError, evaluate, exact_match
 
 REFERENCES = ["The cat is sleeping on the sofa.", "Where is the station?", "I did not see the man."]
 HYPOTHESES = ["The cat sleeps on the sofa.", "Where is the station?", "I have not seen the man."]
+
+OTHERS = ["The cat sleeps on the sofa.", "Where's the train station?", "I did not see that man."]
+INCOMPLETE = ["A cat sleeps on the couch.", "", "I have not seen him."]
 
 
 def test_scores_are_those_of_sacrebleu() -> None:
@@ -20,7 +24,7 @@ def test_scores_are_those_of_sacrebleu() -> None:
     assert scores.num_examples == 3
 
 
-def test_signatures_say_how_scores_were_made() -> None:
+def test_signatures_record_how_scores_were_computed() -> None:
     version = f"version:{sacrebleu.__version__}"
     scores = evaluate(HYPOTHESES, REFERENCES)
     assert scores.bleu.signature == f"nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|{version}"
@@ -28,12 +32,31 @@ def test_signatures_say_how_scores_were_made() -> None:
     assert all(version in metric.signature for metric in scores.metrics)
 
 
+@pytest.mark.parametrize("further", [[OTHERS], [OTHERS, INCOMPLETE], [INCOMPLETE]])
+def test_scores_against_several_references_are_those_of_sacrebleu(further: list[list[str]]) -> None:
+    scores = evaluate(HYPOTHESES, REFERENCES, further_references=further)
+    sets = [REFERENCES, *([text or None for text in texts] for texts in further)]
+    assert scores.ter is not None
+    for found, metric in ((scores.bleu, BLEU()), (scores.chrf, CHRF()), (scores.ter, TER())):
+        assert found.score == metric.corpus_score(HYPOTHESES, sets).score
+        assert found.signature == str(metric.get_signature())
+    assert f"nrefs:{'var' if INCOMPLETE in further else 2}" in scores.bleu.signature
+    assert scores.bleu.score > evaluate(HYPOTHESES, REFERENCES).bleu.score
+
+
+def test_a_missing_further_reference_does_not_count_as_an_empty_one() -> None:
+    alone = evaluate(HYPOTHESES, REFERENCES)
+    missing = evaluate(HYPOTHESES, REFERENCES, further_references=[["", "", ""]])
+    assert [metric.score for metric in missing.metrics] == [metric.score for metric in alone.metrics]
+    assert missing.bleu.signature == alone.bleu.signature
+
+
 def test_perfect_translations_have_perfect_scores() -> None:
     scores = evaluate(REFERENCES, REFERENCES)
     assert [round(metric.score, 6) for metric in scores.metrics] == [100.0, 100.0, 0.0]
 
 
-def test_scores_come_as_json() -> None:
+def test_scores_are_plain_values_for_json() -> None:
     scores = evaluate(HYPOTHESES, REFERENCES)
     values = json.loads(json.dumps(scores.as_dict()))
     assert values["num_examples"] == 3 and values["bleu"]["score"] == scores.bleu.score
@@ -52,13 +75,16 @@ def test_empty_translations_are_scored_too() -> None:
 def test_exact_match_is_a_percentage() -> None:
     assert exact_match(HYPOTHESES, REFERENCES) == pytest.approx(100 / 3)
     assert exact_match([], []) == 0.0
+    assert exact_match(HYPOTHESES, REFERENCES, [OTHERS]) == pytest.approx(200 / 3)
 
 
-def test_numbers_that_differ_are_refused() -> None:
+def test_sets_of_another_length_are_refused() -> None:
     with pytest.raises(EvaluationError, match=r"Received: 2 translations and 3 references\."):
         evaluate(HYPOTHESES[:2], REFERENCES)
+    with pytest.raises(EvaluationError, match=r"Received: 3 translations and 1 references\."):
+        evaluate(HYPOTHESES, REFERENCES, further_references=[OTHERS, OTHERS[:1]])
 
 
 def test_nothing_to_score_is_refused() -> None:
-    with pytest.raises(EvaluationError, match=r"needs at least one pair\. Received: none\."):
+    with pytest.raises(EvaluationError, match=r"needs at least one pair\. The test set is empty\."):
         evaluate([], [])
