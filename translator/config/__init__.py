@@ -1,4 +1,4 @@
-"""Configuration: its types, and how it is read."""
+"""Configuration: its sections, and how they are read from YAML."""
 
 from translator.config.data import (
     AugmentationConfig,
@@ -9,13 +9,13 @@ from translator.config.data import (
     TextPair,
 )
 from translator.config.loading import (
-    ConfigError,
     differences,
     load_config,
     parse_sources,
     to_yaml,
     validate,
 )
+from translator.config.parsing import ConfigError
 from translator.config.schema import (
     Config,
     CorruptionConfig,

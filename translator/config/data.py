@@ -1,4 +1,4 @@
-"""The `data` section: where text comes from, and what is done to it."""
+"""The `data` section: sources of text, cleaning and augmentation."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from translator.config.section import PositiveFloat, PositiveInt, Probability, Section, as_list
 
-# What a row of text is: a text and its translation, one text, or a text and its label.
+# The form of a row: a text and its translation, one text, or a text and its label.
 Form = Literal["pairs", "texts", "labelled"]
 
 
 class TextPair(Section):
-    """Two aligned text files, plain or .gz: line n of one translates line n of the other."""
+    """Two aligned text files: line n of one translates line n of the other."""
 
     source: str
     target: str
@@ -23,30 +23,34 @@ Columns = Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=
 
 
 class Source(Section):
-    """Where text comes from: exactly one of `hub`, `file`, `text`, `phrasebook` and `sentiment`.
+    """A source of text: exactly one of `hub`, `file`, `text`, `phrasebook` and `sentiment`.
 
-    Parallel text has two columns, `source_column` and `target_column`; text for an objective without translations has
-    one, `text_column`, and `label_column` beside it for classification.
+    Parallel text has two columns, `source_column` and `target_column`. Text for an objective without translations has
+    one column, `text_column`, and for classification `label_column` in addition.
+
+    Text files are UTF-8 or, with a byte order mark, UTF-16, and may be compressed with gzip, bzip2, xz or zstd. Both
+    are recognized by content.
 
     Attributes:
         hub: name of a Hugging Face data set, such as `Helsinki-NLP/opus-100`, or a local folder of the same form.
-        subset: its configuration, such as `en-fr`.
-        split: its split.
+        subset: name of its subset, such as `en-fr`.
+        split: name of its split.
         revision: commit, tag or branch of the data set on the hub.
-        streaming: read it as a stream instead of downloading it whole first; it is written to the cache either way.
-        file: path or URL of a .parquet, .jsonl, .json, .csv or .tsv file, or of a .txt file, a text a line, which is
-            its column `text` (.gz allowed).
-        header: whether the first line of a .csv or .tsv names the columns; without it they are called `0`, `1`, ….
+        streaming: read it as a stream instead of downloading it first; its text is written to the cache either way.
+        file: path or URL of a .parquet, .jsonl, .json, .csv or .tsv file, or of a .txt file with one text per line,
+            which is its column `text`. A .csv file is separated by commas or semicolons.
+        header: whether the first line of a .csv or .tsv names the columns; otherwise they are called `0`, `1`, ….
         text: two aligned text files, as paths or URLs.
-        phrasebook: a split of the embedded corpus: train, valid, test or compositional.
-        sentiment: a split of the embedded French remarks with their labels: train, valid or test.
-        source_column: column of the source text; by default the source language's code, alone or inside `translation`.
-        target_column: likewise for the target text.
-        text_column: column of the text (default `text`); with several, each of a row's texts is an example.
-        label_column: column of the label, text or a whole number (default `label`).
+        phrasebook: split of the embedded parallel corpus.
+        sentiment: split of the embedded corpus of French remarks with sentiment labels.
+        source_column: column of the source text; by default the code of the source language. A column is looked up in
+            the row and then inside `translation`, which may also be a map or a `TranslationVariableLanguages`.
+        target_column: column of the target text; by default the code of the target language.
+        text_column: column of the text (default `text`); if there are several, each text of a row is an example.
+        label_column: column of the label, a text or an integer (default `label`).
         where: read only rows whose column has one of these values, such as `{source: [tatoeba, news]}`.
-        weight: how many times each of its pairs is seen in an epoch on average; 0.5 is every other epoch.
-        max_examples: read only the first so many pairs.
+        weight: mean number of times that each pair is used per epoch; with 0.5, every other epoch.
+        max_examples: maximum number of pairs to read, from the beginning.
     """
 
     hub: str | None = None
@@ -79,30 +83,30 @@ class Source(Section):
         if len(kinds) != 1:
             received = " and ".join(kinds) or "none of them"
             raise ValueError(
-                f"A source is exactly one of hub, file, text, phrasebook and sentiment. Received: {received}."
+                f"A source must have exactly one of hub, file, text, phrasebook and sentiment. Received: {received}."
             )
         only_hub = [key for key in ("subset", "split", "revision", "streaming") if key in self.model_fields_set]
         if only_hub and not self.hub:
-            raise ValueError(f"{', '.join(only_hub)} belong(s) to a hub data set only. Received: {kinds[0]}.")
+            raise ValueError(f"{', '.join(only_hub)}: only for a source with hub. Received: {kinds[0]}.")
         if self.where and self.text:
-            raise ValueError("where needs a source with named columns. Received: text, which has none.")
+            raise ValueError("where requires a source with named columns. Received: text, which has none.")
         return self
 
     def problems(self, form: Form) -> list[str]:
-        """What keeps rows of this form from being read here."""
+        """Return why rows of this form cannot be read from this source, if they cannot."""
         columns = {
             "pairs": ("source_column", "target_column"),
             "texts": ("text_column",),
             "labelled": ("text_column", "label_column"),
         }
         others = sorted({name for names in columns.values() for name in names} - set(columns[form]))
-        found = [f"{key} does not belong to {form}." for key in others if getattr(self, key) is not None]
+        found = [f"{key} is not used for {form}. Remove it." for key in others if getattr(self, key) is not None]
         if self.text and form != "pairs":
-            found.append(f"text is two aligned files of a translation, not {form}. Give one of them as a .txt file.")
+            found.append(f"text has two aligned files with translations, not {form}. Use file with a .txt file.")
         if self.sentiment and form == "pairs":
-            found.append("sentiment holds texts and labels, and no translations.")
+            found.append("sentiment holds texts and labels, not translations.")
         if form == "labelled" and len(self.text_column or ()) > 1:
-            found.append("a label belongs to one text_column.")
+            found.append("labelled text must have one text_column.")
         return found
 
     @model_serializer(mode="wrap")
@@ -115,12 +119,13 @@ SomeSources = Annotated[Sources, Field(min_length=1)]
 
 
 class CleaningConfig(Section):
-    """Which examples are dropped before training; each drop is counted and reported by its reason.
+    """Examples to drop before training. The number of dropped examples is reported for each reason.
 
     Attributes:
-        max_characters: longest side, in characters.
-        max_length_ratio: longer side over shorter side, in characters; sides of under 20 characters are exempt.
-        drop_identical: drop pairs whose two sides are the same text.
+        max_characters: maximum length of a side in characters.
+        max_length_ratio: maximum ratio of the longer to the shorter side in characters; pairs whose sides are both
+            shorter than 20 characters are kept.
+        drop_identical: drop pairs whose two sides are equal.
         drop_duplicates: keep only the first of equal examples.
     """
 
@@ -131,16 +136,16 @@ class CleaningConfig(Section):
 
 
 class AugmentationConfig(Section):
-    """How often the source text of a training pair is typed as carelessly as people type; its translation stays.
+    """Typing noise in the source texts of training pairs. Translations are not changed.
 
-    Each is the share of pairs that it happens to, drawn anew in each epoch.
+    Each value is the fraction of pairs that get this noise, sampled in each epoch.
 
     Attributes:
-        lowercase: no capitals; teaches what `decoding.fold_capitals` gives the model, too.
-        accents: no accents and no cedillas: `ete` for `été`.
-        final_punctuation: no full stop, question or exclamation mark at the end.
-        apostrophes: left out, or typed as a space: `cest`, `c est`.
-        typos: a letter doubled, left out, swapped with the next or mistaken for one beside it, in one word of eight.
+        lowercase: convert to lowercase; `decoding.fold_capitals` gives the model such text.
+        accents: remove accents and cedillas: `ete` for `été`.
+        final_punctuation: remove a full stop, question mark or exclamation mark at the end.
+        apostrophes: remove apostrophes or replace them by spaces: `cest`, `c est`.
+        typos: double or omit a letter, swap it with the next or replace it by a neighbouring key, in one word of eight.
     """
 
     lowercase: Probability = 0.0
@@ -151,17 +156,17 @@ class AugmentationConfig(Section):
 
 
 class DataConfig(Section):
-    """Text and what is done to it.
+    """Sources of text, cleaning and augmentation.
 
     Attributes:
-        source_language: code of the language translated from; also the default name of its column. For translation.
-        target_language: code of the language translated to. For translation.
-        labels: the classes of a classifier, in the order of its outputs.
-        train: sources to learn from.
-        valid: sources for validation during training.
-        test: sources for the scores of the finished model.
-        cleaning: what is dropped from `train`; `valid` and `test` are never cleaned.
-        augmentation: careless typing in the source texts of `train`.
+        source_language: code of the source language, and default name of its column; required for translation.
+        target_language: code of the target language, and default name of its column; required for translation.
+        labels: classes of a classifier, in the order of its outputs.
+        train: sources of training examples.
+        valid: sources of validation examples.
+        test: sources of test examples, on which the finished model is scored.
+        cleaning: examples to drop from `train`; `valid` and `test` are never cleaned.
+        augmentation: typing noise in the source texts of `train`.
         cache: directory of downloaded and tokenized text; by default `translator` in `$XDG_CACHE_HOME` or `~/.cache`.
     """
 

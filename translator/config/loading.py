@@ -1,34 +1,38 @@
-"""Read configurations from YAML and the command line, and say in full what is wrong with one.
+"""Configurations from YAML files and command-line overrides, and the error messages for invalid ones.
 
-A configuration is checked as a whole before anything runs: all errors at once, each with its dotted path, what was
-required and what was received.
+A configuration is validated as a whole before anything runs. All problems are reported at once, each with its dotted
+path, what was required and what was received.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from translator.config.data import Form, SomeSources, Source
+from translator.config.parsing import ConfigError, dump_yaml, parse_yaml
 from translator.config.schema import Config
 from translator.config.section import ONE_OR_SEVERAL, Section
-from translator.errors import UserError
-from translator.file_input import expand_user
+from translator.errors import shorten
+from translator.file_input import expand_user, read_regular_file
 
 Model = TypeVar("Model", bound=BaseModel)
 
-# What pydantic would call by names of Python's.
-_REQUIRED = {"tuple_type": "a list", "string_type": "text", "too_short": "a list of at least {min_length}"}
-
-
-class ConfigError(UserError):
-    """A configuration that cannot be used; the message lists everything that is wrong with it."""
+# Requirements that pydantic words in Python's terms.
+_REQUIRED = {
+    "tuple_type": "a list",
+    "string_type": "text",
+    "too_short": "a list of at least {min_length}",
+    "int_parsing_size": "a smaller number",
+    "invalid_key": "a mapping whose keys are text",
+}
+_MAX_FILE_SIZE = 1 << 20  # bytes
+_MAX_PROBLEMS = 50
+_MAX_PROBLEM_LENGTH = 1000  # characters
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -36,52 +40,54 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Args:
         path: the file.
-        overrides: `section.key=value`, each value read as YAML; applied in order over the file.
+        overrides: `section.key=value`, each value in YAML; applied in this order after the file is read.
 
     Raises:
-        ConfigError: the file cannot be read, or what it says cannot be used; all problems at once.
+        ConfigError: if the file cannot be read or the configuration is invalid; lists all problems.
     """
     path = expand_user(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_file(path, _MAX_FILE_SIZE).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"A configuration is a readable YAML file. Received: {path} ({_reason(error)}).") from error
-    values = _parse_yaml(text, str(path))
+        raise ConfigError(
+            f"A configuration must be a readable YAML file. Received: {path} ({_reason(error)})."
+        ) from error
+    values = parse_yaml(text, str(path))
     if not isinstance(values, dict):
-        raise ConfigError(f"A configuration is a YAML mapping. Received: {path}, which holds {_kind(values)}.")
+        raise ConfigError(f"A configuration must be a YAML mapping. Received: {path}, which holds {_kind(values)}.")
     for override in overrides:
         _apply(values, override)
     return validate(values, str(path))
 
 
 def validate(values: dict[str, Any], origin: str) -> Config:
-    """Check plain values as a configuration.
+    """Return a configuration made of plain values.
 
     Args:
-        values: as read from YAML.
-        origin: where they came from, for the message.
+        values: sections, keys and values as read from YAML.
+        origin: where they came from, for error messages.
 
     Raises:
-        ConfigError: with one line for each problem.
+        ConfigError: if the configuration is invalid; has one line per problem.
     """
     return _validated(Config, values, origin)
 
 
 def parse_sources(spec: str, form: Form = "pairs") -> tuple[Source, ...]:
-    """Read what `data.test` takes, as YAML or as a path.
+    """Return the sources of `--test`, which takes the values of `data.test` as YAML, or a path.
 
     Args:
         spec: `test.parquet`, `{phrasebook: test}`, `[{file: a.tsv}, {file: b.tsv}]`, ….
         form: what a row is.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: if a source is invalid or does not hold such rows.
     """
 
     class _Spec(Section):
         test: SomeSources
 
-    sources = _validated(_Spec, {"test": _parse_yaml(spec, "--test")}, "--test").test
+    sources = _validated(_Spec, {"test": parse_yaml(spec, "--test")}, "--test").test
     for source in sources:
         for problem in source.problems(form):
             raise ConfigError(f"--test: {problem}")
@@ -89,12 +95,12 @@ def parse_sources(spec: str, form: Form = "pairs") -> tuple[Source, ...]:
 
 
 def to_yaml(config: Config) -> str:
-    """The configuration as YAML that `load_config` reads back as an equal one."""
-    return yaml.safe_dump(config.model_dump(mode="json", exclude_unset=False), sort_keys=False, allow_unicode=True)
+    """Return the configuration as YAML that `load_config` reads back as an equal one."""
+    return dump_yaml(config.model_dump(mode="json", exclude_unset=False))
 
 
 def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
-    """Dotted paths at which two configurations differ, each with its old and new value."""
+    """Return the dotted paths at which two configurations differ, each with its old and new value."""
     before, after = _flatten(old.model_dump(mode="json")), _flatten(new.model_dump(mode="json"))
     return {
         key: (before.get(key), after.get(key))
@@ -110,48 +116,12 @@ def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _parse_yaml(text: str, origin: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{origin} must be valid YAML. Received: {' '.join(str(error).split())}") from error
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 with three traps removed.
-
-    `1e-4` is a number; `no`, `on`, `off`, `y` are text (a language, say); a key given twice is an error.
-    """
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """As the base class, but each key once."""
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
-        repeated = [key for key in dict.fromkeys(keys) if keys.count(key) > 1]
-        if repeated:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"a mapping has each key once; repeated: {', '.join(repeated)}", node.start_mark
-            )
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool",)]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 def _apply(values: dict[str, Any], override: str) -> None:
+    """Apply one `section.key=value` to the values of a configuration."""
     path, equals, text = override.partition("=")
+    received = f"Received: {shorten(repr(override))}"
     if not equals or not path:
-        raise ConfigError(f"An override is section.key=value. Received: {override!r}.")
+        raise ConfigError(f"An override must have the form section.key=value. {received}.")
     *sections, key = path.split(".")
     place: Any = values
     for section in sections:
@@ -160,10 +130,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         place = place[section]
         if not isinstance(place, dict):
             raise ConfigError(
-                f"An override names a key of a section. Received: {override!r}; {section} is no section. "
-                "A list is given as a whole: data.train=[{file: a.tsv}, {file: b.tsv}], say."
+                f"An override must name a key of a section. {received}; {shorten(section)} is not a section. "
+                "Give a list as a whole, as in data.train=[{file: a.tsv}, {file: b.tsv}]."
             )
-    place[key] = _parse_yaml(text, override)
+    place[key] = parse_yaml(text, override)
 
 
 def _validated(kind: type[Model], values: dict[str, Any], origin: str) -> Model:
@@ -172,32 +142,39 @@ def _validated(kind: type[Model], values: dict[str, Any], origin: str) -> Model:
     except ValidationError as error:
         problems = [_describe(kind, problem) for problem in error.errors()]
     plural = "problem" if len(problems) == 1 else "problems"
-    raise ConfigError(f"{origin}: {len(problems)} {plural}.\n" + "\n".join(f"  {line}" for line in problems))
+    lines = [f"  {line}" for line in problems[:_MAX_PROBLEMS]]
+    if len(problems) > _MAX_PROBLEMS:
+        lines.append(f"  … and {len(problems) - _MAX_PROBLEMS} more.")
+    raise ConfigError(f"{origin}: {len(problems)} {plural}.\n" + "\n".join(lines))
 
 
 def _describe(kind: type[BaseModel], problem: Any) -> str:
-    """One line for one of pydantic's errors: dotted path, what was required, what was received."""
-    place = ".".join(str(part) for part in problem["loc"] if part not in ONE_OR_SEVERAL)
+    """Return one line for an error of pydantic's: dotted path, what was required, what was received."""
+    place = shorten(".".join(str(part) for part in problem["loc"] if part not in ONE_OR_SEVERAL))
+    received = problem["input"]
     if problem["type"] == "extra_forbidden":
         known = _known_keys(kind, problem["loc"][:-1])
-        close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        close = difflib.get_close_matches(str(problem["loc"][-1])[:100], known, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
         return f"{place}: no such key.{hint}"
     if problem["type"] == "missing":
         return f"{place}: required, and missing."
     if problem["type"] == "value_error":
-        return (f"{place}: " if place else "") + str(problem["ctx"]["error"])
+        return (f"{place}: " if place else "") + shorten(str(problem["ctx"]["error"]), _MAX_PROBLEM_LENGTH)
+    advice = ""
     if problem["type"] in ("model_type", "dict_type", "model_attributes_type"):
-        return f"{place}: must be a section of keys and values. Received: {problem['input']!r}."
-    if problem["type"] in _REQUIRED:
-        message = _REQUIRED[problem["type"]].format(**problem.get("ctx", {}))
+        required = "a section of keys and values"
+    elif problem["type"] in _REQUIRED:
+        required = _REQUIRED[problem["type"]].format(**problem.get("ctx", {}))
+        if problem["type"] == "string_type" and isinstance(received, int | float):
+            advice = f" Put it in quotes: {str(received).lower()!r}."
     else:
-        message = problem["msg"].removeprefix("Input should be ")
-    return f"{place}: must be {message}. Received: {problem['input']!r}."
+        required = problem["msg"].removeprefix("Input should be ")
+    return f"{place}: must be {required}. Received: {shorten(repr(received))}.{advice}"
 
 
 def _known_keys(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys that the section at `location` has; those of a source inside a list of sources."""
+    """Return the keys of the section at `location`, or of a source if it is inside a list of sources."""
     current: Any = kind
     for part in location:
         if isinstance(part, int):

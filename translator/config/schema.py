@@ -1,4 +1,4 @@
-"""Every configuration type of the project: what can be said in a YAML file, with defaults and checks."""
+"""The sections `tokenizer`, `model` and `training`, and the configuration as a whole."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pydantic import Field, model_validator
 
 from translator.config.data import AugmentationConfig, DataConfig, Form
 from translator.config.section import (
+    Layers,
     NonNegativeFloat,
     NonNegativeInt,
+    Number,
     OneOrSeveral,
     PositiveFloat,
     PositiveInt,
     Probability,
     Section,
+    Width,
 )
+from translator.errors import shorten
 
 Architecture = Literal["encoder_decoder", "encoder_only", "decoder_only"]
 Objective = Literal["translation", "denoising", "language_modeling", "masked_language_modeling", "classification"]
 
-# What each objective can be learned by, and from.
+# The architectures that can learn each objective, and the form of the data that it needs.
 ARCHITECTURES: dict[Objective, tuple[Architecture, ...]] = {
     "translation": ("encoder_decoder", "decoder_only"),
     "denoising": ("encoder_decoder",),
@@ -41,66 +45,71 @@ class TokenizerConfig(Section):
     """SentencePiece (Kudo and Richardson, 2018).
 
     Attributes:
-        vocab_size: number of pieces; of each vocabulary where they are separate.
+        vocab_size: number of pieces, for each vocabulary if they are separate.
         model_type: unigram language model or byte-pair encoding.
-        joint: one vocabulary for both languages.
+        joint: use one vocabulary for both languages.
         normalization: `standard` rewrites typography only (docs/tokenizer.md lists it); the others are SentencePiece's.
-        character_coverage: share of the corpus's characters that get a piece of their own; bytes serve the rest.
-        training_sentences: learn the pieces from at most so many sentences, drawn at random.
-        sampling_alpha: subword sampling in training (Kudo, 2018): 0 is off; a smaller value is more varied.
-        sentinels: pieces that no text holds, for pre-training: each stands for something hidden, and the first is the
-            mask (Raffel et al., 2020).
+        character_coverage: fraction of the characters of the corpus that get a piece of their own; the others are
+            encoded as bytes.
+        training_sentences: maximum number of sentences that the tokenizer is trained on, sampled at random.
+        sampling_alpha: subword sampling during training (Kudo, 2018); 0 disables it. For a unigram model a smaller
+            value, for byte-pair encoding a larger one gives more variation.
+        sentinels: number of sentinel tokens for pre-training (Raffel et al., 2020). They do not occur in text; the
+            first is the mask.
     """
 
-    vocab_size: PositiveInt = 8000
+    vocab_size: Annotated[int, Number, Field(gt=0, le=10_000_000)] = 8000
     model_type: Literal["unigram", "bpe"] = "unigram"
     joint: bool = True
     normalization: Literal["standard", "nmt_nfkc", "identity"] = "standard"
     character_coverage: Annotated[float, Field(gt=0.9, le=1)] = 0.9999
     training_sentences: PositiveInt = 2_000_000
     sampling_alpha: NonNegativeFloat = 0.0
-    sentinels: NonNegativeInt = 0
+    sentinels: Annotated[int, Number, Field(ge=0, le=10_000)] = 0
 
 
 class ModelConfig(Section):
-    """The Transformer of Vaswani et al. (2017) and the variations in use today.
+    """The Transformer (Vaswani et al., 2017) and its common variants.
 
     Attributes:
-        architecture: which stacks the model has; an encoder or decoder alone has no layers of the other's.
+        architecture: encoder and decoder, encoder only, or decoder only.
         d_model: width of the hidden states.
         d_ff: inner width of the feed-forward network.
-        encoder_layers: depth of the encoder.
-        decoder_layers: depth of the decoder.
-        encoder_heads: attention heads, as one number or one for each layer.
-        decoder_heads: likewise for the decoder.
-        norm: layer norm before (pre) or after (post) each sublayer's residual connection.
-        final_norm: a last layer norm after each stack; by default with pre-norm only.
-        positions: how the order of tokens enters.
-        sinusoids: layout of sinusoidal positions: sine and cosine in turn (the paper) or in halves (Marian).
-        max_positions: longest sequence, in tokens, that the model takes; longer input is split before translation.
-            A decoder alone has source and target in one sequence.
-        activation: of the feed-forward network.
-        tied_embeddings: one matrix for source, target and output (all), for target and output (target), or none.
-        dropout: after each sublayer and on embeddings.
-        attention_dropout: on attention weights.
-        activation_dropout: inside the feed-forward network.
-        source_vectors: word2vec text file (.vec, plain or .gz) to start the source embedding from.
-        target_vectors: likewise for the target embedding.
-        attention: backend of attention; auto chooses by device.
+        encoder_layers: number of encoder layers; without meaning for a decoder-only model.
+        decoder_layers: number of decoder layers; without meaning for an encoder-only model.
+        encoder_heads: number of attention heads of the encoder, as one number or one number per layer.
+        decoder_heads: number of attention heads of the decoder, as one number or one number per layer.
+        norm: layer norm before each sublayer (`pre`) or after its residual connection (`post`).
+        final_norm: layer norm after the last layer of each stack; by default with pre-norm only.
+        positions: positional encoding.
+        sinusoids: layout of sinusoidal positions: sine and cosine alternate (`interleaved`, as in the paper) or fill
+            one half each (`halves`, as in Marian).
+        max_positions: maximum sequence length in tokens; longer input is split before translation. In a decoder-only
+            model source and target share one sequence.
+        activation: activation of the feed-forward network.
+        tied_embeddings: share one matrix between source embedding, target embedding and output (`all`), between target
+            embedding and output (`target`), or not at all (`none`).
+        dropout: dropout rate after each sublayer and on embeddings.
+        attention_dropout: dropout rate on attention weights.
+        activation_dropout: dropout rate inside the feed-forward network.
+        source_vectors: word2vec text file (.vec) from which the source embedding is initialized.
+        target_vectors: word2vec text file (.vec) from which the target embedding is initialized.
+        attention: attention backend of training; `auto` chooses by device. Decoding uses `auto` on a device that the
+            backend does not support.
     """
 
     architecture: Architecture = "encoder_decoder"
-    d_model: PositiveInt = 512
-    d_ff: PositiveInt = 2048
-    encoder_layers: PositiveInt = 6
-    decoder_layers: PositiveInt = 6
+    d_model: Width = 512
+    d_ff: Width = 2048
+    encoder_layers: Layers = 6
+    decoder_layers: Layers = 6
     encoder_heads: OneOrSeveral = 8
     decoder_heads: OneOrSeveral = 8
     norm: Literal["pre", "post"] = "pre"
     final_norm: bool | None = None
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
     sinusoids: Literal["interleaved", "halves"] = "interleaved"
-    max_positions: Annotated[int, Field(ge=8)] = 512
+    max_positions: Annotated[int, Number, Field(ge=8, le=2**20)] = 512
     activation: Literal["relu", "gelu", "swiglu"] = "relu"
     tied_embeddings: Literal["all", "target", "none"] = "all"
     dropout: Probability = 0.1
@@ -129,26 +138,26 @@ class ModelConfig(Section):
                     )
                 elif self.positions == "rotary" and (self.d_model // number) % 2:
                     problems.append(
-                        f"rotary positions need an even head size. Received: d_model={self.d_model}, heads={number}."
+                        f"rotary positions require an even head size. Received: d_model={self.d_model}, heads={number}."
                     )
         if self.positions == "sinusoidal" and self.d_model % 2:
-            problems.append(f"sinusoidal positions need an even d_model. Received: {self.d_model}.")
+            problems.append(f"sinusoidal positions require an even d_model. Received: {self.d_model}.")
         if self.tied_embeddings == "all" and self.source_vectors and self.target_vectors:
-            problems.append("tied_embeddings: all has one matrix. Received: both source_vectors and target_vectors.")
+            problems.append("tied_embeddings: all allows source_vectors or target_vectors. Received: both.")
         if problems:
             raise ValueError(" ".join(problems))
         return self
 
 
 class CorruptionConfig(Section):
-    """What a pre-training objective hides, drawn anew for each example in each epoch.
+    """Corruption of the input in pre-training, sampled for each example in each epoch.
 
     Attributes:
-        share: of the pieces that are hidden.
-        method: of denoising: `spans` puts a sentinel for each run of hidden pieces and asks for the runs (T5); `tokens`
-            puts the mask for each hidden piece and asks for the whole text (BART).
-        span_length: mean length of a hidden run, in pieces.
-        permute_sentences: shuffle the sentences of a text as well; with `tokens`, which asks for the whole text.
+        share: fraction of the tokens that are corrupted.
+        method: `spans` replaces each corrupted span by a sentinel, and the target is the spans (T5); `tokens` replaces
+            each corrupted token by the mask, and the target is the whole text (BART). For denoising.
+        span_length: mean length of a corrupted span in tokens.
+        permute_sentences: also shuffle the sentences of a text; requires `method: tokens`.
     """
 
     share: Annotated[float, Field(gt=0, le=0.5)] = 0.15
@@ -157,9 +166,9 @@ class CorruptionConfig(Section):
     permute_sentences: bool = False
 
     @model_validator(mode="after")
-    def _whole_text_is_asked_for(self) -> CorruptionConfig:
+    def _has_whole_text_as_target(self) -> CorruptionConfig:
         if self.permute_sentences and self.method == "spans":
-            raise ValueError("permute_sentences needs method: tokens, which asks for the whole text. Received: spans.")
+            raise ValueError("permute_sentences requires method: tokens. Received: method: spans.")
         return self
 
 
@@ -167,39 +176,41 @@ class TrainingConfig(Section):
     """The training loop.
 
     Attributes:
-        objective: what is learned.
-        start_from: a trained model (run directory, checkpoint or bundle) whose weights and tokenizer the run begins
-            with; its architecture and sizes must be the same. A classifier's last layer is always fresh.
-        corruption: what is hidden in pre-training.
-        max_steps: optimizer steps in all.
-        batch_tokens: target tokens in a micro-batch, per rank; for an encoder alone, the tokens that it reads.
-        accumulation: micro-batches in an optimizer step, per rank.
+        objective: training objective.
+        start_from: trained model (run directory, checkpoint or bundle) whose weights and tokenizer the run starts from.
+            Its architecture and sizes must be the same. The output layer of a classifier is always new.
+        corruption: corruption of the input in pre-training.
+        max_steps: number of optimizer steps.
+        batch_tokens: target tokens per micro-batch and rank; input tokens for an encoder-only model.
+        accumulation: micro-batches per optimizer step and rank.
         optimizer: AdamW, or Adam with weight decay in the gradient.
-        learning_rate: highest rate, reached after warm-up.
-        betas: decay rates of the optimizer's moments.
-        epsilon: of the optimizer.
-        weight_decay: of matrices; norms and biases never decay.
-        schedule: how the rate falls after warm-up.
+        learning_rate: peak learning rate, reached after warm-up.
+        betas: decay rates of the moments of the optimizer.
+        epsilon: epsilon of the optimizer.
+        weight_decay: weight decay of matrices; norms and biases have none.
+        schedule: learning rate schedule after warm-up.
         warmup_steps: steps of linear warm-up.
-        final_learning_rate: where the cosine and the warmup_stable_decay schedule end, at max_steps.
-        decay_share: last share of max_steps, in which the warmup_stable_decay schedule falls.
-        label_smoothing: share of the target spread over the vocabulary.
-        clip_norm: largest gradient norm; 0 is no clipping.
-        precision: of activations; master weights are float32.
+        final_learning_rate: learning rate at max_steps, for the schedules cosine and warmup_stable_decay.
+        decay_share: fraction of max_steps, at the end, in which the warmup_stable_decay schedule decays.
+        label_smoothing: fraction of the target probability that is spread over the vocabulary.
+        clip_norm: maximum gradient norm; 0 disables clipping.
+        precision: data type of activations; master weights are float32.
         compile: compile the model with torch.compile.
-        cuda_graphs: launch what was compiled as CUDA graphs, which pays where the host is slower than the GPU; changes
-            nothing on the CPU.
-        ema_decay: of the exponential moving average of weights, which is then what validates and decodes; 0 is off.
+        cuda_graphs: launch compiled code as CUDA graphs, which is faster if the host is slower than the GPU; requires
+            compile and changes nothing on the CPU.
+        ema_decay: decay of the exponential moving average of the weights, which is then used for validation and
+            decoding; 0 disables it.
         validate_every: steps between validations.
         save_every: steps between checkpoints.
-        keep_last: newest checkpoints kept.
+        keep_last: number of newest checkpoints to keep.
         log_every: steps between log lines.
-        metric: what decides which checkpoint is best: the loss, BLEU or chrF of translations, accuracy of a classifier.
-        patience: stop after so many validations without a better one; 0 is never.
-        valid_decode_examples: translate (greedily) or classify at most so many validation examples; 0 is none.
-        average_checkpoints: average the weights of the last so many checkpoints at the end; 0 is off.
-        max_skipped_steps: stop after so many steps in a row with a loss or gradient that is not finite.
-        data_workers: processes that tokenize ahead of training; 0 is in the training process.
+        metric: metric that selects the best checkpoint: loss, BLEU or chrF of translations, accuracy of a classifier.
+        patience: stop after N validations without improvement; 0 disables early stopping.
+        valid_decode_examples: maximum number of validation examples that are translated (greedily) or classified; 0
+            disables it.
+        average_checkpoints: average the weights of the last N checkpoints at the end; 0 disables it.
+        max_skipped_steps: stop after N consecutive steps with a loss or gradient that is not finite.
+        data_workers: number of processes that tokenize ahead of training; 0 tokenizes in the training process.
     """
 
     objective: Objective = "translation"
@@ -238,42 +249,43 @@ class TrainingConfig(Section):
     def _is_consistent(self) -> TrainingConfig:
         problems = self._metric_problems()
         if self.objective not in ("denoising", "masked_language_modeling") and self.corruption != CorruptionConfig():
-            problems.append(f"corruption belongs to pre-training. Received: objective: {self.objective}.")
+            problems.append(
+                f"corruption requires objective: denoising or masked_language_modeling. Received: {self.objective}."
+            )
         only_share = CorruptionConfig(share=self.corruption.share)
         if self.objective == "masked_language_modeling" and self.corruption != only_share:
-            problems.append("masked_language_modeling has corruption.share alone. Received: other keys of corruption.")
+            problems.append("masked_language_modeling uses corruption.share only. Received: other keys of corruption.")
         if self.schedule == "cosine" and self.warmup_steps >= self.max_steps:
             problems.append(
-                "a cosine schedule needs warmup_steps below max_steps. "
+                "schedule: cosine requires warmup_steps below max_steps. "
                 f"Received: warmup_steps={self.warmup_steps}, max_steps={self.max_steps}."
             )
         if self.schedule == "warmup_stable_decay" and self.warmup_steps > (1 - self.decay_share) * self.max_steps:
             problems.append(
-                "a warmup_stable_decay schedule needs warm-up and decay to fit in max_steps. "
+                "schedule: warmup_stable_decay requires that warm-up and decay fit in max_steps. "
                 f"Received: warmup_steps={self.warmup_steps}, decay_share={self.decay_share}, "
                 f"max_steps={self.max_steps}."
             )
         if self.cuda_graphs and not self.compile:
-            problems.append("cuda_graphs launches what is compiled, and needs compile: true. Received: compile: false.")
+            problems.append("cuda_graphs requires compile: true. Received: compile: false.")
         if self.average_checkpoints > self.keep_last:
             problems.append(
-                "average_checkpoints cannot exceed keep_last. "
-                f"Received: {self.average_checkpoints} and {self.keep_last}."
+                "average_checkpoints must not exceed keep_last. "
+                f"Received: average_checkpoints={self.average_checkpoints}, keep_last={self.keep_last}."
             )
         if problems:
             raise ValueError(" ".join(problems))
         return self
 
     def _metric_problems(self) -> list[str]:
-        """Whether what decides can be measured."""
+        """Return why the metric cannot be computed, if it cannot."""
         kinds = {"bleu": "translation", "chrf": "translation", "accuracy": "classification"}
         if self.metric == "loss":
             return []
         if self.objective != kinds[self.metric]:
-            return [f"metric: {self.metric} is for {kinds[self.metric]}. Received: objective: {self.objective}."]
+            return [f"metric: {self.metric} requires objective: {kinds[self.metric]}. Received: {self.objective}."]
         if not self.valid_decode_examples:
-            what = "translations" if self.objective == "translation" else "labels"
-            return [f"metric: {self.metric} needs {what} of the validation set. Received: valid_decode_examples=0."]
+            return [f"metric: {self.metric} requires valid_decode_examples above 0. Received: 0."]
         return []
 
 
@@ -302,15 +314,15 @@ class DecodingConfig(Section):
 
 
 class Config(Section):
-    """One run: what it learns from, what it is and where it is kept.
+    """The configuration of one run.
 
     Attributes:
-        output: the model directory.
-        seed: of every random draw.
+        output: model directory.
+        seed: random seed of the run.
     """
 
     output: str
-    seed: Annotated[NonNegativeInt, Field(lt=2**32)] = 1  # torch takes no more than 64 bits, others no more than 32
+    seed: Annotated[int, Number, Field(ge=0, lt=2**32)] = 1  # NumPy takes seeds of 32 bits
     data: DataConfig
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
@@ -319,7 +331,7 @@ class Config(Section):
 
     @property
     def form(self) -> Form:
-        """What a row of the data is."""
+        """Form of a row of the data."""
         return FORMS[self.training.objective]
 
     @model_validator(mode="after")
@@ -330,53 +342,56 @@ class Config(Section):
         return self
 
     def _model_problems(self) -> list[str]:
-        """Whether the model can learn the objective."""
+        """Return why the model cannot learn the objective, if it cannot."""
         model, objective, joint = self.model, self.training.objective, self.tokenizer.joint
         problems = []
         if model.architecture not in ARCHITECTURES[objective]:
             problems.append(
-                f"training.objective: {objective} needs model.architecture: {' or '.join(ARCHITECTURES[objective])}. "
-                f"Received: {model.architecture}."
+                f"training.objective: {objective} requires model.architecture: "
+                f"{' or '.join(ARCHITECTURES[objective])}. Received: {model.architecture}."
             )
         if not joint and (model.architecture != "encoder_decoder" or self.form != "pairs"):
             problems.append(
-                f"model.architecture: {model.architecture} with training.objective: {objective} has one vocabulary. "
-                "Received: tokenizer.joint=false."
+                f"model.architecture: {model.architecture} with training.objective: {objective} requires one "
+                "vocabulary. Received: tokenizer.joint=false. Set it to true."
             )
         elif not joint and model.tied_embeddings == "all":
             problems.append(
-                "model.tied_embeddings: all needs one vocabulary. "
+                "model.tied_embeddings: all requires one vocabulary. "
                 "Received: tokenizer.joint=false. Set tied_embeddings to target or none."
             )
         if objective in ("denoising", "masked_language_modeling") and not self.tokenizer.sentinels:
             problems.append(
-                f"training.objective: {objective} hides pieces behind sentinels. Received: tokenizer.sentinels=0. "
-                f"Set it to {32 if objective == 'denoising' else 1}, say."
+                f"training.objective: {objective} requires sentinels. Received: tokenizer.sentinels=0. "
+                f"Set it to {32 if objective == 'denoising' else 1}."
             )
         if (model.source_vectors or model.target_vectors) and model.architecture != "encoder_decoder":
             problems.append(
-                f"source_vectors and target_vectors are for an encoder_decoder. Received: {model.architecture}."
+                "source_vectors and target_vectors require architecture: encoder_decoder. "
+                f"Received: {model.architecture}."
             )
         return problems
 
     def _data_problems(self) -> list[str]:
-        """Whether the data has what the objective reads."""
+        """Return why the data does not fit the objective, if it does not."""
         data, objective, form = self.data, self.training.objective, self.form
         problems = []
         for key in ("source_language", "target_language"):
             if form == "pairs" and getattr(data, key) is None:
                 problems.append(f"data.{key}: required for translation, and missing.")
         if form == "labelled" and len(set(data.labels)) < max(2, len(data.labels)):
-            problems.append(f"classification needs two data.labels or more, all different. Received: {data.labels}.")
+            problems.append(
+                f"classification requires two or more different data.labels. Received: {shorten(data.labels)}."
+            )
         if form != "labelled" and data.labels:
-            problems.append(f"data.labels are for classification. Received: training.objective: {objective}.")
+            problems.append(f"data.labels require training.objective: classification. Received: {objective}.")
         if form == "texts" and data.augmentation != AugmentationConfig():
             problems.append(
-                f"data.augmentation is for translation and classification. Received: training.objective: {objective}."
+                f"data.augmentation requires training.objective: translation or classification. Received: {objective}."
             )
         for part in ("train", "valid", "test"):
             for number, source in enumerate(getattr(data, part)):
                 problems += [f"data.{part}.{number}: {problem}" for problem in source.problems(form)]
         if not data.valid and (self.training.metric != "loss" or self.training.patience):
-            problems.append("training.metric and training.patience need data.valid. Received: no validation data.")
+            problems.append("training.metric and training.patience require data.valid, and it is missing.")
         return problems

@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of."""
+"""Base class and field types of the sections of the configuration."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
-Number = BeforeValidator(_not_bool)  # Python would take true for 1
-PositiveInt = Annotated[int, Number, Field(gt=0)]
-NonNegativeInt = Annotated[int, Number, Field(ge=0)]
+_MAX_INT = 2**63 - 1  # larger integers fit neither tensors nor floats
+
+Number = BeforeValidator(_not_bool)  # in Python, True is an int
+PositiveInt = Annotated[int, Number, Field(gt=0, le=_MAX_INT)]
+NonNegativeInt = Annotated[int, Number, Field(ge=0, le=_MAX_INT)]
+Layers = Annotated[int, Number, Field(gt=0, le=1024)]
+Width = Annotated[int, Number, Field(gt=0, le=2**20)]
 PositiveFloat = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
-# A number, or a list of them. Told apart by what was given, a mistake is one problem, not one for each possibility.
-ONE_OR_SEVERAL = ("[one]", "[several]")  # stand in the path that pydantic gives of a problem
+# A number or a list of numbers. The discriminator makes an invalid value one problem instead of one per alternative.
+ONE_OR_SEVERAL = ("[one]", "[several]")  # tags, which pydantic adds to the location of a problem
 OneOrSeveral = Annotated[
     Annotated[PositiveInt, Tag(ONE_OR_SEVERAL[0])] | Annotated[tuple[PositiveInt, ...], Tag(ONE_OR_SEVERAL[1])],
     Discriminator(lambda value: ONE_OR_SEVERAL[isinstance(value, (list, tuple))]),
@@ -28,11 +32,11 @@ Probability = Annotated[float, Number, Field(ge=0, lt=1)]
 
 
 class Section(BaseModel):
-    """A frozen part of the configuration that refuses keys it does not know."""
+    """A frozen section of the configuration. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def as_list(value: Any) -> Any:
-    """One thing where a list is expected, as a list of it."""
-    return [value] if isinstance(value, (str, dict, Section)) else value
+    """Return a list of one value where a list is expected; a list and None as they are."""
+    return value if value is None or isinstance(value, (list, tuple, set)) else [value]
