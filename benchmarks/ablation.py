@@ -1,11 +1,11 @@
-"""What does each choice of a recipe do? Trains its variants, two seeds each, and tabulates validation loss and BLEU.
+"""Ablation of a configuration: trains variants with two seeds each and tabulates validation loss and BLEU.
 
     python benchmarks/ablation.py runs/ablation --steps 600
     python benchmarks/ablation.py runs/ablation --steps 600 --only "sinusoidal positions" --override data.cache=cache
 
-All variants take the same number of steps of as many target tokens, and end with their learning rate at zero; what
-differs from the recipe is in VARIANTS. Runs that are complete are not trained again, so the script can be stopped, and
-started twice side by side with different `--only`.
+All variants train for the same number of steps of as many target tokens, and the learning rate ends at zero. VARIANTS
+lists their overrides. Complete runs are not repeated, so the script can be stopped, and run several times in parallel
+with different `--only`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-RECIPE = "configs/multi30k.yaml"
+CONFIG = "configs/multi30k.yaml"
 SEEDS = (1, 2)
 VARIANTS = {
-    "the recipe": [],
+    "unchanged": [],
     "sinusoidal positions": ["model.positions=sinusoidal"],
     "post-norm": ["model.norm=post"],
     "post-norm, half the rate": ["model.norm=post", "training.learning_rate=0.001"],
     "6+1 layers": ["model.encoder_layers=6", "model.decoder_layers=1", "model.d_ff=544"],
     "3+4 layers": ["model.encoder_layers=3", "model.decoder_layers=4", "model.d_ff=464"],
-    "separate pieces": ["tokenizer.joint=false", "tokenizer.vocab_size=2000", "model.tied_embeddings=target"],
+    "separate vocabularies": ["tokenizer.joint=false", "tokenizer.vocab_size=2000", "model.tied_embeddings=target"],
     "dropout 0.1": ["model.dropout=0.1"],
     "dropout 0.2": ["model.dropout=0.2"],
     "no label smoothing": ["training.label_smoothing=0"],
@@ -36,7 +36,7 @@ VARIANTS = {
 
 
 def train(variant: str, seed: int, folder: Path, steps: int, overrides: list[str]) -> dict[str, float]:
-    """Train one variant, unless it is there, and give the last validation's figures."""
+    """Train one variant, unless its run is complete, and return the metrics of its last validation."""
     run = folder / f"{variant.replace(' ', '-').replace(',', '')}-{seed}"
     last = _last_validation(run)
     if last is None or last["step"] < steps:
@@ -47,7 +47,7 @@ def train(variant: str, seed: int, folder: Path, steps: int, overrides: list[str
             f"training.log_every={steps // 4}",
         ]
         settings = [f"output={run}", f"seed={seed}", *schedule, *overrides, *VARIANTS[variant]]
-        subprocess.run([sys.executable, "-m", "translator", "train", RECIPE, *settings], check=True)
+        subprocess.run([sys.executable, "-m", "translator", "train", CONFIG, *settings], check=True)
         last = _last_validation(run)
         assert last is not None
     return last
@@ -61,12 +61,12 @@ def _last_validation(run: Path) -> dict[str, float] | None:
 
 
 def main() -> None:
-    """Train and print a Markdown table: a row a variant, each seed's figures and the mean BLEU's distance."""
+    """Train and print a Markdown table: one row per variant with each seed's metrics and the mean BLEU."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="model directories go here")
+    parser.add_argument("folder", type=Path, help="parent of the model directories")
     parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--only", action="append", choices=VARIANTS, help="these variants; may be repeated")
-    parser.add_argument("--override", action="append", default=[], help="section.key=value for every run")
+    parser.add_argument("--only", action="append", choices=VARIANTS, help="train only this variant; may be repeated")
+    parser.add_argument("--override", action="append", default=[], help="section.key=value, applied to every run")
     options = parser.parse_args()
     print("| variant | validation loss | BLEU | chrF | mean BLEU |\n|---|---|---|---|---|")
     for variant in options.only or VARIANTS:

@@ -1,14 +1,14 @@
-"""How fast is attention over packed sentences, beside the kernels that torch brings?
+"""Attention over packed sentences on a GPU, against the kernels of torch.
 
-Every contestant computes the same sentences: forward, and forward with backward, in bfloat16 and in a CUDA graph each,
-so that only the GPU's time counts. The padded one gets its sentences sorted by length into eight rectangles, which
-cost it nothing to fill. Dropout is compared among those that have it.
+Every implementation computes the same sentences, forward and forward with backward, in bfloat16 and in a CUDA graph, so
+that only GPU time counts. The padded implementation receives its sentences sorted by length into eight rectangles; the
+cost of filling them is not measured. Implementations without dropout are skipped where dropout is measured.
 
     python benchmarks/attention.py --json results.json
-    python benchmarks/attention.py --rehearse      # any machine: tiny, and in Triton's interpreter without a GPU
+    python benchmarks/attention.py --rehearse      # smoke test on any machine, in Triton's interpreter without a GPU
 
-A row for each batch, direction and contestant: microseconds, the share of the byte floor (each tensor read or written
-once at the rate at which this card copies), and how many times as fast ours is.
+Output: one row per batch, direction and implementation with microseconds, the fraction of the memory-bandwidth limit
+(each tensor read or written once at this GPU's measured copy rate), and the speedup of ours.
 """
 
 from __future__ import annotations
@@ -18,15 +18,24 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
+    os.environ["TRITON_INTERPRET"] = "1"  # must be set before triton is imported
 
-from measuring import DEVICE, HAS_GPU, as_graph, card, failure, median_time, report, rotating, share
+from measuring import (
+    DEVICE,
+    as_graph,
+    card,
+    failure,
+    fraction_of_limit,
+    median_time,
+    parse_gpu_options,
+    report,
+    rotating,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,7 +44,7 @@ from translator.packing import cu_seqlens_of
 
 OURS = "ours"
 HEAD_DIM = 64
-L2_BYTES = 60e6  # of an H200; inputs rotate past it
+L2_BYTES = 60e6  # an H200; the rotating inputs are larger
 NUM_RECTANGLES = 8
 
 Attend = Callable[["Problem"], Tensor]
@@ -43,10 +52,7 @@ Attend = Callable[["Problem"], Tensor]
 
 @dataclass
 class Problem:
-    """One set of inputs.
-
-    q, k, v and grad_out are `(num_tokens, heads, HEAD_DIM)`.
-    """
+    """One set of inputs; q, k, v and grad_out are `(num_tokens, heads, HEAD_DIM)`."""
 
     q: Tensor
     k: Tensor
@@ -63,7 +69,7 @@ class Problem:
 
 
 def lognormal_lengths(num_tokens: int) -> list[int]:
-    """Like those of a corpus: mean 27, one in twenty above 60, one in a hundred above 90."""
+    """Return lengths as in a general corpus: mean 27, one in twenty above 60, one in a hundred above 90."""
     generator = torch.Generator().manual_seed(0)
     lengths: list[int] = []
     while sum(lengths) < num_tokens:
@@ -72,13 +78,14 @@ def lognormal_lengths(num_tokens: int) -> list[int]:
 
 
 def problem(lengths: list[int], heads: int, causal: bool, dropout_p: float, dtype: torch.dtype) -> Problem:
-    """Random numbers; q, k and v are views of one projection, as in the model."""
+    """Return random inputs; q, k and v are views of one projection, as in the model."""
     projection = torch.randn(sum(lengths), 3, heads, HEAD_DIM, device=DEVICE).to(dtype)
     q, k, v = (x.requires_grad_() for x in projection.unbind(1))
     return Problem(q, k, v, torch.randn(q.shape, device=DEVICE).to(dtype), lengths, causal, dropout_p)
 
 
 def ours(x: Problem) -> Tensor:
+    """Attention of this project's Triton kernels."""
     return packed_attention(
         *(x.q, x.k, x.v, x.cu_seqlens, x.cu_seqlens, x.longest, x.longest),
         causal=x.causal,
@@ -89,7 +96,7 @@ def ours(x: Problem) -> Tensor:
 
 
 def varlen(x: Problem) -> Tensor:
-    """`torch.nn.attention.varlen`, which has no dropout and calls causality by one of two names."""
+    """`torch.nn.attention.varlen`, without dropout; the name of the causal argument depends on the version."""
     from torch.nn.attention.varlen import varlen_attn
 
     if x.dropout_p:
@@ -102,13 +109,13 @@ def varlen(x: Problem) -> Tensor:
 
 
 def flash(x: Problem) -> Tensor:
-    """FlashAttention-2 as torch brings it."""
+    """FlashAttention-2 as included in torch."""
     offsets = (x.cu_seqlens, x.cu_seqlens, x.longest, x.longest)
     return torch.ops.aten._flash_attention_forward(x.q, x.k, x.v, *offsets, x.dropout_p, x.causal, False)[0]
 
 
 def efficient(x: Problem) -> Tensor:
-    """The CUTLASS kernel of xFormers as torch brings it; it takes a batch dimension of one."""
+    """The CUTLASS kernel of xFormers as included in torch, with a batch dimension of one."""
     q, k, v = (tensor[None] for tensor in (x.q, x.k, x.v))
     offsets = (x.cu_seqlens, x.cu_seqlens, x.longest, x.longest)
     return torch.ops.aten._efficient_attention_forward(
@@ -116,11 +123,11 @@ def efficient(x: Problem) -> Tensor:
     )[0][0]
 
 
-CONTESTANTS: dict[str, Attend] = {OURS: ours, "torch varlen": varlen, "flash": flash, "efficient": efficient}
+IMPLEMENTATIONS: dict[str, Attend] = {OURS: ours, "torch varlen": varlen, "flash": flash, "efficient": efficient}
 
 
 def padded(x: Problem) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Forward, and both ways, of SDPA over rectangles of sentences of like length, masked where they are padded."""
+    """Return forward, and forward with backward, of SDPA over rectangles of sentences of similar length."""
     order = sorted(x.lengths)
     size = -(-len(order) // NUM_RECTANGLES)
     groups = [order[start : start + size] for start in range(0, len(order), size)]
@@ -130,7 +137,7 @@ def padded(x: Problem) -> tuple[Callable[[], object], Callable[[], object]]:
         shape = (len(group), heads, group[-1], HEAD_DIM)
         q, k, v = (torch.randn(shape, device=DEVICE).to(dtype).requires_grad_() for _ in range(3))
         mask = None
-        if not x.causal and group[0] < group[-1]:  # where causal, padding comes after all that is real
+        if not x.causal and group[0] < group[-1]:  # the causal mask hides padding: it comes last
             mask = torch.arange(group[-1], device=DEVICE) < torch.tensor(group, device=DEVICE)[:, None, None, None]
         rectangles.append((q, k, v, mask, torch.randn(shape, device=DEVICE).to(dtype)))
 
@@ -148,11 +155,11 @@ def padded(x: Problem) -> tuple[Callable[[], object], Callable[[], object]]:
 
 
 def calls(name: str, problems: list[Problem]) -> dict[str, Callable[[], object]]:
-    """What is measured of a contestant, by direction."""
+    """Return the calls to measure for an implementation, by direction."""
     if name == "padded, sorted":
         pairs = [padded(x) for x in problems]
         return {"forward": _graphs([pair[0] for pair in pairs]), "both": _graphs([pair[1] for pair in pairs])}
-    attend = CONTESTANTS[name]
+    attend = IMPLEMENTATIONS[name]
 
     def forward(x: Problem) -> Callable[[], object]:
         return lambda: attend(x)
@@ -167,35 +174,35 @@ def _graphs(runs: list[Callable[[], object]]) -> Callable[[], object]:
     return rotating([as_graph(run) for run in runs])
 
 
-def fewest_bytes(x: Problem, direction: str) -> int:
-    """Reading q, k, v and writing the output; backward reads those with the gradient, and writes three."""
+def min_bytes(x: Problem, direction: str) -> int:
+    """Return the bytes read and written at least: q, k, v, the output; backward also its gradient and three more."""
     tensors = {"forward": 4, "both": 4 + 7}[direction]
     return tensors * x.q.numel() * x.q.element_size()
 
 
 def measure(batch: str, problems: list[Problem], copy_rate: float | None) -> list[dict[str, Any]]:
-    """A row for each direction and contestant; one that cannot serve says why."""
+    """Return one row per direction and implementation; an unsupported case has the reason."""
     seconds: dict[tuple[str, str], float] = {}
     missing: list[dict[str, Any]] = []
-    for name in (*CONTESTANTS, "padded, sorted"):
+    for name in (*IMPLEMENTATIONS, "padded, sorted"):
         try:
             for direction, run in calls(name, problems).items():
                 seconds[direction, name] = median_time(run)
         except (RuntimeError, NotImplementedError, ImportError) as error:
             reason = {"direction": str(error).strip().split("\n")[0][:60]}
-            missing.append({"batch": batch, "contestant": name} | (failure(error) if name == OURS else reason))
+            missing.append({"batch": batch, "implementation": name} | (failure(error) if name == OURS else reason))
     rows = []
     for (direction, name), time in seconds.items():
-        row = {"batch": batch, "direction": direction, "contestant": name, "us": time * 1e6}
-        row["of floor"] = share(fewest_bytes(problems[0], direction), time, copy_rate)
+        row = {"batch": batch, "direction": direction, "implementation": name, "us": time * 1e6}
+        row["of bandwidth limit"] = fraction_of_limit(min_bytes(problems[0], direction), time, copy_rate)
         ours = seconds.get((direction, OURS))
-        rows.append({**row, "ours is faster by": time / ours if ours else None})
+        rows.append({**row, "speedup of ours": time / ours if ours else None})
     return rows + missing
 
 
-def batches(num_tokens: int, is_rehearsal: bool) -> dict[str, list[int]]:
-    """Lengths of the sentences of each batch, by its name."""
-    fixed = (5, 40) if is_rehearsal else (16, 27, 64, 128, 256, 512, 2048)
+def batches(num_tokens: int, is_smoke_test: bool) -> dict[str, list[int]]:
+    """Return the sentence lengths of each batch, by name."""
+    fixed = (5, 40) if is_smoke_test else (16, 27, 64, 128, 256, 512, 2048)
     return {
         "lognormal, mean 27": lognormal_lengths(num_tokens),
         **{f"all of {n}": [n] * max(1, num_tokens // n) for n in fixed},
@@ -208,11 +215,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=25_000)
     parser.add_argument("--heads", type=int, nargs="+", default=[8, 16])
     parser.add_argument("--dropout", type=float, nargs="+", default=[0.0, 0.1])
-    parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--json", type=Path, help="where to write the table")
-    options = parser.parse_args()
-    if not (options.rehearse or HAS_GPU):
-        parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
+    options = parse_gpu_options(parser)
     tokens, all_heads, dtype = options.tokens, options.heads, torch.bfloat16
     if options.rehearse:
         tokens, all_heads, dtype = 50, [1], torch.float32

@@ -1,19 +1,19 @@
-"""Time and size of an attention map of 40 words with 6 layers of 8 heads, the Transformer-base of random weights.
+"""Attention maps of 40 words in Transformer-base with random weights (6 layers of 8 heads): time and size.
 
     python benchmarks/attention_map.py [--threads N]
 
-Prints seconds of the wall and of the processor for the maps of a given translation (one forward pass with its weights),
-for the same forward pass alone, and for the page, with its size.
+Output: wall-clock time and CPU time of the maps of a given translation (one forward pass with its weights), of the
+forward pass alone, and of the HTML page, with its size.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from measuring import wall_and_cpu_time
 
 from translator import Translator, attention_maps
 from translator.config import ModelConfig, TokenizerConfig
@@ -27,19 +27,15 @@ TARGET = "The teacher lent the book to the student because his library was close
 
 
 def measure(name: str, action: Callable[[], object], rounds: int) -> None:
-    """Print the median of the wall's and of the processor's seconds, after one round that does not count."""
+    """Print the median wall-clock time and CPU time, after one warm-up round."""
     action()
-    walls, processors = [], []
-    for _ in range(rounds):
-        wall, processor = time.perf_counter(), time.process_time()
-        action()
-        walls.append(time.perf_counter() - wall)
-        processors.append(time.process_time() - processor)
-    print(f"{name:<28} wall {statistics.median(walls):6.3f} s   processor {statistics.median(processors):6.3f} s")
+    times = [wall_and_cpu_time(action)[:2] for _ in range(rounds)]
+    wall, cpu = (statistics.median(column) for column in zip(*times, strict=True))
+    print(f"{name:<28} wall clock {wall:6.3f} s   CPU {cpu:6.3f} s")
 
 
 def main() -> None:
-    """Measure."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
@@ -51,7 +47,7 @@ def main() -> None:
     translator = Translator(build_model(ModelConfig(), size, size).eval(), tokenizers)
     source, target = (" ".join((text * 3).split()[:40]) for text in (SOURCE, TARGET))
     maps = attention_maps(translator, source, target)
-    print(f"40 words: {len(maps.encoder.keys)} source pieces, {len(maps.cross.queries)} target pieces")
+    print(f"40 words: {len(maps.encoder.keys)} source tokens, {len(maps.cross.queries)} target tokens")
     inputs = (
         Packed.from_sequences([[*tokenizers.source.encode(source), EOS_ID]]),
         Packed.from_sequences([[BOS_ID, *tokenizers.target.encode(target)]]),

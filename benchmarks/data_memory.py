@@ -1,10 +1,10 @@
-"""Does memory stay flat as the corpus grows? Resident memory of building and of streaming corpora of several sizes.
+"""Memory of the data pipeline: peak resident memory of building and streaming corpora of several sizes.
 
     python benchmarks/data_memory.py --sizes 100000 1000000
 
-For each size one process reads made-up pairs (a number and 20 words a side) from Parquet, cleans, tokenizes and caches
-them; another finds the cache and streams batches. VmRSS counts mapped files too; RssAnon is what cannot be given back.
-With --alpha above 0 the stream draws subwords.
+For each size, one process reads artificial pairs (a number and 20 words per side) from Parquet, cleans, tokenizes and
+caches them. Another process opens the cache and streams batches. VmRSS includes mapped files, RssAnon does not. With
+`--alpha` above 0 the stream uses subword sampling.
 """
 
 from __future__ import annotations
@@ -18,31 +18,16 @@ import threading
 import time
 from pathlib import Path
 
-WORDS = (
-    "le",
-    "la",
-    "de",
-    "un",
-    "une",
-    "et",
-    "dans",
-    "avec",
-    "pas",
-    "homme",
-    "femme",
-    "enfant",
-    "maison",
-    "chien",
-    "été",
-)
+WORDS = ["le", "la", "un", "une", "et", "dans", "avec", "homme", "femme", "enfant", "maison", "chien", "été"]
 COLUMNS = ("pairs", "phase", "seconds", "peak VmRSS", "peak RssAnon", "target tokens/s")
 
 
 def main() -> None:
+    """Measure and print one row per size and phase."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--alpha", type=float, default=0.0, help="subword sampling")
-    parser.add_argument("--batches", type=int, default=300, help="batches of 4,096 target tokens that are streamed")
+    parser.add_argument("--alpha", type=float, default=0.0, help="alpha of subword sampling")
+    parser.add_argument("--batches", type=int, default=300, help="batches of 4,096 target tokens to stream")
     parser.add_argument("--measure", nargs=2, metavar=("FOLDER", "PHASE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
@@ -71,7 +56,7 @@ def main() -> None:
 
 
 def write_pairs(folder: Path, count: int) -> None:
-    """Write made-up pairs in row groups of 10,000, and a tokenizer that suits them."""
+    """Write artificial pairs in row groups of 10,000, and a tokenizer trained on the first group."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -92,7 +77,7 @@ def write_pairs(folder: Path, count: int) -> None:
 
 
 def measure(folder: Path, phase: str, alpha: float, num_batches: int) -> None:
-    """Build or find the corpus, stream batches, print the columns after `phase`."""
+    """Build or open the corpus, stream batches, and print the columns after `phase`."""
     from translator.config import DataConfig, Source
     from translator.data.batching import BatchStream
     from translator.data.corpus import load_corpus
@@ -128,7 +113,7 @@ def measure(folder: Path, phase: str, alpha: float, num_batches: int) -> None:
 
 
 def watch(peaks: dict[str, int]) -> None:
-    """Keep the highest values of this process's memory, in KiB."""
+    """Record the peaks of this process's memory in KiB."""
     while True:
         for line in Path("/proc/self/status").read_text().splitlines():
             name, _, value = line.partition(":")

@@ -1,9 +1,9 @@
-"""How fast are batches made? Real target tokens per second, cached ids and subword sampling, with and without workers.
+"""Speed of the data pipeline: real target tokens per second, with and without subword sampling and workers.
 
     python benchmarks/data_throughput.py --file train.parquet --vocab-size 8000
 
-Trains a tokenizer on the file's `fr` and `en` columns, then streams batches. Also times one draw of SentencePiece's own
-sampler against ours (sentences per second of processor time; one draw of each kind is made before the clock starts).
+Trains a tokenizer on the `fr` and `en` columns of the file, then streams batches. Also compares one sample of
+SentencePiece's own sampler with ours, in sentences per CPU second; each text is sampled once before timing starts.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from pathlib import Path
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--file", required=True, help="Parquet, TSV, … with columns fr and en")
     parser.add_argument("--vocab-size", type=int, default=8000)
     parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--tokens", type=int, default=1_000_000, help="target tokens to stream in each setting")
+    parser.add_argument("--tokens", type=int, default=1_000_000, help="target tokens to stream per setting")
     arguments = parser.parse_args()
 
     import sentencepiece as spm

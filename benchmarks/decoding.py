@@ -1,10 +1,10 @@
-"""How many sentences a second does a tiny model translate, greedily and with a beam of 5?
+"""Decoding on the CPU against other toolkits: sentences per second, greedily and with a beam of 5.
 
-Speed does not depend on what a model has learned, except through where its translations end: weights are random here,
-and the end of each translation is forced at the source's length over 1.15. The peers are the loop that one writes
-around `torch.nn.Transformer` (padded, the decoder run over the whole prefix at each step, the last position projected),
-and where their packages are installed Hugging Face's `generate` of a Marian model and CTranslate2 in float32; these two
-translate all sentences of a batch to their mean length.
+Weights are random and each translation is forced to end at the source length over 1.15, since speed depends on the
+model only through the lengths of its translations. The baselines are a plain loop around `torch.nn.Transformer`
+(padded, the decoder run over the whole prefix at each step, the last position projected), and, if their packages are
+installed, Hugging Face's `generate` of a Marian model and CTranslate2 in float32. The last two translate all sentences
+of a batch to their mean length.
 
     python benchmarks/decoding.py --sentences 1000 --batch 64 --rounds 3
 """
@@ -13,77 +13,76 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads, as `translator` does:
-os.environ.setdefault("GOMP_SPINCOUNT", "300")  # ... idle ones sleep, after a few turns
+# As the `translator` command does: idle threads sleep after a few microseconds. Must be set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("GOMP_SPINCOUNT", "300")
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import Any
 
-import peers
+import baseline_models
 import torch
+from measuring import wall_and_cpu_time
 from torch import Tensor, nn
-from training_step import LABEL_SMOOTHING, SIZES, VOCAB_SIZE, PaddedTransformer, sentence_pairs
+from workload import LENGTHS, PAD_ID, SHAPES, VOCAB_SIZE, PaddedTransformer, Shape, our_model, sentence_pairs
 
-from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
 from translator.decoding.search import greedy
 from translator.inference.hardware import side_by_side
-from translator.model import DecodingState, EncoderDecoder, build_model
+from translator.model import DecodingState, EncoderDecoder
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 from translator.training.memory import keep_freed_memory
 
 Batches = list[list[Tensor]]
-Run = Callable[[], int]  # translates everything; gives the number of tokens
+Run = Callable[[], int]  # translates everything; returns the number of tokens
 BEAMS = {"greedy": 1, "beam 5": 5}
 
 
 @dataclass
 class ScheduledState:
-    """The model's state and how many tokens each row still has to give before its end."""
+    """The model's state, and the number of tokens left of each row before its end."""
 
     inner: DecodingState
     left: Tensor
 
 
 class Scheduled:
-    """A `Decodable` whose translations end where a schedule says, whatever its model would say."""
+    """A `Decodable` whose translations end at given lengths, regardless of the model."""
 
     def __init__(self, model: EncoderDecoder, lengths: Tensor) -> None:
         self.model = model
         self.lengths = lengths
 
     def start(self, source: Packed) -> ScheduledState:
-        """As the model's."""
+        """Start the model, with all tokens left."""
         return ScheduledState(self.model.start(source), self.lengths)
 
     def step(self, tokens: Tensor, state: ScheduledState) -> Tensor:
-        """As the model's, the end impossible before its time and certain at it."""
+        """Run the model's step, with EOS impossible before the given length and certain at it."""
         logits = self.model.step(tokens, state.inner)
         logits[:, EOS_ID] = torch.where(state.left > 0, -1e4, 1e4)
         state.left = state.left - 1
         return logits
 
     def reorder(self, state: ScheduledState, rows: Tensor, sentences: Sequence[int] | None = None) -> ScheduledState:
-        """As the model's."""
+        """Reorder the model's state and the tokens left."""
         return ScheduledState(self.model.reorder(state.inner, rows, sentences), state.left[rows])
 
 
 def output_lengths(batch: list[Tensor]) -> Tensor:
-    """Tokens before EOS of each translation."""
+    """Return the number of tokens before EOS of each translation."""
     return torch.tensor([max(1, round((len(source) - 1) / 1.15)) for source in batch])
 
 
 def ours(model: EncoderDecoder, batches: Batches, beam_size: int) -> int:
-    """Translate everything, as `Translator` does: batches side by side; gives the number of tokens, EOS counted."""
+    """Translate batches in parallel, as `Translator` does, and return the number of tokens with EOS."""
 
     def search(batch: list[Tensor]) -> int:
         lengths = output_lengths(batch)
@@ -99,13 +98,13 @@ def ours(model: EncoderDecoder, batches: Batches, beam_size: int) -> int:
 
 
 @torch.inference_mode()
-def peer(model: PaddedTransformer, batches: Batches) -> int:
-    """Greedy search without a cache; as `ours`."""
+def padded_greedy(model: PaddedTransformer, batches: Batches) -> int:
+    """Translate batches by greedy search without a cache, and return the number of tokens with EOS."""
     produced = 0
     for batch in batches:
         lengths = output_lengths(batch)
         source = nn.utils.rnn.pad_sequence(batch, batch_first=True)
-        padding = source == 0
+        padding = source == PAD_ID
         memory = model.transformer.encoder(model.embed(source), src_key_padding_mask=padding)
         target = torch.full((len(batch), 1), BOS_ID)
         for _ in range(int(lengths.max()) + 1):
@@ -123,8 +122,8 @@ def peer(model: PaddedTransformer, batches: Batches) -> int:
     return produced
 
 
-def other_toolkit(model: peers.Marian | peers.CTranslate2, batches: Batches, beam_size: int) -> int:
-    """Every batch to the mean length of its translations, side by side as ours; gives the number of tokens."""
+def other_toolkit(model: baseline_models.Marian | baseline_models.CTranslate2, batches: Batches, beam_size: int) -> int:
+    """Translate each batch to its mean length, in parallel as `ours`, and return the number of tokens."""
 
     def search(batch: list[Tensor]) -> int:
         length = round(float(output_lengths(batch).float().mean())) + 1
@@ -133,75 +132,65 @@ def other_toolkit(model: peers.Marian | peers.CTranslate2, batches: Batches, bea
     return sum(side_by_side(search, batches, torch.get_num_threads()))
 
 
-def our_runs(shape: dict[str, Any], batches: Batches) -> dict[str, Run]:
-    """Ours, and the peer that is written in torch as ours is."""
-    config = ModelConfig(
-        d_model=shape["d_model"],
-        d_ff=shape["d_ff"],
-        encoder_layers=shape["layers"],
-        decoder_layers=shape["layers"],
-        encoder_heads=shape["heads"],
-        decoder_heads=shape["heads"],
-    )
-    model = build_model(config, VOCAB_SIZE, VOCAB_SIZE, LABEL_SMOOTHING).eval()
-    padded = PaddedTransformer(**shape, dropout=0.1, norm_first=True).eval()
+def torch_runs(shape: Shape, batches: Batches) -> dict[str, Run]:
+    """Return the searches that are written in torch: ours, and the padded baseline."""
+    model = our_model(shape, VOCAB_SIZE).eval()
+    padded = PaddedTransformer(shape, VOCAB_SIZE, dropout=0.1, pre_norm=True).eval()
     return {
         "ours, greedy": lambda: ours(model, batches, 1),
         "ours, beam 5": lambda: ours(model, batches, 5),
-        "nn.Transformer without a cache, greedy": lambda: peer(padded, batches),
+        "nn.Transformer without a cache, greedy": lambda: padded_greedy(padded, batches),
     }
 
 
-def marian_runs(shape: dict[str, Any], batches: Batches) -> dict[str, Run]:
-    """Hugging Face's `generate`."""
-    marian = peers.Marian(**shape, dropout=0.0, pieces=VOCAB_SIZE).eval()
+def marian_runs(shape: Shape, batches: Batches) -> dict[str, Run]:
+    """Return the searches of Hugging Face's `generate`."""
+    marian = baseline_models.Marian(shape, VOCAB_SIZE, dropout=0.0).eval()
     name = "Hugging Face generate"
     return {f"{name}, {label}": partial(other_toolkit, marian, batches, beams) for label, beams in BEAMS.items()}
 
 
-def ctranslate2_runs(shape: dict[str, Any], batches: Batches) -> dict[str, Run]:
-    """CTranslate2, in float32."""
-    translator = peers.CTranslate2(**shape, pieces=VOCAB_SIZE, device="cpu")
+def ctranslate2_runs(shape: Shape, batches: Batches) -> dict[str, Run]:
+    """Return the searches of CTranslate2 in float32."""
+    translator = baseline_models.CTranslate2(shape, VOCAB_SIZE, device="cpu")
     name = "CTranslate2"
     return {f"{name}, {label}": partial(other_toolkit, translator, batches, beams) for label, beams in BEAMS.items()}
 
 
 @dataclass(frozen=True)
 class Toolkit:
-    """A process of its own: libraries of threads that share one get in each other's way."""
+    """Searches with a process of their own: thread libraries that share one disturb each other."""
 
-    runs_of: Callable[[dict[str, Any], Batches], dict[str, Run]]
+    runs_of: Callable[[Shape, Batches], dict[str, Run]]
     package: str
     names: tuple[str, ...]
 
 
 TOOLKITS = (
-    Toolkit(our_runs, "torch", ("ours, greedy", "ours, beam 5", "nn.Transformer without a cache, greedy")),
+    Toolkit(torch_runs, "torch", ("ours, greedy", "ours, beam 5", "nn.Transformer without a cache, greedy")),
     Toolkit(marian_runs, "transformers", ("Hugging Face generate, greedy", "Hugging Face generate, beam 5")),
     Toolkit(ctranslate2_runs, "ctranslate2", ("CTranslate2, greedy", "CTranslate2, beam 5")),
 )
-_prepared: dict[str, Run] = {}  # in a toolkit's process
+_prepared: dict[str, Run] = {}  # in the process of a toolkit
 
 
 def prepare(number: int, options: argparse.Namespace) -> None:
-    """Make a toolkit's models."""
+    """Build the models of a toolkit in its process."""
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     torch.manual_seed(1)
-    _prepared.update(TOOLKITS[number].runs_of(SIZES[options.size], batches_of(options)))
+    _prepared.update(TOOLKITS[number].runs_of(SHAPES[options.size], batches_of(options)))
     torch.set_num_threads(options.threads)  # a toolkit may have changed it
 
 
 def measured(name: str) -> tuple[float, float, int]:
-    """Seconds of wall clock and of processor time that one run takes, and its tokens."""
-    wall, processor = time.perf_counter(), time.process_time()
-    tokens = _prepared[name]()
-    return time.perf_counter() - wall, time.process_time() - processor, tokens
+    """Return the wall-clock time, the CPU time and the number of tokens of one run."""
+    return wall_and_cpu_time(_prepared[name])
 
 
 def batches_of(options: argparse.Namespace) -> Batches:
-    """The sentences, longest first."""
-    sources = [source for source, _ in sentence_pairs(options.lengths, options.sentences)]
+    """Return batches of sentences of similar length, longest first."""
+    sources = [source for source, _ in sentence_pairs(options.lengths, options.sentences, VOCAB_SIZE)]
     for source in sources:
         source[-1] = EOS_ID
     sources.sort(key=len, reverse=True)
@@ -211,17 +200,17 @@ def batches_of(options: argparse.Namespace) -> Batches:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", choices=SIZES, default="tiny")
-    parser.add_argument("--lengths", default="multi30k")
+    parser.add_argument("--size", choices=SHAPES, default="tiny")
+    parser.add_argument("--lengths", choices=LENGTHS, default="multi30k")
     parser.add_argument("--sentences", type=int, default=1000)
-    parser.add_argument("--batch", type=int, default=64, help="sentences translated together, of like length")
+    parser.add_argument("--batch", type=int, default=64, help="sentences per batch, of similar length")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    here = [number for number, toolkit in enumerate(TOOLKITS) if peers.is_here(toolkit.package)]
-    results: dict[str, list[tuple[float, float, int]]] = {name: [] for n in here for name in TOOLKITS[n].names}
+    installed = [n for n, toolkit in enumerate(TOOLKITS) if baseline_models.is_installed(toolkit.package)]
+    results: dict[str, list[tuple[float, float, int]]] = {name: [] for n in installed for name in TOOLKITS[n].names}
     with ExitStack() as stack:
-        processes = {n: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for n in here}
+        processes = {n: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for n in installed}
         for number, process in processes.items():
             process.submit(prepare, number, options).result()
         for _ in range(options.rounds):
@@ -232,7 +221,7 @@ def main() -> None:
     print(f"{'':40} {'sentences/s':>11} {'range':>13} {'per CPU second':>14} {'tokens':>7}")
     for name, runs in results.items():
         rates = [options.sentences / wall for wall, _, _ in runs]
-        per_second = statistics.median(options.sentences / processor for _, processor, _ in runs)
+        per_second = statistics.median(options.sentences / cpu for _, cpu, _ in runs)
         spread = f"{min(rates):.0f}-{max(rates):.0f}"
         print(f"{name:40} {statistics.median(rates):11.0f} {spread:>13} {per_second:14.0f} {runs[0][2]:7}")
 

@@ -1,14 +1,14 @@
-"""Heads that differ from layer to layer, and embeddings that start from vectors: what they change on a small model.
+"""Different heads per layer, and embeddings initialized from word vectors: validation loss of small models.
 
     python benchmarks/embeddings.py --output runs/small --picture docs/pictures/vectors.png
 
-Trains models of one size on the embedded corpus with the same batches: 4 heads in each encoder layer and embeddings
-from chance; heads 2, 4, 8; embeddings from vectors. Prints validation loss on the way for each seed, and draws it with
-and without vectors. Runs that are there already are not trained again.
+Trains models of one size on the embedded corpus with the same batches: 4 heads in each encoder layer and random
+initialization; 2, 4 and 8 heads; embeddings from word vectors. Prints the validation loss by step for each seed, and
+plots it with and without vectors. Complete runs are not repeated.
 
-The vectors are made here, on the text that the models learn from: positive pointwise mutual information of words at
-most `WINDOW` apart, brought to `d_model` dimensions by a singular value decomposition (Levy and Goldberg, 2014), and
-written as word2vec writes its own.
+The word vectors are computed here, on the training text of the models: positive pointwise mutual information of words
+at most `WINDOW` apart, reduced to `d_model` dimensions by a singular value decomposition (Levy and Goldberg, 2014), and
+written in word2vec text format.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from translator.data.embedded import embedded_file
 from translator.data.files import read_table
 from translator.training.trainer import train
 
-RECIPE = Path(__file__).parents[1] / "configs" / "phrasebook.yaml"
+CONFIG = Path(__file__).parents[1] / "configs" / "phrasebook.yaml"
 NUM_PAIRS, D_MODEL, WINDOW, MIN_COUNT = 6000, 96, 2, 3
 SIZE = (
     f"data.train={{phrasebook: train, max_examples: {NUM_PAIRS}}}",
@@ -48,18 +48,18 @@ SIZE = (
     "training.metric=loss",
 )
 KINDS = {
-    "chance": (),
+    "random": (),
     "vectors": ("model.source_vectors={vectors}",),
     "heads": ("model.encoder_heads=[2, 4, 8]",),
 }
 
 
 def word_vectors(sentences: list[list[str]], dimensions: int) -> dict[str, Tensor]:
-    """A vector for each word that occurs often enough, from the words around it.
+    """Return a vector for each word with at least `MIN_COUNT` occurrences, from its co-occurrences.
 
     Args:
-        sentences: words in lower case.
-        dimensions: numbers of a vector.
+        sentences: lists of lowercase words.
+        dimensions: size of a vector.
     """
     counts = Counter(word for sentence in sentences for word in sentence)
     words = sorted(word for word, count in counts.items() if count >= MIN_COUNT)
@@ -77,14 +77,14 @@ def word_vectors(sentences: list[list[str]], dimensions: int) -> dict[str, Tenso
         together[second, first] += count
     total, alone = together.sum(), together.sum(dim=1)
     information = (together * total / (alone[:, None] * alone[None, :]).clamp(min=1)).clamp(min=1e-30).log()
-    torch.manual_seed(0)  # the decomposition starts from chance
+    torch.manual_seed(0)  # the decomposition is randomized
     left, _, _ = torch.svd_lowrank(information.clamp(min=0), q=dimensions, niter=4)
-    # Without singular values, centred, of one length: the first directions say little but how frequent a word is.
+    # Without singular values, centered and normalized: the first directions mainly encode word frequency.
     return dict(zip(words, torch.nn.functional.normalize(left - left.mean(dim=0)), strict=True))
 
 
 def write_vectors(path: Path) -> None:
-    """Vectors of the words of both languages, each among its own, as word2vec text."""
+    """Write the word vectors of both languages in word2vec text format."""
     pairs = islice(read_table(embedded_file("phrasebook", "train"), ("fr", "en"), header=True), NUM_PAIRS)
     sentences = [re.findall(r"\w+", text.lower()) for pair in pairs for text in pair]
     vectors = word_vectors(sentences, D_MODEL)
@@ -94,16 +94,16 @@ def write_vectors(path: Path) -> None:
 
 
 def run(folder: Path, name: str, seed: int, steps: int, overrides: tuple[str, ...]) -> list[dict[str, float]]:
-    """The validations of one run, trained if it is not there."""
+    """Train one run, unless it is complete, and return its validations."""
     output = folder / f"{name}-{seed}"
     every = max(1, steps // 4)
     changes = (f"training.max_steps={steps}", f"training.validate_every={every}", f"training.save_every={steps}")
     config: Config = load_config(
-        RECIPE, [*SIZE, *changes, *overrides, f"seed={seed}", f"output={output}", f"data.cache={folder / 'cache'}"]
+        CONFIG, [*SIZE, *changes, *overrides, f"seed={seed}", f"output={output}", f"data.cache={folder / 'cache'}"]
     )
     if not (output / "checkpoints" / f"step-{steps}").exists():
         output.mkdir(exist_ok=True)
-        if (learned := folder / "tokenizer.model").exists():  # one for all
+        if (learned := folder / "tokenizer.model").exists():  # shared by all runs
             shutil.copy(learned, output)
         train(config)
         shutil.copy(output / "tokenizer.model", folder)
@@ -112,7 +112,7 @@ def run(folder: Path, name: str, seed: int, steps: int, overrides: tuple[str, ..
 
 
 def print_table(runs: dict[tuple[str, int], list[dict[str, float]]]) -> None:
-    """What validation said, a line a run."""
+    """Print the validation losses, one row per run."""
     marks = [int(found["step"]) for found in next(iter(runs.values()))]
     print(f"| run | seed | {' | '.join(f'loss at {mark}' for mark in marks)} |")
     print("|---" * (len(marks) + 2) + "|")
@@ -122,26 +122,27 @@ def print_table(runs: dict[tuple[str, int], list[dict[str, float]]]) -> None:
 
 
 def draw(runs: dict[tuple[str, int], list[dict[str, float]]], path: Path) -> None:
-    """Validation loss by step with and without vectors, a line a run."""
+    """Plot the validation loss by step with and without vectors, one line per run."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.add_subplot()
     for (name, seed), found in sorted(runs.items()):
-        if name in ("chance", "vectors"):
+        if name in ("random", "vectors"):
             steps, losses = [one["step"] for one in found], [one["valid_loss"] for one in found]
-            style = "--" if name == "chance" else "-"
-            axes.plot(steps, losses, "o" + style, label=f"from {name}, seed {seed}")
+            style = "--" if name == "random" else "-"
+            label = "from vectors" if name == "vectors" else "random initialization"
+            axes.plot(steps, losses, "o" + style, label=f"{label}, seed {seed}")
     axes.set_xlabel("step")
-    axes.set_ylabel("validation loss, nats a token")
+    axes.set_ylabel("validation loss, nats per token")
     axes.legend()
     figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    """Measure."""
+    """Train, print and plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="a folder for the runs")
+    parser.add_argument("--output", type=Path, required=True, help="parent of the run directories")
     parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2])

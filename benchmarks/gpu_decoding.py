@@ -1,16 +1,16 @@
-"""How fast is decoding on a GPU: its kernels against the bytes they must read, and whole searches.
+"""Decoding on a GPU: kernels against their memory-bandwidth limit, and whole searches.
 
-The kernels attend for one step of `sentences * beams` rows, 15 positions and 28 source tokens each on average, in
-bfloat16, and find the likeliest tokens of as many rows of float32 logits; in a CUDA graph, beside the same in plain
-torch. The searches translate random sentences with a base model
-of random weights to a fixed length, greedily and with a beam of 4: ours in bfloat16, in static memory and with growing
-caches; Hugging Face's `generate` of a Marian model in bfloat16, and CTranslate2 in float16, where they are installed.
+The kernels run one step of `sentences * beams` rows: attention over 15 positions and 28 source tokens in bfloat16, and
+the most probable tokens of as many rows of float32 logits. Each runs in a CUDA graph, against the same in plain torch.
+The searches translate random sentences with a base model of random weights to a fixed length, greedily and with a beam
+of 4: ours in bfloat16, with static memory and with growing caches; Hugging Face's `generate` of a Marian model in
+bfloat16, and CTranslate2 in float16, if they are installed.
 
     python benchmarks/gpu_decoding.py --json results.json
-    python benchmarks/gpu_decoding.py --rehearse      # any machine: tiny
+    python benchmarks/gpu_decoding.py --rehearse      # smoke test on any machine
 
-A row for each kernel and size: microseconds, the share of the byte floor at the rate at which this card copies, and how
-many times as fast as plain torch; then a row for each search: milliseconds and target tokens per second.
+Output: one row per kernel and size with microseconds, the fraction of the memory-bandwidth limit (this GPU's measured
+copy rate), and the speedup over plain torch; then one row per search with milliseconds and target tokens per second.
 """
 
 from __future__ import annotations
@@ -19,46 +19,54 @@ import argparse
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
 if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
+    os.environ["TRITON_INTERPRET"] = "1"  # must be set before triton is imported
 
-import peers
-from measuring import DEVICE, HAS_GPU, as_graph, card, failure, median_time, report, share
+import baseline_models
+from measuring import (
+    DEVICE,
+    HAS_GPU,
+    as_graph,
+    card,
+    failure,
+    fraction_of_limit,
+    median_time,
+    parse_gpu_options,
+    report,
+)
 from torch import Tensor
-from training_step import SIZES
+from workload import SHAPES, Shape, our_model
 
-from translator.config import ModelConfig
 from translator.decoding.beam import beam_search
 from translator.decoding.search import greedy
 from translator.kernels import decode_attention, decode_cross_attention
 from translator.kernels.triton_top_tokens import triton_top_tokens
-from translator.model import EncoderDecoder, build_model
+from translator.model import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID
 
-POSITIONS, ROOM, SOURCE_TOKENS = 15, 64, 28
+POSITIONS, CAPACITY, SOURCE_TOKENS = 15, 64, 28
 HEAD_DIM = 64
 
 BEAMS = {"greedy": 1, "beam 4": 4}
 
 Attend = Callable[[str], Tensor]
-Search = Callable[[], int]  # translates every sentence; gives the number of target tokens
+Search = Callable[[], int]  # translates every sentence; returns the number of target tokens
 
 
 def kernels(sentences: int, beams: int, heads: int, dtype: torch.dtype) -> dict[str, tuple[Attend, float]]:
-    """Both attentions of one layer and step, each with the bytes that it must move."""
+    """Return self- and cross-attention of one layer and step, each with the bytes that it must move."""
     rows = sentences * beams
     q = torch.randn(rows, heads, HEAD_DIM, device=DEVICE).to(dtype)
-    cache = torch.randn(2, ROOM, rows, heads, HEAD_DIM, device=DEVICE).to(dtype)
+    cache = torch.randn(2, CAPACITY, rows, heads, HEAD_DIM, device=DEVICE).to(dtype)
     length = torch.tensor([POSITIONS], dtype=torch.int32, device=DEVICE)
-    first = torch.arange(rows, device=DEVICE)[:, None] // beams * beams  # a history lies in its sentence's slots
-    ancestry = (first + torch.randint(beams, (rows, ROOM), device=DEVICE)).int()
+    first = torch.arange(rows, device=DEVICE)[:, None] // beams * beams  # a history uses the slots of its sentence
+    ancestry = (first + torch.randint(beams, (rows, CAPACITY), device=DEVICE)).int()
     lengths = torch.full((sentences,), SOURCE_TOKENS, dtype=torch.int32, device=DEVICE)
     starts = (lengths.cumsum(0) - lengths).int()
     memory = torch.randn(sentences * SOURCE_TOKENS, 2, heads, HEAD_DIM, device=DEVICE).to(dtype)
@@ -77,34 +85,37 @@ def kernels(sentences: int, beams: int, heads: int, dtype: torch.dtype) -> dict[
 
 
 def measure_kernels(grid: list[tuple[int, int]], heads: int, copy_rate: float | None) -> list[dict[str, Any]]:
+    """Return one row per kernel and size (sentences, beams)."""
     rows = []
     for sentences, beams in grid:
         for name, (attend, moved) in kernels(sentences, beams, heads, torch.bfloat16).items():
             ours = median_time(as_graph(lambda attend=attend: attend("triton")))
             plain = median_time(as_graph(lambda attend=attend: attend("reference")))
             row = {"what": f"{name} attention, {sentences} sentences, beam {beams}", "us": ours * 1e6}
-            rows.append({**row, "of floor": share(moved, ours, copy_rate), "of plain torch": plain / ours})
+            limit = fraction_of_limit(moved, ours, copy_rate)
+            rows.append({**row, "of bandwidth limit": limit, "speedup over torch": plain / ours})
     return rows
 
 
-def measure_top_tokens(grid: list[tuple[int, int]], pieces: int, copy_rate: float | None) -> list[dict[str, Any]]:
-    """The tokens that a search looks at, one more than it has beams."""
+def measure_top_tokens(grid: list[tuple[int, int]], vocab_size: int, copy_rate: float | None) -> list[dict[str, Any]]:
+    """Return one row per size; a search needs one token more than it has beams."""
     rows = []
     for sentences, beams in grid:
-        logits = torch.randn(sentences * beams, pieces, device=DEVICE)
+        logits = torch.randn(sentences * beams, vocab_size, device=DEVICE)
 
         def plain(logits: Tensor = logits, count: int = beams + 1) -> Tensor:
             return logits.log_softmax(dim=1).topk(count, dim=1).indices
 
         ours = median_time(as_graph(partial(triton_top_tokens, logits, beams + 1, 2)))
         row = {"what": f"top tokens, {sentences} sentences, beam {beams}", "us": ours * 1e6}
-        share_of_floor = share(logits.nbytes, ours, copy_rate)
-        rows.append({**row, "of floor": share_of_floor, "of plain torch": median_time(as_graph(plain)) / ours})
+        limit = fraction_of_limit(logits.nbytes, ours, copy_rate)
+        speedup = median_time(as_graph(plain)) / ours
+        rows.append({**row, "of bandwidth limit": limit, "speedup over torch": speedup})
     return rows
 
 
-class Unending:
-    """A `Decodable` that ends no text, so that all of them reach the length they may have, whatever the weights say."""
+class NeverEnding:
+    """A `Decodable` without end of sentence: every text reaches its maximum length."""
 
     def __init__(self, model: EncoderDecoder | StaticDecoder) -> None:
         self.model = model
@@ -121,22 +132,14 @@ class Unending:
         return self.model.reorder(state, rows, sentences)
 
 
-def our_searches(shape: dict[str, int], pieces: int, source: Tensor, length: int) -> dict[str, Search]:
-    """Greedy search and a beam of 4, in static memory and with growing caches."""
-    config = ModelConfig(
-        d_model=shape["d_model"],
-        d_ff=shape["d_ff"],
-        encoder_layers=shape["layers"],
-        decoder_layers=shape["layers"],
-        encoder_heads=shape["heads"],
-        decoder_heads=shape["heads"],
-    )
-    model = build_model(config, pieces, pieces).to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32).eval()
+def our_searches(shape: Shape, vocab_size: int, source: Tensor, length: int) -> dict[str, Search]:
+    """Return greedy search and a beam of 4, with static memory and with growing caches."""
+    model = our_model(shape, vocab_size).to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32).eval()
     sentences, limits = Packed.from_sequences(list(source.cpu())).to(DEVICE), [length] * len(source)
 
     def search(decodable: EncoderDecoder | StaticDecoder, beams: int) -> int:
         options = {"max_lengths": limits} | ({"beam_size": beams} if beams > 1 else {})
-        found = (beam_search if beams > 1 else greedy)(Unending(decodable), sentences, **options)
+        found = (beam_search if beams > 1 else greedy)(NeverEnding(decodable), sentences, **options)
         return sum(len(candidates[0].tokens) for candidates in found)
 
     ways = {"ours": StaticDecoder(model), "ours, growing caches": model}
@@ -147,17 +150,17 @@ def our_searches(shape: dict[str, int], pieces: int, source: Tensor, length: int
     }
 
 
-def peer_searches(shape: dict[str, int], pieces: int, source: Tensor, length: int) -> dict[str, Search]:
-    """Those whose packages are installed, by greedy search and with a beam of 4."""
-    models: dict[str, peers.Marian | peers.CTranslate2] = {}
-    if peers.is_here("transformers"):
-        marian = peers.Marian(**shape, dropout=0.0, pieces=pieces).eval()
+def baseline_searches(shape: Shape, vocab_size: int, source: Tensor, length: int) -> dict[str, Search]:
+    """Return greedy search and a beam of 4 of the toolkits that are installed."""
+    models: dict[str, baseline_models.Marian | baseline_models.CTranslate2] = {}
+    if baseline_models.is_installed("transformers"):
+        marian = baseline_models.Marian(shape, vocab_size, dropout=0.0).eval()
         models["Hugging Face generate"] = marian.to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32)
-    if peers.is_here("ctranslate2"):
+    if baseline_models.is_installed("ctranslate2"):
         try:
-            models["CTranslate2"] = peers.CTranslate2(**shape, pieces=pieces, device=DEVICE)
-        except RuntimeError as error:  # its CUDA libraries are other versions than torch's, and may be missing
-            peers.leave_out("CTranslate2", error)
+            models["CTranslate2"] = baseline_models.CTranslate2(shape, vocab_size, DEVICE)
+        except RuntimeError as error:  # it needs other versions of the CUDA libraries than torch
+            baseline_models.print_skipped("CTranslate2", error)
     return {
         f"{name}, {label}": partial(model.translate, source, length, beams)
         for name, model in models.items()
@@ -165,13 +168,14 @@ def peer_searches(shape: dict[str, int], pieces: int, source: Tensor, length: in
     }
 
 
-def measure_searches(sentences: int, length: int, shape: dict[str, int], pieces: int) -> list[dict[str, Any]]:
-    """All translate the same random sentences of one length to one length; nobody has anything to pad."""
+def measure_searches(sentences: int, length: int, shape: Shape, vocab_size: int) -> list[dict[str, Any]]:
+    """Return one row per search. All translate the same random sentences of one length to one length: no padding."""
     torch.manual_seed(1)
-    source = torch.randint(4, pieces, (sentences, SOURCE_TOKENS), device=DEVICE)
+    source = torch.randint(4, vocab_size, (sentences, SOURCE_TOKENS), device=DEVICE)
     source[:, -1] = EOS_ID
     rows: list[dict[str, Any]] = []
-    searches = our_searches(shape, pieces, source, length) | peer_searches(shape, pieces, source, length)
+    searches = our_searches(shape, vocab_size, source, length)
+    searches |= baseline_searches(shape, vocab_size, source, length)
     for name, search in searches.items():
         try:
             tokens = search()
@@ -180,7 +184,7 @@ def measure_searches(sentences: int, length: int, shape: dict[str, int], pieces:
             if name.startswith("ours"):
                 rows.append({"what": f"{name}, {sentences} sentences"} | failure(error))
             else:
-                peers.leave_out(name, error)
+                baseline_models.print_skipped(name, error)
             continue
         assert tokens == sentences * length, f"{name} made {tokens} tokens instead of {sentences} times {length}"
         row = {"what": f"{name}, {sentences} sentences", "ms": seconds * 1e3, "target tokens/s": tokens / seconds}
@@ -191,21 +195,17 @@ def measure_searches(sentences: int, length: int, shape: dict[str, int], pieces:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--json", type=Path, help="where to write the table")
-    options = parser.parse_args()
-    if not (options.rehearse or HAS_GPU):
-        parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
+    options = parse_gpu_options(parser)
     facts = card()
     if options.rehearse:
-        small = {"d_model": 32, "d_ff": 32, "layers": 1, "heads": 2}
+        small = Shape(32, 32, 1, 2)
         rows = measure_kernels([(1, 2)], 1, facts.get("copy_bytes_s"))
         rows += measure_top_tokens([(1, 2)], 50, facts.get("copy_bytes_s")) + measure_searches(2, 3, small, 50)
     else:
         grid = [(1, 1), (1, 4), (32, 4), (256, 4), (1024, 1)]
         rows = measure_kernels(grid, 8, facts.get("copy_bytes_s"))
         rows += measure_top_tokens(grid, 32_000, facts.get("copy_bytes_s"))
-        rows += measure_searches(256, 27, SIZES["base"], 32_000)
+        rows += measure_searches(256, 27, SHAPES["base"], 32_000)
     report("decoding", facts, rows, options.json)
 
 

@@ -1,17 +1,17 @@
-"""What does the loss over the vocabulary take on a GPU beside its matrix products, in time and in memory?
+"""Loss over the vocabulary on a GPU: time and memory beyond its matrix products.
 
-Every contestant computes the summed, smoothed loss and its gradients for the hidden states and the projection, in
-bfloat16: ours, and `F.linear` with `F.cross_entropy` in float32, as under autocast, as Python launches
-it and compiled. The three matrix products that all of them need are timed alone, and what a contestant takes above them
-is compared. Nothing rotates: the logits of one call are many times the L2 cache.
+Every implementation computes the summed, smoothed loss and its gradients for the hidden states and the projection, in
+bfloat16: ours, and `F.linear` with `F.cross_entropy` in float32, as under autocast, in eager mode and compiled. The
+three matrix products that all of them need are timed alone; the table compares the time beyond them. Inputs do not
+rotate: the logits of one call are many times larger than the L2 cache.
 
     python benchmarks/gpu_loss.py --json results.json
-    python benchmarks/gpu_loss.py --rehearse      # any machine: tiny, and without a GPU in plain torch
+    python benchmarks/gpu_loss.py --rehearse      # smoke test on any machine, in plain torch without a GPU
 
-A row for each size and contestant: milliseconds; the share of this card's rate of matrix products; milliseconds outside
-the products, the share of the byte floor there (each logit read once and its gradient written once, at the rate at
-which this card copies) and how many times as fast ours is; the most memory taken above the inputs, in MB and as copies
-of the bfloat16 logits, and the copies that are left without the bytes of the two gradients.
+Output: one row per size and implementation with milliseconds; the fraction of this GPU's rate of matrix products;
+milliseconds beyond the products, their fraction of the memory-bandwidth limit (each logit read once and its gradient
+written once, at the measured copy rate), and the speedup of ours; peak memory above the inputs, in MB and in copies of
+the bfloat16 logits, with and without the two gradients.
 """
 
 from __future__ import annotations
@@ -19,15 +19,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import peers
+import baseline_models
 import torch
-from measuring import DEVICE, HAS_GPU, card, failure, median_time, report, share
+from measuring import DEVICE, HAS_GPU, card, failure, fraction_of_limit, median_time, parse_gpu_options, report
 from torch import Tensor
 from torch.nn import functional as F
-from training_step import LABEL_SMOOTHING
+from workload import LABEL_SMOOTHING
 
 from translator.kernels import linear_cross_entropy
 
@@ -41,7 +40,10 @@ Run = Callable[[], tuple[Tensor, ...]]
 class Problem:
     """The inputs of a loss.
 
-    hidden is `(num_tokens, d_model)`, weight `(num_pieces, d_model)`, labels `(num_tokens,)` int64.
+    Attributes:
+        hidden: `(num_tokens, d_model)`, bfloat16.
+        weight: `(vocab_size, d_model)`, bfloat16.
+        labels: `(num_tokens,)`, int64.
     """
 
     hidden: Tensor
@@ -58,49 +60,53 @@ class Problem:
 
     @property
     def flop(self) -> int:
-        """Of the product that gives the logits, and the two that give gradients."""
+        """FLOP of the product for the logits and of the two products for the gradients."""
         return 3 * 2 * self.num_logits * self.hidden.shape[1]
 
 
-def problem(tokens: int, pieces: int, d_model: int) -> Problem:
-    """Random numbers, whose logits spread by about one."""
+def problem(tokens: int, vocab_size: int, d_model: int) -> Problem:
+    """Return random inputs whose logits have a standard deviation of about one."""
     hidden = torch.randn(tokens, d_model, device=DEVICE).bfloat16().requires_grad_()
-    weight = (torch.randn(pieces, d_model, device=DEVICE) * d_model**-0.5).bfloat16().requires_grad_()
-    return Problem(hidden, weight, torch.randint(pieces, (tokens,), device=DEVICE))
+    weight = (torch.randn(vocab_size, d_model, device=DEVICE) * d_model**-0.5).bfloat16().requires_grad_()
+    return Problem(hidden, weight, torch.randint(vocab_size, (tokens,), device=DEVICE))
 
 
 def ours(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Return the summed loss of `linear_cross_entropy`."""
     return linear_cross_entropy(hidden, weight, labels, label_smoothing=LABEL_SMOOTHING)
 
 
 def plain(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Return the summed loss of float32 logits."""
     logits = F.linear(hidden, weight).float()
     return F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING, reduction="sum")
 
 
-def contestants() -> dict[str, Loss]:
+def implementations() -> dict[str, Loss]:
+    """Return the losses to compare; the compiled one only with a GPU."""
     losses: dict[str, Loss] = {OURS: ours, "F.linear + F.cross_entropy": plain}
     if HAS_GPU:
         losses["F.linear + F.cross_entropy, compiled"] = torch.compile(plain, dynamic=False)
     return losses
 
 
-def both_ways(loss: Loss, x: Problem) -> Run:
+def forward_backward(loss: Loss, x: Problem) -> Run:
+    """Return a call that computes the loss and both gradients."""
     return lambda: torch.autograd.grad(loss(x.hidden, x.weight, x.labels), (x.hidden, x.weight))
 
 
 def products(x: Problem) -> Run:
-    """The matrix products alone, on numbers like those of the loss: how fast a card multiplies depends on them."""
+    """Return the matrix products alone, on values as in the loss, since a GPU's speed depends on the values."""
     hidden, weight = x.hidden.detach(), x.weight.detach()
     grad = torch.softmax(hidden @ weight.T, dim=1)
     return lambda: (hidden @ weight.T, grad @ weight, grad.T @ hidden)
 
 
 def peak_bytes(run: Run) -> int | None:
-    """The most memory that a call takes above what is taken before; None without a GPU."""
+    """Return the peak memory of a call above the memory used before; None without a GPU."""
     if not HAS_GPU:
         return None
-    run()  # workspaces of the matrix products are made once, and stay
+    run()  # allocates the workspaces of the matrix products, which remain
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
@@ -110,6 +116,7 @@ def peak_bytes(run: Run) -> int | None:
 
 
 def memory_columns(x: Problem, peak: int | None) -> dict[str, float | None]:
+    """Return the columns of peak memory."""
     if peak is None:
         return {"peak MB": None, "copies": None, "copies, no gradients": None}
     gradients = x.hidden.nbytes + x.weight.nbytes
@@ -121,28 +128,29 @@ def memory_columns(x: Problem, peak: int | None) -> dict[str, float | None]:
 
 
 def measure(x: Problem, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for the matrix products, and one for each contestant."""
+    """Return one row for the matrix products and one per implementation."""
     size = f"{len(x.hidden)} x {len(x.weight)}, d_model {x.hidden.shape[1]}"
     flop_rate, copy_rate = facts.get("flop_s"), facts.get("copy_bytes_s")
     alone = median_time(products(x))
-    row = {"size": size, "what": "the products alone", "ms": alone * 1e3}
-    rows = [row | {"of matrix rate": share(x.flop, alone, flop_rate)}]
-    our_outside = 0.0
-    for name, loss in contestants().items():
+    row = {"size": size, "what": "products alone", "ms": alone * 1e3}
+    rows = [row | {"of matrix rate": fraction_of_limit(x.flop, alone, flop_rate)}]
+    our_beyond = 0.0
+    for name, loss in implementations().items():
         try:
-            run = both_ways(loss, x)
+            run = forward_backward(loss, x)
             seconds, peak = median_time(run), peak_bytes(run)
         except RuntimeError as error:
             if name == OURS:
                 rows.append({"size": size, "what": name} | failure(error))
             else:
-                peers.leave_out(name, error)
+                baseline_models.print_skipped(name, error)
             continue
-        outside = seconds - alone
-        our_outside = outside if name == OURS else our_outside
-        row = {"size": size, "what": name, "ms": seconds * 1e3, "of matrix rate": share(x.flop, seconds, flop_rate)}
-        row |= {"ms outside": outside * 1e3, "of floor": share(2 * x.logits_bytes, outside, copy_rate)}
-        row["ours is faster by"] = outside / our_outside if our_outside > 0 else None
+        beyond = seconds - alone
+        our_beyond = beyond if name == OURS else our_beyond
+        row = {"size": size, "what": name, "ms": seconds * 1e3}
+        row |= {"of matrix rate": fraction_of_limit(x.flop, seconds, flop_rate), "ms beyond products": beyond * 1e3}
+        row["of bandwidth limit"] = fraction_of_limit(2 * x.logits_bytes, beyond, copy_rate)
+        row["speedup of ours"] = beyond / our_beyond if our_beyond > 0 else None
         rows.append(row | memory_columns(x, peak))
     return rows
 
@@ -151,14 +159,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tokens", type=int, nargs="+", default=[25_000, 32_000])
-    parser.add_argument("--pieces", type=int, default=32_000)
+    parser.add_argument("--vocab-size", type=int, default=32_000)
     parser.add_argument("--d-model", type=int, default=512)
-    parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--json", type=Path, help="where to write the table")
-    options = parser.parse_args()
-    if not (options.rehearse or HAS_GPU):
-        parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
-    sizes = [(tokens, options.pieces, options.d_model) for tokens in options.tokens]
+    options = parse_gpu_options(parser)
+    sizes = [(tokens, options.vocab_size, options.d_model) for tokens in options.tokens]
     if options.rehearse:
         sizes = [(40, 100, 16), (50, 100, 16)]
     torch.manual_seed(1)

@@ -1,18 +1,17 @@
-"""How many target tokens a second does a training step learn from on a GPU, beside padded ones in bfloat16?
+"""Training step on a GPU against padded baselines in bfloat16: target tokens per second.
 
 The whole step is measured: forward, backward, clipping and AdamW on float32 weights, products in bfloat16, dropout 0.1,
-32k pieces, sentences with the lengths of a general corpus. Ours runs on batches of exact sizes: as Python launches it,
-compiled, compiled in CUDA graphs forward and backward (which is `training.cuda_graphs`), and all of it in one CUDA
-graph. The peers get batches sorted by length and padded (see training_step.py): `torch.nn.Transformer`, compiled, and
-Hugging Face's Marian, as Python launches it and compiled, where `transformers` is installed. Only real target tokens
-count.
+a vocabulary of 32,000, sentences with the lengths of a general corpus. Ours runs on batches of fixed sizes: in eager
+mode, compiled, compiled with CUDA graphs forward and backward (`training.cuda_graphs`), and with one CUDA graph for the
+whole step. The baselines run on padded batches sorted by length (workload.py): `torch.nn.Transformer`, compiled, and
+Hugging Face's Marian, in eager mode and compiled, if `transformers` is installed. Only real target tokens count.
 
     python benchmarks/gpu_training_step.py --size base --tokens 25000 --json results.json
-    python benchmarks/gpu_training_step.py --size small --ours   # where the host is slower than the GPU
-    python benchmarks/gpu_training_step.py --rehearse   # any machine: tiny, and without a GPU not compiled
+    python benchmarks/gpu_training_step.py --size small --ours   # the host is slower than the GPU
+    python benchmarks/gpu_training_step.py --rehearse   # smoke test on any machine, not compiled without a GPU
 
-A row for each contestant: milliseconds, target tokens per second, and the model FLOP utilization, which is the share
-of this card's rate of matrix products that the FLOP of the mathematics alone would take.
+Output: one row per implementation with milliseconds, target tokens per second, and the model FLOP utilization: the
+fraction of the GPU's measured rate of matrix products that the mathematics alone would need.
 """
 
 from __future__ import annotations
@@ -24,30 +23,31 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import torch
 
 if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # before triton is imported
+    os.environ["TRITON_INTERPRET"] = "1"  # must be set before triton is imported
 
-import peers
-import training_step
-from measuring import DEVICE, HAS_GPU, card, failure, median_time, report, share
+import baseline_models
+from measuring import DEVICE, HAS_GPU, card, failure, fraction_of_limit, median_time, parse_gpu_options, report
 from torch import Tensor, nn
-from training_step import (
-    LABEL_SMOOTHING,
+from workload import (
+    LENGTHS,
     PackedBatch,
     PaddedBatch,
     PaddedTransformer,
     Pair,
+    Shape,
+    our_model,
     packed_batches,
     padded_batches,
+    sentence_pairs,
 )
 
-from translator.config import ModelConfig, TrainingConfig
-from translator.model import EncoderDecoder, build_model
+from translator.config import TrainingConfig
+from translator.model import EncoderDecoder
 from translator.packing import Packed
 from translator.training.backward import Backward
 from translator.training.optimizer import scale_and_clip
@@ -55,52 +55,46 @@ from translator.training.optimizer import scale_and_clip
 
 @dataclass(frozen=True)
 class Size:
-    """A model, and what it learns from.
+    """A model and its batches.
 
     Attributes:
-        mflop: a target token, with its source token, forward and backward.
-        pieces: of the vocabulary.
-        tokens: target tokens of a batch.
-        lengths: of the sentences, see training_step.py.
+        shape: size of the model.
+        mflop: MFLOP per target token and its source token, forward and backward.
+        vocab_size: size of the vocabulary.
+        tokens: target tokens per batch.
+        lengths: distribution of sentence lengths (workload.py).
     """
 
-    d_model: int
-    d_ff: int
-    layers: int
-    heads: int
+    shape: Shape
     mflop: float
-    pieces: int = 32_000
+    vocab_size: int = 32_000
     tokens: int = 25_000
     lengths: str = "general"
 
-    @property
-    def shape(self) -> dict[str, int]:
-        return {name: getattr(self, name) for name in ("d_model", "d_ff", "layers", "heads")}
-
 
 SIZES = {
-    "small": Size(192, 512, 4, 4, mflop=25, pieces=4000, tokens=1024, lengths="multi30k"),  # as configs/multi30k.yaml
-    "base": Size(512, 2048, 6, 8, mflop=366),
-    "big": Size(1024, 4096, 6, 16, mflop=1260),
-    "rehearsal": Size(32, 32, 1, 2, mflop=1, pieces=100, tokens=300),
+    "small": Size(Shape(192, 512, 4, 4), mflop=25, vocab_size=4000, tokens=1024, lengths="multi30k"),  # as Multi30k's
+    "base": Size(Shape(512, 2048, 6, 8), mflop=366),
+    "big": Size(Shape(1024, 4096, 6, 16), mflop=1260),
+    "smoke test": Size(Shape(32, 32, 1, 2), mflop=1, vocab_size=100, tokens=300),
 }
 DROPOUT = 0.1
 IGNORE_INDEX = -100
-NUM_BATCHES = 8  # in turn
+NUM_BATCHES = 8  # used in rotation
 
 Step = Callable[[], object]
-Contestant = Callable[[], Step]  # makes the model, whose memory goes with the step
+MakeStep = Callable[[], Step]  # builds the model; its memory is freed with the step
 
 
 def to_exact_size(
     batch: PackedBatch, source_tokens: int, target_tokens: int, sequences: int, longest: int
 ) -> PackedBatch:
-    """The batch with filler that belongs to no sequence, so that all have one shape."""
+    """Return the batch with trailing padding that belongs to no sequence, so that all batches have one shape."""
 
     def filled(packed: Packed, tokens: int) -> Packed:
-        filler = packed.values.new_full((tokens - len(packed.values),), 2)
+        padding = packed.values.new_full((tokens - len(packed.values),), 2)
         ends = packed.cu_seqlens[-1].expand(sequences - packed.num_sequences)
-        return Packed(torch.cat([packed.values, filler]), torch.cat([packed.cu_seqlens, ends]), longest).to(DEVICE)
+        return Packed(torch.cat([packed.values, padding]), torch.cat([packed.cu_seqlens, ends]), longest).to(DEVICE)
 
     labels = torch.cat([batch.labels, batch.labels.new_full((target_tokens - len(batch.labels),), IGNORE_INDEX)])
     return PackedBatch(
@@ -109,7 +103,7 @@ def to_exact_size(
 
 
 def exact_batches(pairs: list[Pair], tokens: int) -> list[PackedBatch]:
-    """Batches of up to `tokens` target tokens, filled up to the sizes of the largest."""
+    """Return batches of up to `tokens` target tokens, padded at the end to the sizes of the largest."""
     batches = packed_batches(pairs, tokens)[:NUM_BATCHES]
     source_tokens = max(len(batch.source.values) for batch in batches)
     sequences = max(batch.source.num_sequences for batch in batches)
@@ -117,24 +111,13 @@ def exact_batches(pairs: list[Pair], tokens: int) -> list[PackedBatch]:
     return [to_exact_size(batch, source_tokens, tokens, sequences, longest) for batch in batches]
 
 
-def our_model(size: str) -> EncoderDecoder:
-    shape = SIZES[size]
-    config = ModelConfig(
-        d_model=shape.d_model,
-        d_ff=shape.d_ff,
-        encoder_layers=shape.layers,
-        decoder_layers=shape.layers,
-        encoder_heads=shape.heads,
-        decoder_heads=shape.heads,
-        dropout=DROPOUT,
-        attention_dropout=DROPOUT,
-    )
-    pieces = training_step.VOCAB_SIZE
-    return build_model(config, pieces, pieces, LABEL_SMOOTHING).to(DEVICE).train()
+def model_of(size: Size) -> EncoderDecoder:
+    """Return our model on the device, in training mode."""
+    return our_model(size.shape, size.vocab_size, DROPOUT, attention_dropout=DROPOUT).to(DEVICE).train()
 
 
 def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
-    """It keeps its state on the device, so that a CUDA graph can hold its step."""
+    """Return AdamW with its state on the device, so that a CUDA graph can capture its step."""
     options = {"lr": 1e-4, "betas": (0.9, 0.98), "eps": 1e-9, "fused": True}
     return torch.optim.AdamW(model.parameters(), **options, capturable=HAS_GPU)
 
@@ -142,7 +125,7 @@ def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
 def learn(
     model: nn.Module, loss: Callable[[Any], tuple[Tensor, Any]], optimizer: torch.optim.Optimizer, batch: Any
 ) -> None:
-    """One step, nothing of which waits for the device."""
+    """Run one step, without synchronizing with the device."""
     with torch.autocast(DEVICE, torch.bfloat16, enabled=HAS_GPU):
         total, count = loss(batch)
     (total / count).backward()
@@ -151,17 +134,18 @@ def learn(
     optimizer.zero_grad()
 
 
-def ours(size: str, batches: list[PackedBatch], is_compiled: bool) -> Step:
-    model = our_model(size)
+def ours(size: Size, batches: list[PackedBatch], is_compiled: bool) -> Step:
+    """Return the step in eager mode or compiled."""
+    model = model_of(size)
     optimizer = optimizer_of(model)
     loss = torch.compile(model.loss, fullgraph=True, dynamic=False) if is_compiled else model.loss
     coming: Iterator[PackedBatch] = cycle(batches)
     return lambda: learn(model, loss, optimizer, next(coming))
 
 
-def ours_in_graphs(size: str, batches: list[PackedBatch]) -> Step:
-    """The trainer's step with `training.cuda_graphs`; without a GPU nothing is compiled."""
-    model = our_model(size)
+def ours_in_graphs(size: Size, batches: list[PackedBatch]) -> Step:
+    """Return the trainer's step with `training.cuda_graphs`; not compiled without a GPU."""
+    model = model_of(size)
     optimizer = optimizer_of(model)
     precision = "bfloat16" if HAS_GPU else "float32"
     options = TrainingConfig(compile=HAS_GPU, cuda_graphs=HAS_GPU, precision=precision)
@@ -177,27 +161,27 @@ def ours_in_graphs(size: str, batches: list[PackedBatch]) -> Step:
     return step
 
 
-def ours_in_one_graph(size: str, batches: list[PackedBatch]) -> Step:
-    """The compiled step captured once; each replay takes the batch that was copied into the captured one's place."""
-    model = our_model(size)
+def ours_in_one_graph(size: Size, batches: list[PackedBatch]) -> Step:
+    """Return the compiled step as one CUDA graph. Before each replay the batch is copied into the captured one."""
+    model = model_of(size)
     optimizer = optimizer_of(model)
     loss = torch.compile(model.loss, fullgraph=True, dynamic=False)
-    place = to_exact_size(batches[0], *_sizes(batches[0]))
+    captured = to_exact_size(batches[0], *_sizes(batches[0]))
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            learn(model, loss, optimizer, place)
+            learn(model, loss, optimizer, captured)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        learn(model, loss, optimizer, place)
+        learn(model, loss, optimizer, captured)
     coming = cycle(batches)
 
     def step() -> None:
         batch = next(coming)
-        for there, here in zip(_tensors(place), _tensors(batch), strict=True):
-            there.copy_(here)
+        for to_tensor, from_tensor in zip(_tensors(captured), _tensors(batch), strict=True):
+            to_tensor.copy_(from_tensor)
         graph.replay()
 
     return step
@@ -213,8 +197,8 @@ def _sizes(batch: PackedBatch) -> tuple[int, int, int, int]:
     return len(batch.source.values), len(target.values), target.num_sequences, target.max_seqlen
 
 
-def peer(model: nn.Module, batches: list[PaddedBatch], is_compiled: bool) -> Step:
-    """The padded step of a model; shapes change from batch to batch."""
+def baseline(model: nn.Module, batches: list[PaddedBatch], is_compiled: bool) -> Step:
+    """Return the padded step of a model; shapes change from batch to batch."""
     model.to(DEVICE).train()
     loss = torch.compile(model.loss, dynamic=True) if is_compiled else model.loss
     optimizer = optimizer_of(model)
@@ -225,71 +209,69 @@ def peer(model: nn.Module, batches: list[PaddedBatch], is_compiled: bool) -> Ste
     return lambda: learn(model, loss, optimizer, next(coming))
 
 
-def their_contestants(size: str, batches: list[PaddedBatch]) -> dict[str, Contestant]:
-    shape = SIZES[size].shape | {"dropout": DROPOUT}
+def baselines(size: Size, batches: list[PaddedBatch]) -> dict[str, MakeStep]:
+    """Return the baselines whose packages are installed."""
 
     def plain() -> Step:
-        return peer(PaddedTransformer(**shape, norm_first=True), batches, is_compiled=HAS_GPU)
+        model = PaddedTransformer(size.shape, size.vocab_size, DROPOUT, pre_norm=True)
+        return baseline(model, batches, is_compiled=HAS_GPU)
 
     def marian(is_compiled: bool) -> Step:
-        return peer(peers.Marian(**shape, pieces=training_step.VOCAB_SIZE), batches, is_compiled and HAS_GPU)
+        model = baseline_models.Marian(size.shape, size.vocab_size, DROPOUT)
+        return baseline(model, batches, is_compiled and HAS_GPU)
 
-    contestants: dict[str, Contestant] = {"padded nn.Transformer, compiled": plain}
-    if peers.is_here("transformers"):
-        contestants["padded Hugging Face Marian"] = partial(marian, False)
-        contestants["padded Hugging Face Marian, compiled"] = partial(marian, True)
-    return contestants
+    found: dict[str, MakeStep] = {"padded nn.Transformer, compiled": plain}
+    if baseline_models.is_installed("transformers"):
+        found["padded Hugging Face Marian"] = partial(marian, False)
+        found["padded Hugging Face Marian, compiled"] = partial(marian, True)
+    return found
 
 
-def our_contestants(size: str, batches: list[PackedBatch]) -> dict[str, Contestant]:
-    contestants: dict[str, Contestant] = {
+def our_implementations(size: Size, batches: list[PackedBatch]) -> dict[str, MakeStep]:
+    """Return the ways to run our step; those that need a GPU only with one."""
+    found: dict[str, MakeStep] = {
         "ours": partial(ours, size, batches, is_compiled=False),
         "ours, CUDA graphs": partial(ours_in_graphs, size, batches),
     }
     if HAS_GPU:
-        contestants["ours, compiled"] = partial(ours, size, batches, is_compiled=True)
-        contestants["ours, compiled, one graph"] = partial(ours_in_one_graph, size, batches)
-    return contestants
+        found["ours, compiled"] = partial(ours, size, batches, is_compiled=True)
+        found["ours, compiled, one graph"] = partial(ours_in_one_graph, size, batches)
+    return found
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", choices=SIZES, default="base")
-    parser.add_argument("--tokens", type=int, help="target tokens of a batch (default: those of the size)")
-    parser.add_argument("--ours", action="store_true", help="leave the peers out")
-    parser.add_argument("--rehearse", action="store_true", help="tiny sizes, to see that it runs")
-    parser.add_argument("--json", type=Path, help="where to write the table")
-    options = parser.parse_args()
-    if not (options.rehearse or HAS_GPU):
-        parser.error("a CUDA device is required. Received: none. Use --rehearse to see the script run without one.")
-    name = "rehearsal" if options.rehearse else options.size
+    parser.add_argument("--tokens", type=int, help="target tokens per batch (default: depends on the size)")
+    parser.add_argument("--ours", action="store_true", help="skip the baselines")
+    options = parse_gpu_options(parser)
+    name = "smoke test" if options.rehearse else options.size
     size = SIZES[name]
     tokens = options.tokens or size.tokens
-    training_step.VOCAB_SIZE = size.pieces  # the peers' too
     torch.manual_seed(1)
     facts = card()
-    median_length = math.exp(training_step.LENGTHS[size.lengths][0])
-    pairs = training_step.sentence_pairs(size.lengths, int(NUM_BATCHES * tokens / median_length))
+    median_length = math.exp(LENGTHS[size.lengths][0])
+    pairs = sentence_pairs(size.lengths, int(NUM_BATCHES * tokens / median_length), size.vocab_size)
     padded, packed = padded_batches(pairs, tokens)[:NUM_BATCHES], exact_batches(pairs, tokens)
     padded_tokens = sum(len(batch.labels) for batch in padded) / len(padded)
     packed_tokens = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in packed) / len(packed)
-    theirs = {} if options.ours else their_contestants(name, padded)
-    contestants = {title: (make, packed_tokens) for title, make in our_contestants(name, packed).items()}
-    contestants |= {title: (make, padded_tokens) for title, make in theirs.items()}
+    theirs = {} if options.ours else baselines(size, padded)
+    implementations = {title: (make, packed_tokens) for title, make in our_implementations(size, packed).items()}
+    implementations |= {title: (make, padded_tokens) for title, make in theirs.items()}
     rows: list[dict[str, Any]] = []
-    for contestant, (make, real_tokens) in contestants.items():
+    for title, (make, real_tokens) in implementations.items():
         try:
             seconds = median_time(make(), repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
         except RuntimeError as error:
-            if contestant in theirs:
-                peers.leave_out(contestant, error)
+            if title in theirs:
+                baseline_models.print_skipped(title, error)
             else:
-                rows.append({"contestant": contestant} | failure(error))
+                rows.append({"implementation": title} | failure(error))
             continue
         rate = real_tokens / seconds
-        utilization = share(real_tokens * size.mflop * 1e6, seconds, facts.get("flop_s"))
-        rows.append({"contestant": contestant, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})
+        utilization = fraction_of_limit(real_tokens * size.mflop * 1e6, seconds, facts.get("flop_s"))
+        rows.append({"implementation": title, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})
     report(f"training step, {name}, {tokens} target tokens", facts, rows, options.json)
 
 

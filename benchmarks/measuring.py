@@ -1,11 +1,12 @@
-"""What the GPU benchmarks share: times by events, the card's own rates, a table and its JSON.
+"""Shared measurement code of the benchmarks: timing, the GPU's own limits, tables and their JSON.
 
-Without a GPU everything runs on the CPU, at sizes that its caller makes tiny, so that a script can be rehearsed; such
-times mean nothing, and the table says so.
+Without a GPU the GPU benchmarks run on the CPU as a smoke test, at tiny sizes (`--rehearse`). The table then states
+that its times are meaningless.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
 import statistics
@@ -13,16 +14,35 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 HAS_GPU = torch.cuda.is_available()
 DEVICE = "cuda" if HAS_GPU else "cpu"
 
+Result = TypeVar("Result")
+
+
+def wall_and_cpu_time(run: Callable[[], Result]) -> tuple[float, float, Result]:
+    """Call `run` and return its wall-clock time and CPU time in seconds, and its result."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = run()
+    return time.perf_counter() - wall, time.process_time() - cpu, result
+
+
+def parse_gpu_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Add the options of every GPU benchmark, parse the command line and require a GPU or `--rehearse`."""
+    parser.add_argument("--rehearse", action="store_true", help="smoke test: tiny sizes, with or without a GPU")
+    parser.add_argument("--json", type=Path, help="write the table to this file")
+    options = parser.parse_args()
+    if not (options.rehearse or HAS_GPU):
+        parser.error("a CUDA device is required. Received: none. Use --rehearse for a smoke test without one.")
+    return options
+
 
 def median_time(run: Callable[[], object], repeats: int = 30, warm_up: int = 5) -> float:
-    """Seconds that one call takes, the median of `repeats` after `warm_up` calls."""
+    """Return the median time of a call in seconds, over `repeats` calls after `warm_up` calls; one call on the CPU."""
     if not HAS_GPU:
         start = time.perf_counter()
         run()
@@ -39,7 +59,7 @@ def median_time(run: Callable[[], object], repeats: int = 30, warm_up: int = 5) 
 
 
 def rotating(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
-    """A call that takes the next of `calls` each time: enough inputs in turn that none is still in the L2 cache."""
+    """Return a function that runs the next of `calls` each time, so that no input is still in the L2 cache."""
     number = -1
 
     def run() -> object:
@@ -51,7 +71,7 @@ def rotating(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
 
 
 def as_graph(run: Callable[[], object]) -> Callable[[], object]:
-    """The same work replayed as a CUDA graph, without the time that Python takes to launch it; as it is on the CPU."""
+    """Return the replay of `run` as a CUDA graph, which excludes the launch time of Python; on the CPU, `run`."""
     if not HAS_GPU:
         return run
     side = torch.cuda.Stream()
@@ -67,14 +87,14 @@ def as_graph(run: Callable[[], object]) -> Callable[[], object]:
 
 
 def card() -> dict[str, Any]:
-    """The machine, its software, and what it reaches at copying and multiplying."""
+    """Return the device, its software, and its measured rates of copying and of matrix products."""
     facts: dict[str, Any] = {
         "torch": torch.__version__,
         "triton": version("triton"),
         "python": platform.python_version(),
     }
     if not HAS_GPU:
-        return {**facts, "device": "no GPU: a rehearsal, whose times mean nothing"}
+        return {**facts, "device": "no GPU: a smoke test, times are meaningless"}
     source = torch.empty(2**29, dtype=torch.bfloat16, device=DEVICE)
     target = torch.empty_like(source)
     seconds = median_time(lambda: target.copy_(source))
@@ -88,21 +108,21 @@ def card() -> dict[str, Any]:
     }
 
 
-def share(work: float, seconds: float, rate: float | None) -> float | None:
-    """Which part of `rate` it is to do `work` in `seconds`; None where the rate is not known."""
+def fraction_of_limit(work: float, seconds: float, rate: float | None) -> float | None:
+    """Return the rate `work / seconds` as a fraction of the limit `rate`; None if the limit is unknown."""
     return work / seconds / rate if rate else None
 
 
 def failure(error: Exception) -> dict[str, str]:
-    """What a row says of a contestant of ours that failed: the others are measured all the same."""
+    """Return the cell for an implementation of this project that failed; the others are measured all the same."""
     return {"failed": f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:200]}"}
 
 
 def report(title: str, facts: dict[str, Any], rows: Sequence[dict[str, Any]], path: Path | None) -> None:
-    """Print a table, a column for each key of `rows`, and write it with the facts as JSON where a path is given.
+    """Print a table with one column per key of `rows`; with `path`, also write it as JSON.
 
     Raises:
-        SystemExit: a row holds a failure.
+        SystemExit: if a row contains a failure.
     """
     print(f"# {title}: " + ", ".join(f"{key} {_cell(value)}" for key, value in facts.items()))
     keys = list(dict.fromkeys(key for row in rows for key in row))

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Prove and measure the kernels on a machine with a GPU, from a bare checkout and with the machine's own torch and triton.
+# Test and benchmark the kernels on a machine with a GPU, from a checkout, with the machine's own torch and triton.
 # Usage: bash scripts/gpu_check.sh [--wheels DIR] [--out DIR] [--rehearse] STAGE...
-#   stages: tests attention step step-big step-small decode (all of them where none is named); each takes at most 8
-#                  minutes. step is the loss and the training step of a base model, then of a big one and of a small one
-#   --wheels DIR   wheels of what the machine lacks beside torch, triton and numpy; nothing is fetched from the network:
+#   STAGE          tests, attention, step, step-big, step-small or decode (default: all); at most 8 minutes each. step
+#                  measures the loss and the training step of a base model; step-big and step-small other sizes
+#   --wheels DIR   wheels of the packages that the machine lacks beside torch, triton and numpy; nothing is downloaded:
 #                  pytest pluggy iniconfig packaging pygments pydantic pydantic-core annotated-types typing-extensions
-#                  typing-inspection PyYAML sentencepiece safetensors; those of peers may be left away, and then are not
-#                  measured: ctranslate2; transformers tokenizers regex typer click tqdm huggingface-hub hf-xet filelock
-#                  fsspec httpx httpcore h11 anyio certifi idna
-#   --out DIR      where the JSON tables go (gpu_check by default)
-#   --rehearse     tiny sizes; without a GPU in Triton's interpreter, to see that the stages run
-# Each stage prints its table last. Exit code 0: all stages passed; 1: one failed; 2: wrong arguments or no GPU.
+#                  typing-inspection PyYAML sentencepiece safetensors. Optional, for the baselines: ctranslate2;
+#                  transformers tokenizers regex typer click tqdm huggingface-hub hf-xet filelock fsspec httpx httpcore
+#                  h11 anyio certifi idna
+#   --out DIR      directory of the JSON tables (default: gpu_check)
+#   --rehearse     smoke test: tiny sizes; without a GPU in Triton's interpreter
+# Each stage prints its table last. Exit code 0: all stages passed; 1: one failed; 2: invalid arguments or no GPU.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,14 +23,14 @@ all=(tests attention step step-big step-small decode)
 while [ $# -gt 0 ]; do
     case "$1" in
         --wheels | --out)
-            [ $# -ge 2 ] || { echo "$1 takes a directory. Received: none." >&2; exit 2; }
+            [ $# -ge 2 ] || { echo "$1 requires a directory." >&2; exit 2; }
             [ "$1" = --out ] && out="$2" || wheels="$2"
             shift
             ;;
         --rehearse) rehearse=--rehearse ;;
         tests | attention | step | step-big | step-small | decode) stages+=("$1") ;;
         *)
-            echo "An argument is --wheels DIR, --out DIR, --rehearse or a stage: ${all[*]}. Received: $1." >&2
+            echo "Arguments must be --wheels DIR, --out DIR, --rehearse or a stage: ${all[*]}. Received: $1." >&2
             exit 2
             ;;
     esac
@@ -43,22 +43,22 @@ mkdir -p "$out"
 out="$(cd "$out" && pwd)"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-4}" CUBLAS_WORKSPACE_CONFIG=:4096:8
 if [ -n "$wheels" ]; then
-    [ -d "$wheels" ] || { echo "--wheels takes a directory. Received: $wheels." >&2; exit 2; }
-    # beside the machine's packages: its torch and triton stay as they are
+    [ -d "$wheels" ] || { echo "--wheels must be an existing directory. Received: $wheels." >&2; exit 2; }
+    # Installed apart, so that the machine's torch and triton do not change.
     "$python" -m pip install --quiet --no-deps --no-index --target "$out/packages" --upgrade "$wheels"/*.whl
     export PYTHONPATH="$out/packages${PYTHONPATH:+:$PYTHONPATH}"
 fi
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 
 if ! "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' && [ -z "$rehearse" ]; then
-    echo "A CUDA device is required. Received: none. Use --rehearse to see the stages run without one." >&2
+    echo "A CUDA device is required. Received: none. Use --rehearse for a smoke test without one." >&2
     exit 2
 fi
 
 run_tests() {
     local selection=(-m gpu)
     [ -z "$rehearse" ] || selection=(-k "any_layout or empty_history or without_gradients")
-    # conftest files above the kernels need packages that they do not
+    # The conftest files above tests/kernels need packages that the kernels do not.
     "$python" -m pytest tests/kernels --confcutdir tests/kernels -rs --durations 5 \
         --junitxml "$out/tests.xml" "${selection[@]}"
     "$python" - "$out" << 'PYTHON'

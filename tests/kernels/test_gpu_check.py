@@ -1,4 +1,4 @@
-"""scripts/gpu_check.sh: what it says to those who call it wrongly, and rehearsals of stages."""
+"""scripts/gpu_check.sh: its error messages, and smoke tests of its stages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def gpu_check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, env=environment, capture_output=True, text=True)
 
 
-def test_unknown_stages_are_refused(tmp_path: Path) -> None:
+def test_unknown_stage_is_refused(tmp_path: Path) -> None:
     done = gpu_check(tmp_path, "everything")
     assert done.returncode == 2
     assert "a stage: tests attention step step-big step-small decode. Received: everything." in done.stderr
@@ -31,11 +31,11 @@ def test_unknown_stages_are_refused(tmp_path: Path) -> None:
 def test_wheels_must_be_a_directory(tmp_path: Path) -> None:
     done = gpu_check(tmp_path, "--wheels", str(tmp_path / "absent"), "tests")
     assert done.returncode == 2
-    assert f"--wheels takes a directory. Received: {tmp_path / 'absent'}." in done.stderr
+    assert f"--wheels must be an existing directory. Received: {tmp_path / 'absent'}." in done.stderr
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
+def test_without_a_gpu_rehearse_is_suggested(tmp_path: Path) -> None:
     done = gpu_check(tmp_path, "tests")
     assert done.returncode == 2
     assert "A CUDA device is required. Received: none. Use --rehearse" in done.stderr
@@ -50,7 +50,7 @@ def test_a_machine_without_a_gpu_is_told_to_rehearse(tmp_path: Path) -> None:
         ("decode", ("decode",), ("transformers", "ctranslate2")),
     ],
 )
-def test_a_stage_prints_its_tables_last_and_writes_them(
+def test_stage_prints_its_tables_last_and_writes_them(
     tmp_path: Path, stage: str, tables: tuple[str, ...], packages: tuple[str, ...]
 ) -> None:
     triton = pytest.importorskip("triton")
@@ -68,12 +68,12 @@ def test_a_stage_prints_its_tables_last_and_writes_them(
         assert all(line.startswith(next(iter(row.values()))) for line, row in zip(rows, written["rows"], strict=True))
         lines = lines[len(rows) + 2 :]
     assert not lines
-    for package in packages:  # peers: measured where they are installed, named where not
-        is_here = importlib.util.find_spec(package) is not None
-        assert is_here or f"left out: package {package}: " in done.stderr
+    for package in packages:  # baselines: measured if installed, otherwise named
+        is_installed = importlib.util.find_spec(package) is not None
+        assert is_installed or f"skipped: package {package}: " in done.stderr
 
 
-def test_a_contestant_of_ours_that_fails_is_a_row_and_costs_no_other(tmp_path: Path) -> None:
+def test_implementation_that_fails_is_a_row_and_the_others_are_measured(tmp_path: Path) -> None:
     rows = "[{'what': 'one', 'ms': 1.5}, {'what': 'two'} | failure(RuntimeError('no such kernel'))]"
     program = (
         "from pathlib import Path; from measuring import failure, report;"
