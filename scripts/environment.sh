@@ -1,4 +1,4 @@
-# Sourced by quickstart.sh and test.sh: makes .venv beside the project and installs the package into it.
+# Sourced by the other scripts: create .venv beside the project and install the package into it.
 # Usage: source scripts/environment.sh [EXTRA]
 
 set -euo pipefail
@@ -23,7 +23,7 @@ if [ ! -x "$environment/bin/python" ]; then
     "$python" -m venv "$environment"
 fi
 
-# torch first, and the build that is at hand: a range that an installed torch satisfies fetches nothing more.
+# Install torch first. Nothing is downloaded if an installed torch is in the supported range.
 if ! "$environment/bin/python" -c 'import torch' 2> /dev/null; then
     "$environment/bin/python" -m pip install --quiet "torch==2.13.0" ||
         "$environment/bin/python" -m pip install --quiet "torch>=2.11,<2.14"

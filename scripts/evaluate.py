@@ -1,4 +1,4 @@
-"""The same as `translator evaluate …`."""
+"""Run `translator evaluate`: `python scripts/evaluate.py MODEL`."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the pictures in docs/pictures from a model of configs/phrasebook.yaml.
+# Draw docs/pictures with a model of configs/phrasebook.yaml.
 # Usage: bash scripts/pictures.sh [MODEL]
 model="$(realpath "${1:-runs/phrasebook}")"
 source "$(dirname "$0")/environment.sh" inspect
@@ -14,7 +14,7 @@ trap 'rm -f "$words"' EXIT
 printf '%s\n' grand grande petit petite lundi dimanche hier demain pain fromage vin bleu bleue vert verte > "$words"
 translator embeddings "$model" plot "$words" --mean --output docs/pictures/embeddings.png
 
-# The same words in a model of the same seed after one step, which has moved nothing yet that one could see.
+# The same words in a model of the same seed after one training step (docs/training.md).
 first="$(dirname "$model")/first"
 if [ -d "$first" ]; then
     translator embeddings "$first" plot "$words" --mean --output docs/pictures/embeddings-before.png
@@ -37,7 +37,7 @@ cosines.set(xlabel="position", ylabel="cosine with position 20")
 figure.savefig("docs/pictures/positions.png", dpi=110)
 EOF
 
-# The page as a browser draws it, where there is one.
+# A screenshot of the HTML page, if chromium is installed.
 if command -v chromium > /dev/null; then
     page="$(mktemp --suffix=.html)"
     trap 'rm -f "$words" "$page"' EXIT

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# From nothing to a translator of everyday French in about ten minutes: installs into .venv, shows the model that comes
-# with the package, trains configs/phrasebook.yaml on the embedded corpus, scores it on held-out sentences and translates
-# a few. Safe to run again: training goes on where it stopped, or is found done. Overrides: quickstart.sh section.key=value …
+# Train a translator of everyday French in about ten minutes: install into .venv, translate with the bundled model, train
+# configs/phrasebook.yaml on the embedded corpus, evaluate on held-out sentences and translate a few.
+# Can be run again: training resumes where it stopped. Overrides: quickstart.sh section.key=value …
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" ""
 
 output=runs/phrasebook
@@ -9,7 +9,7 @@ for override in "$@"; do
     case "$override" in output=*) output="${override#output=}" ;; esac
 done
 
-translator translate fr-en "Où est la gare ?"  # the model that comes with the package
+translator translate fr-en "Où est la gare ?"  # the bundled model
 
 translator train configs/phrasebook.yaml "$@"
 translator evaluate "$output" --by construction

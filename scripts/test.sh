@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Every test, in an environment of its own with the development extras. Arguments go to pytest.
+# Run every test in .venv, with the development extras. Arguments are passed to pytest.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" dev
 
-# A process for each core, up to four, with one thread of torch each: the tests are small, and threads would wait for
-# each other. A file's tests stay together, for the models that they share.
+# One process per core, up to four, with one torch thread each: the tests are too small for several threads. The tests of
+# a file run in one process, because they share models.
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OMP_WAIT_POLICY=passive
 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile "$@"

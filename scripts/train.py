@@ -1,4 +1,4 @@
-"""Train from a YAML configuration: `python scripts/train.py configs/phrasebook.yaml`."""
+"""Run `translator train`: `python scripts/train.py configs/phrasebook.yaml`."""
 
 import sys
 

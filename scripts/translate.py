@@ -1,4 +1,4 @@
-"""The same as `translator translate …`."""
+"""Run `translator translate`: `python scripts/translate.py MODEL "Une phrase."`."""
 
 import sys
 
