@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from translator.checkpoint.directory import CONFIG_FILE
 from translator.checkpoint.location import locate_weights
@@ -82,7 +84,7 @@ def _build_with(weights: Mapping[str, Tensor], config: Config, tokenizers: Token
     """
     _check_sizes(config.model, weights, origin)
     sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutInitialization():
         model = build_model(config.model, *sizes, num_labels=len(config.data.labels))
     check_shapes(model, weights, origin)
     loaded = {
@@ -93,6 +95,18 @@ def _build_with(weights: Mapping[str, Tensor], config: Config, tokenizers: Token
         for name, parameter in module.named_parameters(recurse=False):
             setattr(module, name, loaded[parameter])  # tied parameters stay one
     return model
+
+
+class _WithoutInitialization(TorchFunctionMode):
+    """Skips `torch.nn.init`: on the meta device it has no effect, but imports the compiler of torch, half a second."""
+
+    def __torch_function__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def _check_sizes(model: ModelConfig, weights: Mapping[str, Tensor], origin: Path) -> None:
