@@ -67,6 +67,13 @@ def test_each_reason_to_drop_a_pair_is_counted_and_shown(tmp_path: Path, tokeniz
     assert len(header) == len(row) and row.split()[-2:] == ["3", str(tokens)]
 
 
+def test_invisible_characters_are_removed_before_pairs_are_compared(tmp_path: Path, tokenizers: Tokenizers) -> None:
+    pairs = [("la to vi", "ot iv al"), ("\u202ala t\u00ado\ufe0f vi\u202c", "\ufeffot iv al"), ("\u200b \u2060", "om")]
+    corpus = load(data_config(tmp_path / "cache", write_text(tmp_path, pairs)), tokenizers)
+    assert (corpus.cleaning_report[0].dropped["duplicate"], corpus.cleaning_report[0].dropped["empty"]) == (1, 1)
+    assert texts(corpus, tokenizers) == [pairs[0]]
+
+
 def test_pairs_with_too_many_tokens_are_dropped_and_counted(tmp_path: Path, tokenizers: Tokenizers) -> None:
     pairs = make_pairs(200)
     data = data_config(tmp_path / "cache", write_text(tmp_path, pairs))

@@ -18,6 +18,7 @@ from translator.data.cleaning import DUPLICATE, UNDECODABLE, Progress, SourceRep
 from translator.data.files import Row
 from translator.data.sources import cache_folder, describe, identity, open_source
 from translator.data.store import IntArray, MappedArray, MappedRagged, RaggedWriter, build_once
+from translator.tokenizer.invisible import remove_invisible
 
 # The texts of a row, by what a row is.
 SIDES: dict[Form, tuple[str, ...]] = {
@@ -26,7 +27,7 @@ SIDES: dict[Form, tuple[str, ...]] = {
     "labelled": ("source", "target"),
 }
 
-_FORMAT = 1  # of the cached text; counted up when its content or layout changes
+_FORMAT = 2  # of the cached text; counted up when its content or layout changes
 _BUCKETS = 64
 _BUFFERED_ROWS = 4096
 _ROWS_AT_ONCE = 1 << 16
@@ -158,7 +159,7 @@ class _TextWriter:
 
     def add(self, row: Row, cleaning: CleaningConfig) -> str | None:
         """Write a row unless there is a reason to drop it, which is returned."""
-        stripped = tuple(text.strip() for text in row)
+        stripped = tuple(remove_invisible(text).strip() for text in row)
         if reason := reason_to_drop(stripped, self._form, cleaning):
             return reason
         try:

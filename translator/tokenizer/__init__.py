@@ -23,6 +23,7 @@ import sentencepiece as spm
 
 from translator.atomic_io import write_whole
 from translator.config import TokenizerConfig, UserError
+from translator.tokenizer.invisible import JOINERS, is_invisible, remove_invisible
 from translator.tokenizer.sampling import BpeSampler, UnigramSampler
 
 UNK_ID = 0
@@ -39,7 +40,6 @@ _APOSTROPHES = "\u2018\u2019\u02bc"
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _LINE_SEPARATORS = "\u2028\u2029"
 _CONTROLS = "".join(map(chr, [*range(1, 0x20), *range(0x7F, 0xA0)]))  # NUL is replaced before SentencePiece sees it
-_INVISIBLE = "\u00ad\u200b\u200e\u200f\u2060\ufeff"
 _SPACE_MARK = "\u2581"  # what SentencePiece writes for a space: it could not be told from one
 
 # Byte pieces can spell a control character that no text held; none may break a line or a column of the output.
@@ -295,7 +295,9 @@ def standard_rules() -> dict[str, str]:
     """What the `standard` normalization rewrites: text to replacement, longest match first, everything else kept."""
     rules = dict.fromkeys(_APOSTROPHES, "'")
     rules |= dict.fromkeys(_SPACES + _LINE_SEPARATORS + _CONTROLS + _SPACE_MARK, " ")
-    rules |= dict.fromkeys(_INVISIBLE, "")
+    rules |= dict.fromkeys(filter(is_invisible, map(chr, range(0x80, 0x10000))), "")
+    for joiner in JOINERS:
+        del rules[joiner]  # needed or not, depending on what is before it
     for code in itertools.chain(range(0xC0, 0x250), range(0x1E00, 0x1F00)):
         letter = chr(code)
         for spelling in _decomposed_spellings(letter):
@@ -405,7 +407,10 @@ def _sentinels(processor: spm.SentencePieceProcessor) -> tuple[int, ...]:
 
 
 def _encodable(text: str) -> str:
-    """The text as SentencePiece takes it: without NUL, which its rules cannot name, and lone surrogates."""
+    """Return a text that SentencePiece accepts: without NUL, which its rules cannot name, and lone surrogates.
+
+    Invisible characters are removed here as well as by the rules of the model: older models have fewer rules.
+    """
     if text.isascii():
         return text.replace("\0", " ") if "\0" in text else text
-    return _SURROGATES.sub("\ufffd", text.replace("\0", " "))
+    return _SURROGATES.sub("\ufffd", remove_invisible(text.replace("\0", " ")))
