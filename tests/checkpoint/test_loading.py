@@ -79,11 +79,10 @@ def test_weights_that_do_not_fit_the_configuration_are_refused_with_the_differen
 @pytest.mark.parametrize(
     ("old", "name", "size"),
     [
-        ("encoder_layers: 2", "encoder_layers", 200_000),
-        ("decoder_layers: 2", "decoder_layers", 10**12),
+        ("encoder_layers: 2", "encoder_layers", 1024),
+        ("decoder_layers: 2", "decoder_layers", 1000),
         ("d_model: 32", "d_model", 60_000),
-        ("d_ff: 64", "d_ff", 10**30),
-        ("max_positions: 40", "max_positions", 10**10),
+        ("d_ff: 64", "d_ff", 1_000_000),
     ],
 )
 def test_sizes_that_the_weights_cannot_have_are_refused_before_anything_is_built(

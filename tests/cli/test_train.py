@@ -54,17 +54,17 @@ def test_every_mistake_of_a_configuration_is_told_at_once(capsys: pytest.Capture
     ("override", "expected"),
     [
         ("model.encoder_heads=3", "d_model must be divisible by encoder_heads. Received: d_model=16, heads=3."),
-        ("tokenizer.joint=false", "model.tied_embeddings: all needs one vocabulary"),
-        ("training.metric=bleu", "metric: bleu needs translations"),
+        ("tokenizer.joint=false", "model.tied_embeddings: all requires one vocabulary"),
+        ("training.metric=bleu", "metric: bleu requires valid_decode_examples"),
         ("tokenizer.vocab_size=5000", "vocab_size"),
         ("data.train=missing.tsv", "missing.tsv"),
         ("data.train={text: {source: a.fr, target: a.en}}", "a.fr with 3 lines, a.en with 2"),
         ("data.train={file: train.tsv, source_column: de}", "fr, en"),
         ("data.train=empty.tsv", "empty.tsv"),
         ("output=train.tsv", "output must be a writable directory"),
-        ("training.batch_tokens=3", "training.batch_tokens must hold the corpus's sentences"),
+        ("training.batch_tokens=3", "training.batch_tokens must leave out at most 5%"),
         ("model.source_vectors=missing.vec", "missing.vec"),
-        ("nonsense", "An override is section.key=value"),
+        ("nonsense", "An override must have the form section.key=value"),
     ],
 )
 def test_what_cannot_be_used_is_named_in_one_message(
