@@ -34,7 +34,7 @@ def test_pairs_with_invalid_bytes_or_too_much_text_are_counted(
     (tmp_path / "pairs").write_bytes(b"caf\xe9\tcoffee\n" + b"x\t" + b"y " * 60 + b"\n")
     assert main(["score", str(model_directory), "--input", str(tmp_path / "pairs")]) == 0
     notices = capsys.readouterr().err
-    assert "1 line held bytes that are not UTF-8" in notices and "1 line held more than the model takes" in notices
+    assert "1 line contained bytes that are not UTF-8" in notices and "1 line held more than the model takes" in notices
 
 
 def test_pairs_come_from_two_files_too(

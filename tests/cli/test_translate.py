@@ -63,8 +63,8 @@ def test_as_many_lines_come_out_as_went_in_whatever_they_hold(run: Run) -> None:
     assert len(found) == len(BAD_LINES)
     assert found[0] == found[2] == "" and all(found[3:])
     assert not any(re.search("[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029\0]", line) for line in found)
-    assert "1 line held bytes that are not UTF-8; they were replaced by U+FFFD." in notices
-    assert "1 line held more than the model takes at once" in notices
+    assert "1 line contained bytes that are not UTF-8; they were replaced by U+FFFD." in notices
+    assert "1 line exceeded the maximum length of the model" in notices
 
 
 def test_each_line_is_translated_as_if_it_were_alone(run: Run, model_directory: Path) -> None:
@@ -173,7 +173,7 @@ def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.Mo
         (["--batch-tokens", "0"], "batch_tokens must be above 0 and finite. Received: 0."),
         (["--top-k", "5", "--seed", "2"], "--top-k, --seed must come with --sample. Received: no --sample. Add it."),
         (["--sample"], "Sampling has no beam. Received: both sampling and beam_size. Leave one out."),
-        (["oui", "--input", "x"], "Sentences are given as arguments or in a file. Received: both. Leave out one."),
+        (["oui", "--input", "x"], "Sentences as arguments and --input are mutually exclusive. Pass only one."),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(run: Run, arguments: list[str], message: str) -> None:
@@ -184,7 +184,7 @@ def test_what_cannot_be_done_is_said_in_one_message(run: Run, arguments: list[st
 
 def test_a_model_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["translate", "no-such-model", "oui"]) == 2
-    assert "Received: no-such-model; there is no such path. Bundled models: " in capsys.readouterr().err
+    assert "Received: no-such-model, which does not exist. Bundled models: " in capsys.readouterr().err
 
 
 def test_the_input_is_never_overwritten(run: Run, tmp_path: Path) -> None:

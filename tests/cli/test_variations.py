@@ -32,12 +32,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, tokenizers: Tokenizers) -> Pa
 
 @pytest.fixture
 def run(home: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a verb on the model of an objective."""
+    """Run a subcommand on the model of an objective."""
 
-    def call(verb: str, objective: str, *arguments: str) -> tuple[int, str, str]:
+    def call(name: str, objective: str, *arguments: str) -> tuple[int, str, str]:
         device = ("--device", "cpu")
-        ordered = (*arguments, *device) if verb == "trace" else (*device, *arguments)
-        status = main([verb, str(home / objective), *ordered])
+        ordered = (*arguments, *device) if name == "trace" else (*device, *arguments)
+        status = main([name, str(home / objective), *ordered])
         out, err = capfd.readouterr()
         assert "Traceback" not in err
         return status, out, err
@@ -92,7 +92,7 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("verb", "objective", "arguments", "message"),
+    ("name", "objective", "arguments", "message"),
     [
         ("translate", "classification", ("Oui.",), "an encoder_only trained for classification. Run `translator clas"),
         ("translate", "language_modeling", ("Oui.",), "Run `translator generate"),
@@ -118,9 +118,9 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_do_it_is_refused_in_one_message(
-    run: Run, verb: str, objective: str, arguments: tuple[str, ...], message: str
+    run: Run, name: str, objective: str, arguments: tuple[str, ...], message: str
 ) -> None:
-    status, out, err = run(verb, objective, *arguments)
+    status, out, err = run(name, objective, *arguments)
     assert (status, out) == (2, "")
     assert message in err
     assert err.startswith("translator: ")

@@ -29,10 +29,10 @@ SUBCOMMANDS = {
     "generate": "continue lines, or prompts given as arguments, with a language model",
     "evaluate": "score a model on a test set",
     "score": "log-probability of given translations",
-    "attention": "draw where the model attends",
-    "embeddings": "neighbours, angles and pictures of word vectors",
+    "attention": "draw attention maps",
+    "embeddings": "nearest neighbors, angles and plots of word vectors",
     "trace": "walk through one translation, number by number",
-    "tokenizer": "learn the tokenizer of a configuration alone",
+    "tokenizer": "train only the tokenizer of a configuration",
     "average": "average the weights of a run's last checkpoints",
     "bundle": "write a model to a small folder to distribute",
 }

@@ -1,4 +1,4 @@
-"""`translator attention MODEL SENTENCE`: where the model attends, as a page or a picture."""
+"""`translator attention MODEL SENTENCE`: attention maps as an HTML page or an image."""
 
 from __future__ import annotations
 
@@ -16,26 +16,39 @@ _KINDS = ("encoder", "decoder", "cross")
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "attention",
-        help="draw where the model attends",
-        description="Translate a sentence and draw the attention of every layer and head: as a page for any browser, "
-        "or as a picture of one head (--layer and --head) or of a grid of them.",
+        help="draw attention maps",
+        description="Translate a sentence and draw the attention maps of all layers and heads: as an HTML page, or as "
+        "an image of one head (--layer and --head) or of a grid of heads.",
     )
     add_one_model(parser)
-    parser.add_argument("sentence", metavar="SENTENCE", help="in the source language")
-    parser.add_argument("-o", "--output", metavar="FILE", default="attention.html", help=".html, .png or .svg")
-    parser.add_argument("--target", metavar="TEXT", help="a translation to read instead of the model's own")
-    parser.add_argument("--kind", choices=_KINDS, default="encoder", help="attention drawn, or shown first on the page")
-    parser.add_argument("--layer", type=int, metavar="N", help="from 1; in a picture: draw no other")
-    parser.add_argument("--head", type=int, metavar="N", help="from 1; in a picture: draw no other")
-    parser.add_argument("--words", action="store_true", help="merge pieces to words; on a page: at first")
+    parser.add_argument("sentence", metavar="SENTENCE", help="sentence in the source language")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="attention.html",
+        help="output file: .html, .png or .svg (default: %(default)s)",
+    )
+    parser.add_argument("--target", metavar="TEXT", help="translation to show instead of the model's own")
+    parser.add_argument(
+        "--kind",
+        choices=_KINDS,
+        default="encoder",
+        help="attention in an image, or shown first on the page (default: %(default)s)",
+    )
+    for name in ("layer", "head"):
+        parser.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"{name}, from 1: the only one in an image, the first on the page"
+        )
+    parser.add_argument("--words", action="store_true", help="merge tokens into words; on the page, at first")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute the maps and write them."""
+    """Compute and write the maps."""
     ending = output_ending(arguments.output, ("html", "png", "svg"))
     translator = load_translator(arguments)
     from translator.inspection.attention_maps import attention_maps
@@ -49,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _draw(maps: AttentionMaps, ending: str, arguments: argparse.Namespace) -> bytes:
-    """The file that was asked for."""
+    """Return the content of the output file."""
     if ending == "html":
         from translator.inspection.pages import attention_page
 

@@ -1,4 +1,4 @@
-"""`translator classify MODEL`: a filter, a text in, its label out."""
+"""`translator classify MODEL`: label each input line with a classifier."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ _NOTICES = {"invalid_bytes": BYTES_NOTICE, "split": SPLIT_NOTICE}
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "classify",
         help="label lines, or texts given as arguments, with a classifier",
-        description="Write the label of each line of standard input, or of each text given as an argument, and its "
-        "probability after a tab; an empty line for an empty one.",
+        description="Write the label of each line of standard input, or of each text given as an argument, followed by "
+        "a tab and its probability. An empty line gives an empty line.",
     )
     add_model(parser)
     add_filter(parser, "TEXT", "classify")
-    parser.add_argument("--json", action="store_true", help="write an object a line, with every label's probability")
+    parser.add_argument(
+        "--json", action="store_true", help="write one JSON object per line, with the probability of each label"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Classify until the input ends."""
+    """Classify all lines or arguments."""
 
     def load() -> Any:
         from translator.inference.classifier import Classifier

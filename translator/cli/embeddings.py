@@ -1,65 +1,77 @@
-"""`translator embeddings MODEL nearest | angle | plot | contexts`: the vectors of words."""
+"""`translator embeddings MODEL nearest | angle | plot | contexts`: word vectors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translator.cli.lines import to_json, write_line
 from translator.cli.options import OptionError, add_one_model, load_translator, output_ending
 from translator.cli.streams import open_output
+from translator.file_input import expand_user, open_text
 
 if TYPE_CHECKING:
     from translator.inspection.embeddings import Contexts, Embeddings
 
 
 def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "embeddings",
-        help="neighbours, angles and pictures of word vectors",
-        description="Look at the vectors of words: their neighbours, angles and projections, and what becomes of a "
-        "word's one vector in different sentences.",
+        help="nearest neighbors, angles and plots of word vectors",
+        description="Inspect word vectors: nearest neighbors, angles, projections, and the encodings of one word in "
+        "several sentences.",
     )
     add_one_model(parser)
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    nearest = actions.add_parser("nearest", help="pieces whose vectors point the same way")
+    nearest = actions.add_parser("nearest", help="tokens with the most similar vectors")
     nearest.add_argument("word", metavar="WORD")
-    nearest.add_argument("-n", "--count", type=int, default=10, metavar="N", help="(default: %(default)s)")
-    nearest.add_argument("--whole-words", action="store_true", help="only pieces that begin a word")
+    nearest.add_argument(
+        "-n", "--count", type=int, default=10, metavar="N", help="number of tokens (default: %(default)s)"
+    )
+    nearest.add_argument("--whole-words", action="store_true", help="only tokens that begin a word")
     nearest.set_defaults(action=_nearest)
-    angle = actions.add_parser("angle", help="the angle between two words")
+    angle = actions.add_parser("angle", help="angle between two words")
     angle.add_argument("first", metavar="WORD")
     angle.add_argument("second", metavar="WORD")
     angle.set_defaults(action=_angle)
-    plot = actions.add_parser("plot", help="words in 2 or 3 dimensions")
-    plot.add_argument("file", metavar="FILE", help="one word a line")
-    plot.add_argument("--dimensions", type=int, default=2, metavar="N", help="2 or 3 (default: %(default)s)")
-    plot.add_argument("-o", "--output", metavar="FILE", default="embeddings.html", help=".html, .png or .svg")
+    plot = actions.add_parser("plot", help="plot of words in 2 or 3 dimensions")
+    plot.add_argument("file", metavar="FILE", help="text file with one word per line")
+    plot.add_argument(
+        "--dimensions", type=int, default=2, metavar="N", help="number of dimensions, 2 or 3 (default: %(default)s)"
+    )
+    plot.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="embeddings.html",
+        help="output file: .html, .png or .svg (default: %(default)s)",
+    )
     plot.set_defaults(action=_plot)
-    contexts = actions.add_parser("contexts", help="one word in several sentences: its embedding and its encodings")
+    contexts = actions.add_parser("contexts", help="embedding and encodings of one word in several sentences")
     contexts.add_argument("word", metavar="WORD")
-    contexts.add_argument("sentences", metavar="SENTENCE", nargs="+", help="each holds the word")
+    contexts.add_argument("sentences", metavar="SENTENCE", nargs="+", help="sentence that contains the word")
     contexts.set_defaults(action=_contexts)
     for action in (nearest, angle, plot):
-        action.add_argument("--target", action="store_true", help="words of the target language")
-        action.add_argument("--mean", action="store_true", help="take the mean of a word's pieces where it has several")
+        action.add_argument(
+            "--target", action="store_true", help="use the target language instead of the source language"
+        )
+        action.add_argument("--mean", action="store_true", help="use the mean of the tokens of a word that has several")
     for action in (nearest, angle, contexts):
-        action.add_argument("--json", action="store_true", help="write an object")
+        action.add_argument("--json", action="store_true", help="write one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what was asked for."""
+    """Run the chosen action."""
     status: int = arguments.action(arguments)
     return status
 
 
 def _nearest(arguments: argparse.Namespace) -> int:
-    """Write a word's neighbours and their cosines."""
+    """Write the nearest neighbors of a word and their cosines."""
     found = _embeddings(arguments).nearest(arguments.word, arguments.count, is_whole_words=arguments.whole_words)
     if arguments.json:
         _write(to_json({"word": arguments.word, "nearest": [asdict(neighbour) for neighbour in found]}))
@@ -71,7 +83,7 @@ def _nearest(arguments: argparse.Namespace) -> int:
 
 
 def _angle(arguments: argparse.Namespace) -> int:
-    """Write the angle between two words."""
+    """Write the cosine and the angle between two words."""
     found = _embeddings(arguments).angle(arguments.first, arguments.second)
     text = f"cosine {found.cosine:+.4f}, angle {found.degrees:.2f} degrees"
     _write(to_json(asdict(found)) if arguments.json else text)
@@ -79,7 +91,7 @@ def _angle(arguments: argparse.Namespace) -> int:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    """Draw the words of a file."""
+    """Plot the words of a file."""
     ending = output_ending(arguments.output, ("html", "png", "svg"))
     words = _words(arguments.file)
     projection = _embeddings(arguments).projection(words, arguments.dimensions)
@@ -99,7 +111,7 @@ def _plot(arguments: argparse.Namespace) -> int:
 
 
 def _contexts(arguments: argparse.Namespace) -> int:
-    """Write the cosines between a word's encodings, and those between its embeddings."""
+    """Write the cosines between the encodings of a word, and those between its embeddings."""
     from translator.inspection.embeddings import Embeddings
 
     found = Embeddings(load_translator(arguments)).contexts(arguments.word, arguments.sentences)
@@ -119,11 +131,11 @@ def _contexts(arguments: argparse.Namespace) -> int:
 
 
 def _context_lines(found: Contexts) -> list[str]:
-    """The sentences by number, then two tables of cosines."""
+    """Return the numbered sentences, then two tables of cosines."""
     lines = [f"{number}. {sentence}" for number, sentence in enumerate(found.sentences, start=1)]
     for title, cosines in (
-        ("Static: cosines between its embeddings, which do not know the sentence", found.embeddings),
-        ("Contextual: cosines between its encodings, which leave the encoder in its place", found.encodings),
+        ("Static: cosines between the embeddings, which do not depend on the sentence", found.embeddings),
+        ("Contextual: cosines between the encodings, the output of the encoder at the word", found.encodings),
     ):
         lines += ["", title]
         lines.append("    " + "".join(f"{number:>9}" for number in range(1, len(cosines) + 1)))
@@ -133,17 +145,18 @@ def _context_lines(found: Contexts) -> list[str]:
 
 
 def _words(path: str) -> list[str]:
-    """The words of a file, one a line; empty lines do not count."""
+    """Return the words of a file with one word per line; empty lines are skipped."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        with open_text(expand_user(path)) as file:
+            text = file.read().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise OptionError(f"Words are read from a text file, one a line. Received: {path} ({reason}).") from error
+        raise OptionError(f"FILE must be a text file with one word per line. Received: {path} ({reason}).") from error
     return [word for line in text.split("\n") if (word := line.strip())]
 
 
 def _embeddings(arguments: argparse.Namespace) -> Embeddings:
-    """The side that was asked for."""
+    """Return the embeddings of the chosen language."""
     translator = load_translator(arguments)
     from translator.inspection.embeddings import Embeddings
 

@@ -1,4 +1,4 @@
-"""What the filters share: texts as arguments or lines in, an answer for each out, and notices at the end."""
+"""Shared code of the subcommands that process texts one by one: input, output, prompt and notices."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from translator.cli.lines import LineError, read_windows
 from translator.cli.streams import open_input, open_output
 
 _PROMPT = "> "
-BYTES_NOTICE = "{} held bytes that are not UTF-8; they were replaced by U+FFFD."
-SPLIT_NOTICE = "{} held more than the model takes at once and went through it in parts."
+BYTES_NOTICE = "{} contained bytes that are not UTF-8; they were replaced by U+FFFD."
+SPLIT_NOTICE = "{} exceeded the maximum length of the model and went through it in parts."
 
 
 class Flagged(Protocol):
-    """An answer, with what is worth knowing about it."""
+    """A result with flags."""
 
     @property
     def flags(self) -> tuple[str, ...]: ...
@@ -29,12 +29,14 @@ Result = TypeVar("Result", bound=Flagged)
 
 
 def add_filter(parser: argparse.ArgumentParser, metavar: str, verb: str) -> None:
-    """Where texts come from and answers go."""
-    # The default keeps argparse from naming sentences where only the model is missing.
-    parser.add_argument("sentences", metavar=metavar, nargs="*", default=[], help=f"{verb} these and no input")
-    parser.add_argument("-i", "--input", metavar="FILE", help="read this file, not standard input")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write this file, not standard output")
-    parser.add_argument("--quiet", action="store_true", help="no prompt and no notices")
+    """Add the arguments for input and output."""
+    # Without a default, argparse also reports the sentences as missing if only the model is.
+    parser.add_argument(
+        "sentences", metavar=metavar, nargs="*", default=[], help=f"{verb} these instead of standard input"
+    )
+    parser.add_argument("-i", "--input", metavar="FILE", help="input file (default: standard input)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="output file (default: standard output)")
+    parser.add_argument("--quiet", action="store_true", help="print no prompt and no notices")
 
 
 def run_filter(
@@ -43,25 +45,25 @@ def run_filter(
     write: Callable[[BinaryIO, int, Result], None],
     notices: Mapping[str, str],
 ) -> int:
-    """Answer each text until the input ends.
+    """Process all lines or arguments, in order.
 
     Args:
-        arguments: as `add_filter` had them read.
-        load: loads the model, once the files are open, and gives what answers texts.
-        write: writes the answer to text number n, from 0.
-        notices: what is said at the end about the lines with a flag, `{}` being how many.
+        arguments: parsed arguments, including those of `add_filter`.
+        load: loads the model and returns a function from texts to results; called when the files are open.
+        write: writes one result, given the output, the number of the text from 0 and the result.
+        notices: message to print at the end for each flag, with `{}` in place of the number of lines.
     """
     if arguments.sentences and arguments.input is not None:
-        raise LineError("Sentences are given as arguments or in a file. Received: both. Leave out one.")
+        raise LineError("Sentences as arguments and --input are mutually exclusive. Pass only one.")
     with ExitStack() as stack:
         sources = [] if arguments.sentences else [stack.enter_context(open_input(arguments.input))]
         output = stack.enter_context(open_output(arguments.output, sources))
-        answer = load()
+        process = load()
         windows = _windows(sources[0], arguments.quiet) if sources else [arguments.sentences]
         counts: Counter[str] = Counter()
         number = 0
         for window in windows:
-            for result in answer(window):
+            for result in process(window):
                 counts.update(result.flags)
                 write(output, number, result)
                 number += 1
@@ -72,7 +74,7 @@ def run_filter(
 
 
 def _windows(source: int, quiet: bool) -> Iterator[list[str]]:
-    """The input in windows, after a prompt each if a person types it."""
+    """Yield the input in windows, and print a prompt before each if the input is a terminal."""
     is_prompting = os.isatty(source) and not quiet
     _prompt(is_prompting)
     for window in read_windows(source):
@@ -88,7 +90,7 @@ def _prompt(is_prompting: bool) -> None:
 
 
 def notify(counts: Mapping[str, int], notices: Mapping[str, str]) -> None:
-    """Say how many lines there were with each flag that has a notice."""
+    """Print the number of lines with each flag that has a notice."""
     for flag, notice in notices.items():
         if counts.get(flag):
             lines = f"{counts[flag]:,} line{'s' if counts[flag] > 1 else ''}"
@@ -96,5 +98,5 @@ def notify(counts: Mapping[str, int], notices: Mapping[str, str]) -> None:
 
 
 def hypothesis_json(hypothesis: Any) -> dict[str, Any]:
-    """A hypothesis as plain values."""
+    """Return a hypothesis as plain values, for JSON."""
     return {"text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens}

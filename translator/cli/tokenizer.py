@@ -1,4 +1,4 @@
-"""`translator tokenizer`: learn the pieces of a configuration without training a model."""
+"""`translator tokenizer`: train the tokenizer of a configuration without the model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import sys
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
+    """Add the subcommand."""
     parser = subparsers.add_parser(
         "tokenizer",
-        help="learn the tokenizer of a configuration alone",
-        description="Learn the SentencePiece tokenizer of a configuration and write it into its model directory.",
+        help="train only the tokenizer of a configuration",
+        description="Train the SentencePiece tokenizer of a configuration and write it to the model directory.",
     )
     parser.add_argument("config", help="YAML file, such as configs/multi30k.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values over those of the file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="section.key=value", help="values that override those of the file"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Learn the tokenizer."""
+    """Train the tokenizer."""
     from translator.checkpoint import locked
     from translator.config import load_config
     from translator.file_input import expand_user

@@ -17,12 +17,12 @@ def run(model: Path, *arguments: str) -> int:
     return main(["embeddings", str(model), *arguments])
 
 
-def test_neighbours_come_with_their_cosines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_neighbors_come_with_their_cosines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(model_directory, "nearest", "chat", "--mean", "-n", "3") == 0
     lines = capsys.readouterr().out.splitlines()
     assert run(model_directory, "nearest", "chat", "--mean", "-n", "3", "--json") == 0
     found = json.loads(capsys.readouterr().out)["nearest"]
-    assert [line.split()[0] for line in lines] == [neighbour["piece"] for neighbour in found]
+    assert [line.split()[0] for line in lines] == [neighbor["piece"] for neighbor in found]
     assert len(found) == 3
     assert run(model_directory, "nearest", "cat", "--mean", "--target", "--whole-words") == 0
     assert all(line.startswith("▁") for line in capsys.readouterr().out.splitlines())
@@ -38,9 +38,11 @@ def test_an_angle_is_written_for_people_and_machines(model_directory: Path, caps
 @pytest.mark.parametrize(
     ("name", "beginning"), [("embeddings.html", b"<!DOCTYPE"), ("a.png", b"\x89PNG"), ("a.svg", b"<?xml")]
 )
-@pytest.mark.parametrize("dimensions", ["2", "3"])
-def test_the_words_of_a_file_are_drawn(name: str, beginning: bytes, dimensions: str, model_directory: Path) -> None:
-    Path("mots.txt").write_text("chat\n\ngare\npain\r\noeufs\n", encoding="utf-8")
+@pytest.mark.parametrize(("dimensions", "encoding"), [("2", "utf-8"), ("3", "utf-16")])
+def test_the_words_of_a_file_are_drawn(
+    name: str, beginning: bytes, dimensions: str, encoding: str, model_directory: Path
+) -> None:
+    Path("mots.txt").write_text("chat\n\ngare\npain\r\noeufs\n", encoding=encoding)
     output = [] if name == "embeddings.html" else ["-o", name]
     assert run(model_directory, "plot", "mots.txt", "--mean", "--dimensions", dimensions, *output) == 0
     assert Path(name).read_bytes().startswith(beginning)
@@ -63,8 +65,8 @@ def test_a_word_in_context_is_two_tables(model_directory: Path, capsys: pytest.C
         (["nearest", "xylophone"], "A word must be one piece of the vocabulary. Received: 'xylophone', which is ▁"),
         (["nearest", "chat", "--mean", "-n", "0"], "count must be at least 1. Received: 0."),
         (["angle", "xylophone", "zythum"], "A word must be one piece of the vocabulary. Received: 'xylophone', which"),
-        (["plot", "none.txt"], "Words are read from a text file, one a line. Received: none.txt (No such file"),
-        (["plot", "latin1.txt"], "Words are read from a text file, one a line. Received: latin1.txt (not UTF-8)."),
+        (["plot", "none.txt"], "FILE must be a text file with one word per line. Received: none.txt (No such file"),
+        (["plot", "latin1.txt"], "FILE must be a text file with one word per line. Received: latin1.txt (not UTF-8)."),
         (["plot", "one.txt", "--mean"], "A projection to 2 dimensions needs at least 3 words. Received: 1."),
         (["plot", "one.txt", "--dimensions", "5"], "dimensions must be 2 or 3. Received: 5."),
         (["plot", "one.txt", "-o", "a.gif"], "--output must end with .html or .png or .svg. Received: a.gif."),
