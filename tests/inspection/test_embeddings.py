@@ -54,7 +54,7 @@ def test_an_angle_is_that_of_the_cosine_and_none_with_itself(embeddings: Embeddi
 
 
 def test_a_word_of_several_pieces_is_refused_by_its_pieces(random_translator: Translator) -> None:
-    message = r"A word must be one piece of the vocabulary. Received: 'xylophone', which is ▁ <0x78> .*\(--mean\)"
+    message = r"A word must be one token of the vocabulary. Received: 'xylophone', which is ▁ <0x78> .*\(--mean\)"
     with pytest.raises(InspectionError, match=message):
         Embeddings(random_translator).nearest("xylophone")
 
@@ -132,8 +132,8 @@ def test_a_word_is_found_beside_punctuation(embeddings: Embeddings) -> None:
 
 def test_a_sentence_without_the_word_is_refused(embeddings: Embeddings) -> None:
     with pytest.raises(
-        InspectionError, match=r"must hold the word 'chat'. Received: 'Où est la gare \?', with the pieces"
+        InspectionError, match=r"must contain the word 'chat'. Received: 'Où est la gare \?', with the tokens"
     ):
         embeddings.contexts("chat", ["Le chat dort.", "Où est la gare ?"])
-    with pytest.raises(InspectionError, match=r"needs at least one sentence. Received: none."):
+    with pytest.raises(InspectionError, match=r"requires at least one sentence."):
         embeddings.contexts("chat", [])

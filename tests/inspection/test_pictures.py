@@ -58,6 +58,6 @@ def test_without_matplotlib_the_extra_is_named(attention: AttentionMap, monkeypa
     hidden: Any = None
     monkeypatch.setitem(sys.modules, "matplotlib.figure", hidden)
     with pytest.raises(
-        InspectionError, match=r"PNG and SVG pictures need matplotlib.*pip install 'translator\[inspect\]'"
+        InspectionError, match=r"PNG and SVG pictures require matplotlib.*pip install 'translator\[inspect\]'"
     ):
         attention_picture(attention, "png")

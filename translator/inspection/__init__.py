@@ -1,4 +1,4 @@
-"""Looking inside a model: where it attends, what its vectors are, and every number of one translation.
+"""Inspection of a model: attention maps, embeddings, and a trace of one translation.
 
-Nothing here is on the way of training or translating: weights are computed again from what the layers were given.
+Training and translation do not use this package. Attention weights are recomputed from the inputs of the layers.
 """

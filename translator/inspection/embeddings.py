@@ -1,4 +1,4 @@
-"""Token embeddings: neighbours, angles, projections, and a word's one embedding beside its many encodings."""
+"""Token embeddings: nearest neighbors, angles, projections, and encodings of one word in several sentences."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ Side = Literal["source", "target"]
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A piece near another.
+    """A nearest neighbor of a word.
 
     Attributes:
-        piece: as the vocabulary has it; a leading `▁` stands for a space.
-        cosine: of the angle between the two vectors, from -1 to 1.
+        piece: token of the vocabulary; a leading `▁` is a space.
+        cosine: cosine of the angle between the two vectors, from -1 to 1.
     """
 
     piece: str
@@ -43,7 +43,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Angle:
-    """The angle between two words' vectors.
+    """Angle between the vectors of two words.
 
     Attributes:
         cosine: from -1 to 1.
@@ -56,12 +56,12 @@ class Angle:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Words in a few dimensions, by principal components.
+    """Principal components of words.
 
     Attributes:
-        words: as they were given.
+        words: the words, without duplicates.
         points: `(num_words, dimensions)` float32.
-        explained: share of the words' variance along each dimension.
+        explained: fraction of the variance along each dimension.
     """
 
     words: tuple[str, ...]
@@ -74,12 +74,12 @@ class Contexts:
     """A word in several sentences.
 
     Attributes:
-        word: what was looked for.
-        sentences: where it stands.
-        embeddings: cosines between its static embeddings, `(num_sentences, num_sentences)`: all 1, since the embedding
-            does not know the sentence.
-        encodings: cosines between its encodings, what leaves the encoder in its place.
-        to_embedding: cosine of each encoding with the static embedding.
+        word: the word.
+        sentences: sentences that contain it.
+        embeddings: cosines between its embeddings, `(num_sentences, num_sentences)`: all 1 for equal tokens, since the
+            embedding does not depend on the sentence.
+        encodings: cosines between its encodings, the encoder outputs at its position, `(num_sentences, num_sentences)`.
+        to_embedding: cosine of each encoding with the embedding.
     """
 
     word: str
@@ -90,13 +90,12 @@ class Contexts:
 
 
 class Embeddings:
-    """The embedding matrix of a model, asked by words.
+    """Queries of an embedding matrix by word.
 
     Args:
-        translator: an encoder-decoder model.
-        side: `source` or `target`; one and the same matrix where embeddings are tied.
-        is_mean: take the mean of its pieces' vectors for a word that the vocabulary does not hold whole; otherwise such
-            a word is refused.
+        translator: translator with an encoder-decoder model.
+        side: `source` or `target`; the same matrix if embeddings are tied.
+        is_mean: use the mean of the tokens' vectors for a word of several tokens; otherwise such a word is refused.
     """
 
     def __init__(self, translator: Translator, side: Side = "source", *, is_mean: bool = False) -> None:
@@ -110,24 +109,23 @@ class Embeddings:
         self._pieces = self._tokenizer.pieces(range(self._tokenizer.vocab_size))
 
     def vector(self, word: str) -> Tensor:
-        """The vector of a word or piece: `(d_model,)` float32.
+        """Return the vector of a word or token, `(d_model,)` float32.
 
         Raises:
-            InspectionError: the vocabulary does not hold it whole; its pieces are named.
+            InspectionError: if the word is not a single token.
         """
         return self._weight[self._ids(word)].mean(dim=0)
 
     def nearest(self, word: str, count: int = 10, *, is_whole_words: bool = False) -> list[Neighbour]:
-        """The pieces whose vectors have the smallest angles with a word's, nearest first, without its own.
+        """Return the tokens with the smallest angles to a word, nearest first, without the word's own.
 
         Args:
-            word: a word or piece.
-            count: how many.
-            is_whole_words: only pieces that begin a word; otherwise parts of words too. Bytes and special pieces are
-                always left out.
+            word: a word or token.
+            count: number of neighbors.
+            is_whole_words: return only tokens that start a word. Byte tokens and special tokens are never returned.
 
         Raises:
-            InspectionError: the word is not in the vocabulary, or `count` is less than 1.
+            InspectionError: if the word is not in the vocabulary, or `count` is less than 1.
         """
         if count < 1:
             raise InspectionError(f"count must be at least 1. Received: {count}.")
@@ -138,23 +136,23 @@ class Embeddings:
         return [Neighbour(self._pieces[index], float(cosines[index])) for index in shown[:count]]
 
     def angle(self, first: str, second: str) -> Angle:
-        """The angle between two words' vectors.
+        """Return the angle between the vectors of two words.
 
         Raises:
-            InspectionError: a word is not in the vocabulary.
+            InspectionError: if a word is not in the vocabulary.
         """
         a, b = (self._weight[ids].mean(dim=0).double() for ids in self._all_ids([first, second]))
         cosine = float(F.cosine_similarity(a, b, dim=0).clamp(-1, 1))
-        # By the arc tangent, which keeps its digits where the angle is small.
+        # The arc tangent is accurate for small angles.
         a, b = F.normalize(a, dim=0), F.normalize(b, dim=0)
         return Angle(cosine, float(torch.rad2deg(2 * torch.atan2((a - b).norm(), (a + b).norm()))))
 
     def projection(self, words: Sequence[str], dimensions: int = 2) -> Projection:
-        """Words in 2 or 3 dimensions, along which their vectors vary most (principal component analysis).
+        """Project words to their first 2 or 3 principal components.
 
         Raises:
-            InspectionError: a word is not in the vocabulary, there are too few different ones, or the number of
-                dimensions is not 2 or 3.
+            InspectionError: if a word is not in the vocabulary, there are too few different words, or `dimensions` is
+                not 2 or 3.
         """
         if dimensions not in (2, 3):
             raise InspectionError(f"dimensions must be 2 or 3. Received: {dimensions}.")
@@ -165,31 +163,31 @@ class Embeddings:
                 f"Received: {len(words)}."
             )
         vectors = torch.stack([self._weight[ids].mean(dim=0) for ids in self._all_ids(words)])
-        centred = (vectors - vectors.mean(dim=0)).double().cpu()
-        left, sizes, _ = torch.linalg.svd(centred, full_matrices=False)
+        centered = (vectors - vectors.mean(dim=0)).double().cpu()
+        left, sizes, _ = torch.linalg.svd(centered, full_matrices=False)
         left, sizes = left[:, :dimensions], sizes
-        # A component's sign means nothing; the largest entry is made positive, so that pictures repeat.
+        # The sign of a component is arbitrary: the largest entry is made positive, so that pictures are reproducible.
         signs = left.gather(0, left.abs().argmax(dim=0, keepdim=True)).sign()
         points = left * signs * sizes[:dimensions]
-        shares = sizes.square() / sizes.square().sum().clamp(min=1e-30)
-        return Projection(tuple(words), points.float().numpy(), tuple(shares[:dimensions].tolist()))
+        fractions = sizes.square() / sizes.square().sum().clamp(min=1e-30)
+        return Projection(tuple(words), points.float().numpy(), tuple(fractions[:dimensions].tolist()))
 
     @torch.inference_mode()
     def contexts(self, word: str, sentences: Sequence[str]) -> Contexts:
-        """A word's static embedding beside its encodings in several sentences.
+        """Compare the embedding of a word with its encodings in several sentences.
 
-        The encoding of a word of several pieces is the mean of theirs; so is its embedding, of the same pieces.
+        The embedding and the encoding of a word of several tokens are the means over its tokens.
 
         Args:
-            word: in the source language.
-            sentences: each holds the word; the first place counts.
+            word: word of the source language.
+            sentences: sentences that contain the word; its first occurrence is used.
 
         Raises:
-            InspectionError: a sentence does not hold the word, or there are no sentences.
+            InspectionError: if a sentence does not contain the word, or there are no sentences.
         """
         word = as_text(word)
         if not sentences:
-            raise InspectionError("A word in context needs at least one sentence. Received: none.")
+            raise InspectionError("A word in context requires at least one sentence.")
         texts, static, encoded = [], [], []
         for sentence in sentences:
             text, ids = read_sentence(self._translator, sentence)
@@ -208,7 +206,7 @@ class Embeddings:
         )
 
     def _place(self, word: str, sentence: str, ids: Sequence[int]) -> list[int]:
-        """Indices of the pieces of a word in a sentence; punctuation and elided words around it do not count."""
+        """Return the indices of a word's tokens in a sentence, without punctuation and elided words around it."""
         pieces = self._translator.tokenizers.source.pieces(ids)
         wanted = self._translator.tokenizers.source.normalize(word).casefold()
         for group in spaced_groups(pieces):
@@ -218,7 +216,7 @@ class Embeddings:
                     if wanted and spell([pieces[index] for index in part]).casefold() == wanted:
                         return part
         raise InspectionError(
-            f"Each sentence must hold the word {word!r}. Received: {sentence!r}, with the pieces {' '.join(pieces)}."
+            f"Each sentence must contain the word {word!r}. Received: {sentence!r}, with the tokens {' '.join(pieces)}."
         )
 
     def _is_shown(self, index: int, is_whole_words: bool) -> bool:
@@ -230,7 +228,7 @@ class Embeddings:
         return self._all_ids([word])[0]
 
     def _all_ids(self, words: Sequence[str]) -> list[list[int]]:
-        """The ids of each word's pieces: one, or with `is_mean` several; all that are not there are named at once."""
+        """Return the token ids of each word: one, or several with `is_mean`. The error names all missing words."""
         found = [self._lookup(as_text(word)) for word in words]
         missing = [(word, ids) for word, ids in zip(words, found, strict=True) if not ids or len(ids) > 1]
         if missing and not (self._is_mean and all(ids for _, ids in missing)):
@@ -239,13 +237,13 @@ class Embeddings:
                 for word, ids in missing
             )
             raise InspectionError(
-                f"A word must be one piece of the vocabulary. Received: {named}. "
-                "Ask about a piece, or for the mean of the pieces (--mean)."
+                f"A word must be one token of the vocabulary. Received: {named}. "
+                "Use a single token, or the mean of the tokens (--mean)."
             )
         return found
 
     def _lookup(self, word: str) -> list[int]:
-        """The ids of a word; a piece that no word is split into by itself is found by its spelling."""
+        """Return the token ids of a word. A token that the tokenizer never produces alone is found by its spelling."""
         ids = self._tokenizer.encode(word)
         is_word = len(ids) == 1
         return [self._pieces.index(word)] if not is_word and word in self._pieces else ids

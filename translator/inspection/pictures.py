@@ -1,4 +1,4 @@
-"""Pictures of attention and embeddings, PNG or SVG, by matplotlib: the extra `inspect`."""
+"""PNG and SVG pictures of attention maps and projections. Requires matplotlib (the extra `inspect`)."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 Format = Literal["png", "svg"]
 
 _BLUE = "#1257c4"
-_SHOWN_FROM = 0.01  # weights below are no line
+_MIN_DRAWN_WEIGHT = 0.01
 _TITLES = {"encoder": "encoder self-attention", "decoder": "decoder self-attention", "cross": "cross-attention"}
 
 
 def attention_picture(
     attention: AttentionMap, form: Format, *, layer: int | None = None, head: int | None = None
 ) -> bytes:
-    """Attention as a picture.
+    """Return a picture of attention weights.
 
-    With a layer and a head: two columns of words joined by lines, and the map of the same weights. Otherwise the maps
-    of all layers and heads, or of those of one layer, or of one head in each layer.
+    With a layer and a head: two columns of words connected by lines, and the same weights as a map. Otherwise a grid of
+    maps: all layers and heads, the heads of one layer, or one head of each layer.
 
     Args:
-        attention: of one kind.
-        form: of the picture.
-        layer: from 1.
-        head: from 1.
+        attention: weights of one kind of attention.
+        form: file format.
+        layer: layer to draw, from 1; None for all.
+        head: head to draw, from 1; None for all.
 
     Raises:
-        InspectionError: there is no such layer or head, or matplotlib is not installed.
+        InspectionError: if the layer or head does not exist, or matplotlib is not installed.
     """
     attention.check(layer, head)
     if layer is not None and head is not None:
@@ -44,10 +44,10 @@ def attention_picture(
 
 
 def projection_picture(projection: Projection, form: Format) -> bytes:
-    """Words as points in 2 or 3 dimensions.
+    """Return a scatter plot of words in 2 or 3 dimensions.
 
     Raises:
-        InspectionError: matplotlib is not installed.
+        InspectionError: if matplotlib is not installed.
     """
     figure = _figure(9, 7)
     is_3d = projection.points.shape[1] == 3
@@ -57,13 +57,13 @@ def projection_picture(projection: Projection, form: Format) -> bytes:
         axes.text(*point, f" {word}", parse_math=False, fontsize=10)
     axes.margins(0.12)
     names = ("x", "y", "z")
-    for name, share in zip(names, projection.explained, strict=False):
-        getattr(axes, f"set_{name}label")(f"{share:.0%} of the variance")
+    for name, fraction in zip(names, projection.explained, strict=False):
+        getattr(axes, f"set_{name}label")(f"{fraction:.0%} of the variance")
     return _rendered(figure, form)
 
 
 def _one_head(attention: AttentionMap, layer: int, head: int) -> Figure:
-    """The two-column drawing of a head beside its map."""
+    """Draw one head as two columns and as a map."""
     rows, columns = len(attention.queries), len(attention.keys)
     figure = _figure(6 + 0.3 * columns + 2, 1.6 + 0.28 * max(rows, columns, 6))
     figure.suptitle(f"{_TITLES[attention.kind]}, layer {layer}, head {head}", fontsize=12)
@@ -77,11 +77,11 @@ def _one_head(attention: AttentionMap, layer: int, head: int) -> Figure:
 
 
 def _draw_columns(axes: Axes, attention: AttentionMap, layer: int, head: int) -> None:
-    """Two columns of words, joined by lines as heavy as the attention."""
+    """Draw two columns of words, connected by lines whose width is the weight."""
     weights = attention.head(layer, head)
     for i, row in enumerate(weights):
         for j, weight in enumerate(row):
-            if weight >= _SHOWN_FROM:
+            if weight >= _MIN_DRAWN_WEIGHT:
                 strength = float(weight)
                 axes.plot((0, 1), (i, j), color=_BLUE, alpha=max(0.06, strength), linewidth=0.8 + 4 * strength)
     for x, labels, alignment in ((-0.03, attention.queries, "right"), (1.03, attention.keys, "left")):
@@ -93,7 +93,7 @@ def _draw_columns(axes: Axes, attention: AttentionMap, layer: int, head: int) ->
 
 
 def _grid(attention: AttentionMap, layer: int | None, head: int | None) -> Figure:
-    """A small map for each layer and head that is asked for; a row for each layer."""
+    """Draw a small map for each selected layer and head, one row per layer."""
     layers = range(1, len(attention.layers) + 1) if layer is None else [layer]
     heads = range(1, max(len(attention.layers[number - 1]) for number in layers) + 1) if head is None else [head]
     figure = _figure(1 + 1.5 * len(heads), 1 + 1.5 * len(layers) * len(attention.queries) / len(attention.keys))
@@ -112,23 +112,23 @@ def _grid(attention: AttentionMap, layer: int | None, head: int | None) -> Figur
 
 
 def _figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, at most 40 either way; no state of matplotlib's is touched.
+    """Return an empty figure of this size in inches, limited to 40 by 40, without matplotlib's global state.
 
     Raises:
-        InspectionError: matplotlib is not installed.
+        InspectionError: if matplotlib is not installed.
     """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise InspectionError(
-            "PNG and SVG pictures need matplotlib. Received: an installation without it. "
-            "Run: pip install 'translator[inspect]'. Or ask for an .html page, which needs nothing."
+            "PNG and SVG pictures require matplotlib, which is not installed. "
+            "Run: pip install 'translator[inspect]', or write an .html page."
         ) from error
     return Figure(figsize=(min(width, 40), min(height, 40)), layout="constrained")
 
 
 def _rendered(figure: Figure, form: Format) -> bytes:
-    """The picture's file; the same figure gives the same bytes."""
+    """Render to bytes, which are the same for the same figure."""
     from matplotlib import rc_context
 
     file = BytesIO()

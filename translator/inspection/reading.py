@@ -60,15 +60,15 @@ def longest_target(translator: Translator, num_source_pieces: int) -> int:
 
 
 def word_groups(pieces: Sequence[str]) -> list[list[int]]:
-    """Which pieces make a word: indices of pieces, a group for each word.
+    """Group tokens into words, as lists of indices.
 
-    Punctuation is a word of its own, an elided article or pronoun (`l'`, `qu'`) too, and so is a special piece.
+    Punctuation, an elided article or pronoun (`l'`, `qu'`) and a special token are words of their own.
     """
     return [word for group in spaced_groups(pieces) for word in _parted(pieces, group)]
 
 
 def spaced_groups(pieces: Sequence[str]) -> list[list[int]]:
-    """Which pieces stand between spaces: indices of pieces, a group for each run; a special piece stands alone."""
+    """Group tokens between spaces, as lists of indices; a special token is a group of its own."""
     groups: list[list[int]] = []
     for index, piece in enumerate(pieces):
         is_new = piece.startswith(_SPACE_MARK) or is_special(piece) or not groups or is_special(pieces[index - 1])
@@ -79,12 +79,12 @@ def spaced_groups(pieces: Sequence[str]) -> list[list[int]]:
 
 
 def _parted(pieces: Sequence[str], group: Sequence[int]) -> list[list[int]]:
-    """The pieces between two spaces as words and marks of punctuation."""
+    """Split the tokens between two spaces into words and punctuation marks."""
     texts = [pieces[index].removeprefix(_SPACE_MARK) for index in group]
     words = [[group[0]]]
     for place in range(1, len(group)):
         before, text = texts[place - 1], texts[place]
-        # After "l'" a word begins; "'s", "'t", "'re" and the like belong to the word before.
+        # A word starts after "l'"; "'s", "'t", "'re" and similar endings belong to the word before.
         is_elision = before.endswith("'") and len("".join(texts[place:]).rstrip(_MARKS)) > 2
         if is_elision or _is_mark(text) or _is_mark(before):
             words.append([])
@@ -97,15 +97,12 @@ def _is_mark(text: str) -> bool:
 
 
 def is_special(piece: str) -> bool:
-    """Whether a piece is a mark of the model's own and no text."""
+    """Return True if a token is special, not text."""
     return piece in ("<unk>", "<s>", "</s>")
 
 
 def spell(pieces: Sequence[str]) -> str:
-    """Pieces as text without spaces at the ends; those that are bytes are put together again.
-
-    A special piece is spelled as it is called.
-    """
+    """Join tokens into text without spaces at the ends. Byte tokens are decoded; special tokens keep their names."""
     data = bytearray()
     for piece in pieces:
         is_byte = len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">")
