@@ -218,5 +218,5 @@ def test_where_that_chooses_nothing_or_asks_an_absent_column_is_one_clear_error(
 
 
 def test_where_needs_named_columns() -> None:
-    with pytest.raises(ValueError, match="where needs a source with named columns"):
+    with pytest.raises(ValueError, match="where requires a source with named columns"):
         Source.model_validate({"text": {"source": "a", "target": "b"}, "where": {"x": "y"}})

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from translator.config import DataConfig, parse_sources
 from translator.data.files import DataError
@@ -63,6 +64,23 @@ def test_each_text_of_a_row_has_the_group_of_the_row(path: Path, data: DataConfi
 def test_embedded_corpora_have_columns(data: DataConfig) -> None:
     found = read_examples(parse_sources("{phrasebook: test, max_examples: 50}"), data, by="construction")
     assert len(indices_by_group(found)) > 5
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "hub"])
+def test_columns_of_integers_and_classes_choose_and_group_rows(kind: str, data: DataConfig, tmp_path: Path) -> None:
+    size = ClassLabel(names=["short", "long"])
+    features = Features({"fr": Value("string"), "en": Value("string"), "year": Value("int32"), "size": size})
+    rows = {"fr": ["un", "deux", "trois"], "en": ["one", "two", "three"], "year": [2020, 2021, 2020], "size": [0, 1, 1]}
+    table = Dataset.from_dict(rows, features=features)
+    (tmp_path / "folder").mkdir()
+    if kind == "jsonl":
+        table.to_json(tmp_path / "folder" / "train.jsonl", force_ascii=False)
+    else:
+        table.to_parquet(tmp_path / "folder" / "train.parquet")
+    place = f"hub: {tmp_path}/folder" if kind == "hub" else f"file: {tmp_path}/folder/train.{kind}"
+    found = read_examples(parse_sources(f"{{{place}, where: {{year: '2020'}}}}"), data, by="size")
+    assert [example.row for example in found] == [("un", "one"), ("trois", "three")]
+    assert [example.group for example in found] == (["short", "long"] if kind == "hub" else ["0", "1"])
 
 
 def test_columns_and_files_that_do_not_fit_are_refused(path: Path, data: DataConfig, tmp_path: Path) -> None:

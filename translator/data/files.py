@@ -12,7 +12,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -63,7 +63,9 @@ def read_lines(path: Path) -> Iterator[str]:
             yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
 
-def read_table(path: Path, columns: Sequence[str], header: bool, label: str | None = None) -> Iterator[Row]:
+def read_table(
+    path: Path, columns: Sequence[str], header: bool, integer_columns: Collection[str] = ()
+) -> Iterator[Row]:
     """Yield some columns of each row of a file whose format is given by its suffix.
 
     Args:
@@ -71,7 +73,7 @@ def read_table(path: Path, columns: Sequence[str], header: bool, label: str | No
             compressed.
         columns: names of the columns to read, in this order.
         header: True if the first line of a .csv or .tsv file names the columns.
-        label: name of the column that may hold integers as well.
+        integer_columns: names of the columns that may hold integers as well.
 
     Raises:
         DataError: if the file cannot be read, is of another format, or lacks a column.
@@ -79,9 +81,9 @@ def read_table(path: Path, columns: Sequence[str], header: bool, label: str | No
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
     kind = suffixes[-1] if suffixes else ""
     if kind == ".parquet":
-        return _read_parquet(path, columns, label)
+        return _read_parquet(path, columns, integer_columns)
     if kind in (".jsonl", ".json"):
-        return _read_json(path, columns, label, whole=kind == ".json")
+        return _read_json(path, columns, integer_columns, whole=kind == ".json")
     if kind in (".csv", ".tsv"):
         return read_delimited(path, columns, header, is_csv=kind == ".csv")
     if kind == ".txt" and set(columns) == {TEXT}:
@@ -92,7 +94,9 @@ def read_table(path: Path, columns: Sequence[str], header: bool, label: str | No
     )
 
 
-def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, label: str | None = None) -> Row:
+def columns_of(
+    row: Mapping[str, Any], columns: Sequence[str], origin: str, integer_columns: Collection[str] = ()
+) -> Row:
     """Return some columns of one row, each from the row itself or from its column `translation`.
 
     A null value is the empty text. So is a language that this row has no translation for, if `translation` is a list
@@ -102,7 +106,7 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, labe
         row: column values by name.
         columns: names of the columns to return, in this order.
         origin: description of the row for the error message.
-        label: name of the column that may hold integers as well.
+        integer_columns: names of the columns that may hold integers as well.
 
     Raises:
         DataError: if a column is missing or does not hold text.
@@ -122,7 +126,7 @@ def columns_of(row: Mapping[str, Any], columns: Sequence[str], origin: str, labe
             value = None
         else:
             raise missing_column(column, [*row, *(f"translation.{name}" for name in fixed)], origin)
-        if column == label and isinstance(value, int):
+        if column in integer_columns and isinstance(value, int):
             value = str(value)
         if value is not None and not isinstance(value, str):
             raise DataError(f"Column {column} must hold text. Received: {type(value).__name__} in {origin}.")
@@ -163,7 +167,7 @@ def missing_column(column: str, existing: Iterable[str], origin: str, advice: st
     )
 
 
-def _read_parquet(path: Path, columns: Sequence[str], label: str | None) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Sequence[str], integer_columns: Collection[str]) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -178,7 +182,7 @@ def _read_parquet(path: Path, columns: Sequence[str], label: str | None) -> Iter
                     raise missing_column(column, names, str(path))
             needed = dict.fromkeys(column if column in schema.names else "translation" for column in columns)
             for batch in file.iter_batches(batch_size=4096, columns=list(needed), use_threads=False):
-                texts = (_arrow_texts(batch, name, inside, label, str(path)) for name in columns)
+                texts = (_arrow_texts(batch, name, inside, integer_columns, str(path)) for name in columns)
                 for values in zip(*texts, strict=True):
                     yield tuple(text or "" for text in values)
     except (pa.ArrowException, OSError) as error:
@@ -200,7 +204,7 @@ def _languages(schema: Any) -> list[str] | None:
 
 
 def _arrow_texts(
-    batch: Any, name: str, inside: list[str] | None, label: str | None, origin: str
+    batch: Any, name: str, inside: list[str] | None, integer_columns: Collection[str], origin: str
 ) -> Sequence[str | None]:
     """Return one column of an Arrow batch, from the batch itself or from its column `translation`."""
     import pyarrow as pa
@@ -212,7 +216,7 @@ def _arrow_texts(
     column = batch[name] if name in batch.schema.names else pc.struct_field(batch["translation"], name)
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if name == label and pa.types.is_integer(column.type):
+    if name in integer_columns and pa.types.is_integer(column.type):
         column = column.cast(pa.string())
     if str(column.type) not in ("string", "large_string", "string_view"):
         raise DataError(f"Column {name} must hold text. Received: {column.type} in {origin}.")
@@ -220,14 +224,14 @@ def _arrow_texts(
     return [text and text.decode("utf-8", "surrogateescape") for text in encoded]
 
 
-def _read_json(path: Path, columns: Sequence[str], label: str | None, whole: bool) -> Iterator[Row]:
+def _read_json(path: Path, columns: Sequence[str], integer_columns: Collection[str], whole: bool) -> Iterator[Row]:
     rows = _json_document(path) if whole and not _is_json_lines(path) else _json_lines(path)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, Mapping):
             raise DataError(
                 f"A record must be a JSON object. Received: {type(row).__name__}, record {number} of {path}."
             )
-        yield columns_of(row, columns, f"record {number} of {path}", label)
+        yield columns_of(row, columns, f"record {number} of {path}", integer_columns)
 
 
 def _is_json_lines(path: Path) -> bool:

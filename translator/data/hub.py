@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,13 @@ def local_folder(source: Source) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def read_hub(source: Source, columns: Sequence[str], label: str | None, origin: str) -> Iterator[Row]:
+def read_hub(source: Source, columns: Sequence[str], integer_columns: Collection[str], origin: str) -> Iterator[Row]:
     """Yield some columns of each row of a hub data set.
 
     Args:
         source: a source with `hub`.
         columns: names of the columns to read, in this order.
-        label: name of the column that may hold integers or class numbers.
+        integer_columns: names of the columns that may hold integers, or class numbers, which are read by their names.
         origin: description of the source for error messages.
 
     Raises:
@@ -60,7 +60,7 @@ def read_hub(source: Source, columns: Sequence[str], label: str | None, origin: 
             streaming=source.streaming,
             **options,
         )
-        yield from _rows(rows, columns, origin, label)
+        yield from _rows(rows, columns, origin, integer_columns)
     except DataError:
         raise
     except Exception as error:  # `datasets` and the libraries below it raise exceptions of many classes
@@ -92,13 +92,14 @@ def _read_csv_files(config: Any, split: str, columns: Sequence[str]) -> Iterator
         yield from read_delimited(Path(path), columns, header=True, is_csv=config.sep != "\t")
 
 
-def _rows(rows: Any, columns: Sequence[str], origin: str, label: str | None = None) -> Iterator[Row]:
+def _rows(rows: Any, columns: Sequence[str], origin: str, integer_columns: Collection[str] = ()) -> Iterator[Row]:
     """Yield some columns of a `datasets.Dataset` or `datasets.IterableDataset`; class numbers by their names.
 
     Raises:
         DataError: if a column is missing or does not hold text.
     """
-    class_names = getattr((rows.features or {}).get(label), "names", None)
+    features = rows.features or {}
+    class_names = {name: getattr(features.get(name), "names", None) for name in integer_columns}
     names = rows.column_names
     if names is not None:
         for column in columns:
@@ -108,9 +109,10 @@ def _rows(rows: Any, columns: Sequence[str], origin: str, label: str | None = No
     for batch in rows.iter(batch_size=_BATCH_SIZE):
         for values in zip(*batch.values(), strict=True):
             row = dict(zip(batch, values, strict=True))
-            if class_names and row[label] is not None and row[label] >= 0:  # -1 marks a row without a label
-                row[label] = class_names[row[label]]
-            yield columns_of(row, columns, origin, label)
+            for name, classes in class_names.items():
+                if classes and row[name] is not None and row[name] >= 0:  # -1 marks a row without a label
+                    row[name] = classes[row[name]]
+            yield columns_of(row, columns, origin, integer_columns)
 
 
 def hub_commit(source: Source, cache: Path) -> str | None:

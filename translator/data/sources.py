@@ -31,7 +31,7 @@ def read_rows(
         sources: the sources.
         data: languages and cache.
         form: what a row is: source and target text, one text, or a text and its label.
-        extra_columns: columns whose values are appended to each row.
+        extra_columns: columns whose values, text or integers, are appended to each row.
 
     Raises:
         DataError: if a source is missing, empty or damaged, or lacks a column.
@@ -61,7 +61,9 @@ def open_source(
             f"Received: {shorten(describe(source))}, aligned text files."
         )
     columns, wanted = _columns(source, data, form), source.where.values()
-    rows = _open(source, (*columns, *extra_columns, *source.where), columns[1] if form == "labelled" else None, data)
+    others = (*extra_columns, *source.where)
+    integer_columns = (*others, columns[1]) if form == "labelled" else others
+    rows = _open(source, (*columns, *others), integer_columns, data)
     width = len(columns)
     end = width + len(extra_columns)
     chosen = (row for row in rows if all(value in values for value, values in zip(row[end:], wanted, strict=True)))
@@ -132,14 +134,14 @@ def _places(source: Source) -> list[str]:
     return [source.file] if source.file else []
 
 
-def _open(source: Source, columns: Sequence[str], label: str | None, data: DataConfig) -> Iterator[Row]:
-    """Return these columns of the rows of a source; the one named `label` may hold integers."""
+def _open(source: Source, columns: Sequence[str], integer_columns: Sequence[str], data: DataConfig) -> Iterator[Row]:
+    """Return these columns of the rows of a source; those in `integer_columns` may hold integers."""
     if source.hub:
-        return read_hub(source, columns, label, describe(source))
+        return read_hub(source, columns, integer_columns, describe(source))
     paths = [local_path(place, cache_folder(data)) for place in _places(source)]
     if source.text:
         return read_aligned(*paths)
-    return read_table(paths[0], columns, source.header, label)
+    return read_table(paths[0], columns, source.header, integer_columns)
 
 
 def _columns(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
