@@ -1,7 +1,7 @@
-"""Draw one of the ways to split words into pieces, as a function of a seed.
+"""Subword sampling: random segmentations of words into pieces that depend on a seed only.
 
-SentencePiece samples too, but its generator also depends on the process: the same seed gives other splits after a
-restart (0.2.3), so that a training run could not be resumed exactly. These draws depend on nothing but their arguments.
+SentencePiece can sample as well, but its generator also depends on the process: after a restart, the same seed gives
+other segmentations (0.2.3), so that a training run could not be resumed exactly.
 """
 
 from __future__ import annotations
@@ -13,43 +13,44 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
-_CACHED_WORDS = 1 << 15  # some 2 KiB each
-_UNKNOWN_PENALTY = 10.0  # below the least likely piece, as in SentencePiece
+_CACHED_WORDS = 1 << 15  # about 2 KiB each
+_UNKNOWN_PENALTY = 10.0  # log probability below that of the least probable piece, as in SentencePiece
 
-# For each position of a word: cumulative probabilities of the pieces that may start there; their ids and ends.
+# A step is a position of a word: the cumulative probabilities of the edges from there, without the last, and the edges.
+# An edge is a piece that starts there: its ids and the position of its end.
 Edge = tuple[tuple[int, ...], int]
 Step = tuple[tuple[float, ...], tuple[Edge, ...]]
 
 
 class UnigramSampler:
-    """Subword regularization (Kudo, 2018): splits with probability proportional to that of their pieces to the alpha.
+    """Subword regularization (Kudo, 2018): P(segmentation) is proportional to the product of P(piece) ** alpha.
 
-    Forward filtering and backward sampling over the lattice of all splits, run from the right so that words are drawn
-    from the left.
+    Forward filtering and backward sampling over the lattice of all segmentations. Filtering runs from the right, so
+    that pieces are sampled from the left.
     """
 
     def __init__(
-        self, pieces: Mapping[str, int], scores: Sequence[float], bytes_from: Sequence[int], alpha: float
+        self, pieces: Mapping[str, int], scores: Sequence[float], byte_ids: Sequence[int], alpha: float
     ) -> None:
         """Prepare for one vocabulary.
 
         Args:
-            pieces: id of each piece that stands for text.
+            pieces: id of each piece of text.
             scores: log probability of each id.
-            bytes_from: ids of the 256 byte pieces, or of the unknown piece 256 times.
-            alpha: sharpness; 1 is the model's own distribution, towards 0 all splits are equally likely.
+            byte_ids: ids of the 256 byte pieces, or 256 times the id of the unknown token.
+            alpha: sharpness; 1 is the distribution of the model, 0 the uniform distribution.
         """
         self._pieces = pieces
         self._scores = scores
-        self._bytes = bytes_from
+        self._bytes = byte_ids
         self._alpha = alpha
         self._prefixes = {piece[:end] for piece in pieces for end in range(1, len(piece) + 1)}
-        self._edges: dict[tuple[int, int], Edge] = {}  # shared by all words, for they are the bulk of the memory
+        self._edges: dict[tuple[int, int], Edge] = {}  # shared by all words, since they take most of the memory
         self._unknown = min((scores[index] for index in pieces.values()), default=0.0) - _UNKNOWN_PENALTY
         self._steps = lru_cache(_CACHED_WORDS)(self._steps_of)
 
-    def draw(self, words: Sequence[str], rng: random.Random) -> list[int]:
-        """Ids of one split of the words."""
+    def sample(self, words: Sequence[str], rng: random.Random) -> list[int]:
+        """Return the ids of a random segmentation of each word."""
         ids: list[int] = []
         uniform = rng.random
         for word in words:
@@ -57,15 +58,15 @@ class UnigramSampler:
             place = 0
             while place < len(word):
                 cumulative, edges = steps[place]
-                # With one way on, nothing is drawn.
+                # A single edge needs no random number.
                 piece, place = edges[bisect(cumulative, uniform()) if cumulative else 0]
                 ids += piece
         return ids
 
     def _steps_of(self, word: str) -> tuple[Step, ...]:
-        """How to go on from each position of a word."""
+        """Return the step of each position of a word."""
         size = len(word)
-        rest = [-math.inf] * size + [0.0]  # log of the summed weights of all splits from a position to the end
+        rest = [-math.inf] * size + [0.0]  # log of the total weight of all segmentations from a position on
         steps: list[Step] = []
         for start in reversed(range(size)):
             edges: list[Edge] = []
@@ -84,32 +85,32 @@ class UnigramSampler:
             most = max(weights)
             sums = list(accumulate(math.exp(weight - most) for weight in weights))
             rest[start] = most + math.log(sums[-1])
-            # The last one is left out, so that rounding cannot lead past it.
+            # Without the last sum, rounding cannot lead past the last edge.
             steps.append((tuple(partial / sums[-1] for partial in sums[:-1]), tuple(edges)))
         return tuple(reversed(steps))
 
 
 class BpeSampler:
-    """BPE-dropout (Provilkov et al., 2020): merges as usual, except that each is left out with some probability."""
+    """BPE-dropout (Provilkov et al., 2020): byte-pair encoding that leaves out each merge with probability alpha."""
 
     def __init__(
-        self, pieces: Mapping[str, int], scores: Sequence[float], bytes_from: Sequence[int], alpha: float
+        self, pieces: Mapping[str, int], scores: Sequence[float], byte_ids: Sequence[int], alpha: float
     ) -> None:
         """Prepare for one vocabulary.
 
         Args:
-            pieces: id of each piece that stands for text.
-            scores: of each id; the higher, the earlier it was merged.
-            bytes_from: ids of the 256 byte pieces, or of the unknown piece 256 times.
+            pieces: id of each piece of text.
+            scores: score of each id; pieces with higher scores are merged first.
+            byte_ids: ids of the 256 byte pieces, or of the unknown piece 256 times.
             alpha: probability that a merge is left out.
         """
         self._pieces = pieces
         self._scores = scores
-        self._bytes = bytes_from
+        self._bytes = byte_ids
         self._alpha = alpha
 
-    def draw(self, words: Sequence[str], rng: random.Random) -> list[int]:
-        """Ids of one split of the words."""
+    def sample(self, words: Sequence[str], rng: random.Random) -> list[int]:
+        """Return the ids of a random segmentation of each word."""
         ids: list[int] = []
         for word in words:
             symbols = list(word)
@@ -121,7 +122,7 @@ class BpeSampler:
         return ids
 
     def _merge(self, symbols: Sequence[str], rng: random.Random) -> int | None:
-        """Where the next merge is, or None: the best of those that are not left out this time."""
+        """Return the position of the best merge that is not left out, or None."""
         best = -math.inf
         chosen = None
         for place, (left, right) in enumerate(pairwise(symbols)):
