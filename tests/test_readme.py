@@ -13,7 +13,7 @@ import pytest
 from pages import ROOT, blocks, commands, run_python
 
 from translator.config import validate
-from translator.config.loading import _parse_yaml
+from translator.config.parsing import parse_yaml
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -68,7 +68,7 @@ def test_readme_python_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_readme_yaml_is_a_valid_configuration() -> None:
     for block in blocks("README.md", "yaml"):
-        validate({"output": "run", **_parse_yaml(block, "README.md")}, "README.md")
+        validate({"output": "run", **parse_yaml(block, "README.md")}, "README.md")
 
 
 def test_files_named_in_the_readme_exist() -> None:
