@@ -25,7 +25,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (["--layer", "2", "--head", "1", "--words", "-o", "head.svg"], "head.svg", b"<?xml"),
     ],
 )
-def test_each_ending_gets_its_kind_of_file(
+def test_the_suffix_of_the_output_chooses_the_format(
     arguments: list[str], name: str, beginning: bytes, model_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["attention", str(model_directory), SENTENCE, *arguments]) == 0
@@ -47,7 +47,7 @@ def test_each_ending_gets_its_kind_of_file(
         (["--target", ""], "A target must hold some text; leave it out for the model's own. Received: ''."),
     ],
 )
-def test_what_cannot_be_drawn_is_one_message(
+def test_invalid_arguments_give_one_message(
     arguments: list[str], message: str, model_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["attention", str(model_directory), SENTENCE, *arguments]) == 2
@@ -56,12 +56,12 @@ def test_what_cannot_be_drawn_is_one_message(
     assert list(Path().iterdir()) == []
 
 
-def test_an_empty_sentence_is_one_message(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_sentence_gives_one_message(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["attention", str(model_directory), " "]) == 2
     assert "A sentence must hold something to translate. Received: ' '." in capsys.readouterr().err
 
 
-def test_translating_imports_nothing_that_looks_inside(model_directory: Path) -> None:
+def test_translating_imports_no_inspection(model_directory: Path) -> None:
     script = (
         "import sys; from translator.cli import main;"
         f"code = main(['translate', {str(model_directory)!r}, '--max-length-factor', '0.2', 'oui']);"

@@ -7,7 +7,7 @@ import pytest
 from translator.cli import main
 
 
-def test_a_bundle_translates_as_its_model_does(
+def test_a_bundle_translates_like_its_model(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["bundle", str(model_directory), str(tmp_path / "xx-yy"), "--storage", "float32"]) == 0
@@ -29,7 +29,7 @@ def test_the_file_shrinks_with_the_storage_type(
     assert sizes[1] < 0.6 * sizes[0] and sizes[2] < 0.5 * sizes[0]
 
 
-def test_a_folder_that_is_there_is_refused(
+def test_an_existing_folder_is_refused(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "x").touch()

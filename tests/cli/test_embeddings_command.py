@@ -17,7 +17,7 @@ def run(model: Path, *arguments: str) -> int:
     return main(["embeddings", str(model), *arguments])
 
 
-def test_neighbors_come_with_their_cosines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_neighbors_are_written_with_their_cosines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(model_directory, "nearest", "chat", "--mean", "-n", "3") == 0
     lines = capsys.readouterr().out.splitlines()
     assert run(model_directory, "nearest", "chat", "--mean", "-n", "3", "--json") == 0
@@ -28,7 +28,7 @@ def test_neighbors_come_with_their_cosines(model_directory: Path, capsys: pytest
     assert all(line.startswith("▁") for line in capsys.readouterr().out.splitlines())
 
 
-def test_an_angle_is_written_for_people_and_machines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_angle_is_written_as_text_or_json(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(model_directory, "angle", "chat", "gare", "--mean") == 0
     assert run(model_directory, "angle", "chat", "gare", "--mean", "--json") == 0
     text, data = capsys.readouterr().out.splitlines()
@@ -39,7 +39,7 @@ def test_an_angle_is_written_for_people_and_machines(model_directory: Path, caps
     ("name", "beginning"), [("embeddings.html", b"<!DOCTYPE"), ("a.png", b"\x89PNG"), ("a.svg", b"<?xml")]
 )
 @pytest.mark.parametrize(("dimensions", "encoding"), [("2", "utf-8"), ("3", "utf-16")])
-def test_the_words_of_a_file_are_drawn(
+def test_the_words_of_a_file_are_plotted(
     name: str, beginning: bytes, dimensions: str, encoding: str, model_directory: Path
 ) -> None:
     Path("mots.txt").write_text("chat\n\ngare\npain\r\noeufs\n", encoding=encoding)
@@ -74,7 +74,7 @@ def test_a_word_in_context_is_two_tables(model_directory: Path, capsys: pytest.C
         (["contexts", "chat", ""], "A sentence must hold something to translate. Received: ''."),
     ],
 )
-def test_what_cannot_be_shown_is_one_message(
+def test_invalid_words_give_one_message(
     arguments: list[str], message: str, model_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("one.txt").write_text("chat\n", encoding="utf-8")

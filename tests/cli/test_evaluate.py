@@ -40,7 +40,7 @@ def test_scores_are_those_of_the_translations(
     assert found == expected | {"exact_match": 0.0, "sources": {}, "by": None, "groups": {}}
 
 
-def test_an_output_that_cannot_be_or_is_read_is_refused_before_the_work(
+def test_an_unwritable_output_is_refused_before_translating(
     model_directory: Path, test_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -57,7 +57,7 @@ def test_an_output_that_cannot_be_or_is_read_is_refused_before_the_work(
     assert test_set.read_bytes() == before
 
 
-def test_several_sources_are_scored_together_and_one_by_one(
+def test_several_sources_are_scored_together_and_separately(
     model_directory: Path, test_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spec = f"[{{file: {test_set}, max_examples: 2}}, {{phrasebook: test, max_examples: 3}}]"
@@ -175,7 +175,7 @@ def test_columns_and_references_that_do_not_fit_are_refused(
         ("[", "--test must be valid YAML."),
     ],
 )
-def test_a_test_set_that_cannot_be_used_is_said_in_one_message(
+def test_an_invalid_test_set_gives_one_message(
     model_directory: Path, spec: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", str(model_directory), *(["--test", spec] if spec else [])]) == 2
@@ -195,7 +195,7 @@ def test_a_missing_test_set_of_the_configuration_names_the_option_to_give(
     assert "gone.tsv" in error and "The configuration of the model names it as data.test. Give --test." in error
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are(
+def test_a_missing_column_is_reported_with_the_existing_columns(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "bad.tsv").write_text("de\ten\nja\tyes\n")

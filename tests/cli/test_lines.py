@@ -58,19 +58,19 @@ def test_input_that_is_not_text_or_is_damaged_is_refused() -> None:
         windows_of(gzip.compress(b"a\n" * 1000)[:-9])
 
 
-def test_full_windows_come_out_while_the_input_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_windows_are_yielded_before_the_input_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "WINDOW_LINES", 3)
     assert windows_of(b"1\n2\n3\n4\n5\n6\n7\n8") == [["1", "2", "3"], ["4", "5", "6"], ["7", "8"]]
 
 
-def test_a_line_may_come_in_many_pieces(tmp_path: Path) -> None:
+def test_a_line_may_arrive_in_many_chunks(tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(b"x" * 1_000_000 + b"\n" + b"y" * 200_000)
     with open_input(str(path)) as descriptor:
         assert [len(line) for window in read_windows(descriptor) for line in window] == [1_000_000, 200_000]
 
 
-def test_a_writer_who_waits_gets_what_it_wrote() -> None:
+def test_lines_are_yielded_while_the_writer_pauses() -> None:
     reader, writer = os.pipe()
     found: list[list[str]] = []
     thread = threading.Thread(target=lambda: found.extend(read_windows(reader)))
@@ -84,7 +84,7 @@ def test_a_writer_who_waits_gets_what_it_wrote() -> None:
     assert found == [["line 0"], ["beginning line 1"], ["beginning line 2"], ["beginning "]]
 
 
-def test_a_writer_who_is_slow_but_never_pauses_is_served_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_are_yielded_after_the_maximum_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "IDLE_SECONDS", 30.0)
     monkeypatch.setattr(lines, "MAX_DELAY_SECONDS", 0.2)
     reader, writer = os.pipe()
@@ -105,7 +105,7 @@ def wait_until(condition: object) -> None:
         time.sleep(0.005)
 
 
-def test_json_has_no_line_separator_of_any_kind() -> None:
+def test_json_contains_no_line_separator() -> None:
     value = {"text": "a\nb\r\u2028\u2029\x85\x0b\x1c é"}
     text = to_json(value)
     assert len(text.splitlines()) == 1 and "é" in text

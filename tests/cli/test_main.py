@@ -56,7 +56,7 @@ def raise_(error: BaseException) -> Any:
         (SystemExit("words"), 1, ""),
     ],
 )
-def test_each_end_has_its_exit_code_and_no_traceback(
+def test_each_exception_has_its_exit_code_and_no_traceback(
     error: BaseException, code: int, message: str, run_as_subcommand: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_as_subcommand(lambda: raise_(error)) == code

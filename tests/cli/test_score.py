@@ -37,7 +37,7 @@ def test_pairs_with_invalid_bytes_or_too_much_text_are_counted(
     assert "1 line contained bytes that are not UTF-8" in notices and "1 line held more than the model takes" in notices
 
 
-def test_pairs_come_from_two_files_too(
+def test_pairs_may_be_read_from_two_files(
     model_directory: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main(["score", str(model_directory), "--input", str(table)])
@@ -49,7 +49,9 @@ def test_pairs_come_from_two_files_too(
     assert (tmp_path / "scores").read_text() == expected
 
 
-def test_json_has_the_pieces_and_theirs(model_directory: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_tokens_with_log_probabilities(
+    model_directory: Path, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["score", str(model_directory), "--input", str(table), "--json"]) == 0
     values = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(values) == len(PAIRS)
@@ -58,7 +60,7 @@ def test_json_has_the_pieces_and_theirs(model_directory: Path, table: Path, caps
     assert values[-1]["log_probability"] is None and values[-1]["flags"] == ["too_long"]
 
 
-def test_a_line_that_is_no_pair_is_named(
+def test_a_line_that_is_not_a_pair_is_reported_by_number(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text, tabs in (("a\tb\na\tb\tc\n", 2), ("a\tb\nab\n", 0)):
@@ -81,11 +83,11 @@ def test_files_of_unequal_length_are_refused_with_both_counts(
     "options",
     [["--source", "a"], ["--target", "a"], ["--source", "a", "--target", "b", "-i", "c"], ["--source", "", "-i", ""]],
 )
-def test_other_choices_of_files_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_combinations_of_files_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "model", *options]) == 2
     assert "Pairs come from --input, or from --source and --target." in capsys.readouterr().err
 
 
-def test_a_name_that_is_empty_is_no_standard_input(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_file_name_does_not_mean_standard_input(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "model", "--source", "", "--target", ""]) == 2
     assert "An input must be a readable file. Received: " in capsys.readouterr().err

@@ -85,7 +85,7 @@ def impossible(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", ["none", "file/below", "."])
-def test_input_that_cannot_be_read_is_named(impossible: Path, name: str) -> None:
+def test_unreadable_input_is_reported_by_name(impossible: Path, name: str) -> None:
     with (
         pytest.raises(StreamError, match=r"An input must be a readable file. Received: "),
         open_input(str(impossible / name)),
@@ -94,7 +94,7 @@ def test_input_that_cannot_be_read_is_named(impossible: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["none/out", "file/below"])
-def test_output_that_cannot_be_written_is_named(impossible: Path, name: str) -> None:
+def test_unwritable_output_is_reported_by_name(impossible: Path, name: str) -> None:
     with (
         pytest.raises(StreamError, match=r"--output must be a writable file. Received: "),
         open_output(str(impossible / name), []),
@@ -272,7 +272,7 @@ def test_help_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, b"translator: No space left on device\n")
 
 
-def test_a_report_is_utf8_whatever_the_encoding_of_standard_output(tmp_path: Path, model_directory: Path) -> None:
+def test_a_report_is_utf8_for_any_encoding_of_standard_output(tmp_path: Path, model_directory: Path) -> None:
     (tmp_path / "données.tsv").write_text("fr\ten\noui\tyes\n")
     (tmp_path / "autres.tsv").write_text("fr\ten\nnon\tno\n")
     command = 'PYTHONIOENCODING=ascii "$python" -c "$main" evaluate "$1" "${@:2}" --test "[données.tsv, autres.tsv]"'

@@ -11,16 +11,14 @@ from translator.cli import main
 SENTENCE = "Où est la gare ?"
 
 
-def test_a_trace_is_a_page_of_text_that_ends_in_the_translation(
-    model_directory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_trace_ends_with_the_translation(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", str(model_directory), SENTENCE]) == 0
     out = capsys.readouterr().out
     expected = Translator.load(model_directory, "cpu").translate(SENTENCE, beam_size=1).text
     assert out.startswith(f"Sentence: {SENTENCE}\n") and out.endswith(f"   {expected}\n")
 
 
-def test_a_trace_is_an_object_for_machines(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trace_can_be_written_as_json(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--json", "--temperature", "2", "--top-k", "4", "--top-p", "0.9", "--top", "7", "--values", "3"]
     assert main(["trace", str(model_directory), SENTENCE, *options]) == 0
     out = capsys.readouterr().out
@@ -31,7 +29,7 @@ def test_a_trace_is_an_object_for_machines(model_directory: Path, capsys: pytest
     assert all(sum(x["sampling_probability"] > 0 for x in step["top"]) <= 4 for step in found["steps"])
 
 
-def test_a_drawn_trace_is_the_drawn_translation(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sampled_trace_has_the_sampled_translation(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--sample", "--seed", "5", "--temperature", "1.2"]
     assert main(["translate", str(model_directory), *options, SENTENCE]) == 0
     expected = capsys.readouterr().out
@@ -72,7 +70,7 @@ def test_the_worked_example_needs_no_model(capsys: pytest.CaptureFixture[str]) -
         (["MODEL", "oui", "--values", "0"], "num_values must be at least 1. Received: 0."),
     ],
 )
-def test_what_cannot_be_traced_is_one_message(
+def test_invalid_combinations_give_one_message(
     arguments: list[str], message: str, model_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = [str(model_directory) if argument == "MODEL" else argument for argument in arguments]

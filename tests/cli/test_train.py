@@ -42,7 +42,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return message
 
 
-def test_every_mistake_of_a_configuration_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_errors_of_a_configuration_are_reported_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     message = fails(capsys, "train", "config.yaml", "model.d_modle=3", "training.max_steps=many", "seed=-1")
     assert "3 problems" in message
     assert "model.d_modle: no such key. Did you mean 'd_model'?" in message
@@ -67,7 +67,7 @@ def test_every_mistake_of_a_configuration_is_told_at_once(capsys: pytest.Capture
         ("nonsense", "An override must have the form section.key=value"),
     ],
 )
-def test_what_cannot_be_used_is_named_in_one_message(
+def test_an_invalid_configuration_gives_one_message(
     capsys: pytest.CaptureFixture[str], override: str, expected: str
 ) -> None:
     Path("empty.tsv").touch()
@@ -76,7 +76,7 @@ def test_what_cannot_be_used_is_named_in_one_message(
     assert expected in fails(capsys, "train", "config.yaml", override)
 
 
-def test_a_run_that_failed_before_it_learned_anything_takes_the_mended_configuration(
+def test_a_run_that_failed_before_step_1_accepts_a_corrected_configuration(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     fails(capsys, "train", "config.yaml", "tokenizer.vocab_size=5000")
@@ -85,17 +85,17 @@ def test_a_run_that_failed_before_it_learned_anything_takes_the_mended_configura
     assert "tokenizer.vocab_size: 290 -> 288" in fails(capsys, "train", "config.yaml", "tokenizer.vocab_size=288")
 
 
-def test_a_missing_configuration_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_configuration_is_reported_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "missing.yaml" in fails(capsys, "train", "missing.yaml")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_an_output_that_may_not_be_written_is_named(capsys: pytest.CaptureFixture[str], workplace: Path) -> None:
+def test_an_unwritable_output_is_reported_by_name(capsys: pytest.CaptureFixture[str], workplace: Path) -> None:
     (workplace / "closed").mkdir(mode=0o500)
     assert "output must be a writable directory" in fails(capsys, "train", "config.yaml", "output=closed/run")
 
 
-def test_training_twice_finds_the_run_done_and_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_a_finished_run_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "config.yaml"]) == 0
     weights = Path("run/last/model.safetensors").read_bytes()
     assert main(["train", "config.yaml"]) == 0
@@ -103,7 +103,7 @@ def test_training_twice_finds_the_run_done_and_changes_nothing(capsys: pytest.Ca
     assert capsys.readouterr().out == ""
 
 
-def test_a_tokenizer_learned_alone_is_the_one_that_training_uses(capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_uses_a_tokenizer_that_was_trained_before(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tokenizer", "config.yaml"]) == 0
     assert "290 pieces" in capsys.readouterr().err
     learned = Tokenizers.load("run").fingerprint
@@ -111,7 +111,7 @@ def test_a_tokenizer_learned_alone_is_the_one_that_training_uses(capsys: pytest.
     assert Tokenizers.load("run").fingerprint == learned
 
 
-def test_separate_vocabularies_lie_in_files_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_separate_vocabularies_have_separate_files(capsys: pytest.CaptureFixture[str]) -> None:
     overrides = ["tokenizer.joint=false", "model.tied_embeddings=target", "tokenizer.vocab_size=286"]
     assert main(["train", "config.yaml", *overrides]) == 0
     assert Path("run/source.model").exists()
@@ -119,7 +119,7 @@ def test_separate_vocabularies_lie_in_files_of_their_own(capsys: pytest.CaptureF
     assert main(["translate", "run", "le chat"]) == 0
 
 
-def test_averaging_makes_a_checkpoint_that_translates(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_averaged_checkpoint_translates(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "config.yaml"]) == 0
     assert main(["average", "run", "--last", "2", "--best"]) == 0
     assert Path("run/best").resolve().name == "average"

@@ -57,7 +57,7 @@ BAD_LINES = [
 ]
 
 
-def test_as_many_lines_come_out_as_went_in_whatever_they_hold(run: Run) -> None:
+def test_output_has_as_many_lines_as_the_input(run: Run) -> None:
     code, found, notices = run(b"\n".join(BAD_LINES))
     assert code == 0
     assert len(found) == len(BAD_LINES)
@@ -67,7 +67,7 @@ def test_as_many_lines_come_out_as_went_in_whatever_they_hold(run: Run) -> None:
     assert "1 line exceeded the maximum length of the model" in notices
 
 
-def test_each_line_is_translated_as_if_it_were_alone(run: Run, model_directory: Path) -> None:
+def test_lines_are_translated_independently(run: Run, model_directory: Path) -> None:
     texts = ["Le chat dort.", "", "Où est la gare ?", "oui"]
     _, found, _ = run("\r\n".join(texts).encode())
     translator = Translator.load(model_directory, "cpu")
@@ -91,7 +91,7 @@ def test_sentences_as_arguments_are_translated_instead_of_the_input(run: Run) ->
     assert run(b"not read\n", "Le chat dort.", "oui", "--quiet") == (0, from_input, "")
 
 
-def test_a_closed_standard_input_or_output_is_said(
+def test_a_closed_standard_input_or_output_is_reported(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for stream, message in (
@@ -113,7 +113,7 @@ def test_files_are_read_and_written(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "out.en").read_text(encoding="utf-8").splitlines() == expected
 
 
-def test_the_n_best_are_written_as_mosesdecoder_writes_them(run: Run) -> None:
+def test_n_best_lists_have_the_format_of_moses(run: Run) -> None:
     _, found, _ = run(b"Le chat dort.\n\noui\n", "--beam-size", "3", "--n-best", "2")
     parts = [line.split(" ||| ") for line in found]
     assert [part[0] for part in parts] == ["0", "0", "1", "2", "2"]
@@ -121,7 +121,7 @@ def test_the_n_best_are_written_as_mosesdecoder_writes_them(run: Run) -> None:
     assert float(parts[0][2]) >= float(parts[1][2])
 
 
-def test_json_has_an_object_a_line(run: Run) -> None:
+def test_json_has_one_object_per_line(run: Run) -> None:
     _, texts, _ = run(b"oui\n\ncaf\xe9\n")
     _, found, _ = run(b"oui\n\ncaf\xe9\n", "--json")
     values = [json.loads(line) for line in found]
@@ -134,7 +134,7 @@ def test_json_has_an_object_a_line(run: Run) -> None:
     assert len(hypotheses) == 3 and all(list(value) == ["text", "score", "tokens"] for value in hypotheses)
 
 
-def test_no_ngram_is_repeated_where_it_is_asked_for(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_repeat_ngram_prevents_repetition(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     free, guarded = [], []
     for found, arguments in ((free, []), (guarded, ["--no-repeat-ngram", "1"])):
         assert main(["translate", str(model_directory), "Oui.", "--json", "--beam-size", "1", *arguments]) == 0
@@ -142,7 +142,7 @@ def test_no_ngram_is_repeated_where_it_is_asked_for(model_directory: Path, capsy
     assert len(set(free)) < len(free) and len(set(guarded)) == len(guarded)
 
 
-def test_sampling_is_a_matter_of_the_seed(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sampling_depends_only_on_the_seed(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def draw(*arguments: str) -> str:
         sampling = ["--sample", "--temperature", "2", "--top-k", "50", "--top-p", "0.9"]
         assert main(["translate", str(model_directory), "Le chat dort.", *sampling, *arguments]) == 0
@@ -151,7 +151,7 @@ def test_sampling_is_a_matter_of_the_seed(model_directory: Path, capsys: pytest.
     assert draw("--seed", "3") == draw("--seed", "3") != draw("--seed", "4")
 
 
-def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_is_utf8_in_every_locale(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     _, found, _ = run("é ü 你好\n".encode())
     assert len(found) == 1
@@ -176,13 +176,13 @@ def test_the_output_is_utf8_whatever_the_locale(run: Run, monkeypatch: pytest.Mo
         (["oui", "--input", "x"], "Sentences as arguments and --input are mutually exclusive. Pass only one."),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_message(run: Run, arguments: list[str], message: str) -> None:
+def test_invalid_options_give_one_message(run: Run, arguments: list[str], message: str) -> None:
     code, found, said = run(b"oui\n", *arguments)
     assert (code, found) == (2, [])
     assert message in said and "Traceback" not in said and said.startswith("translator: ")
 
 
-def test_a_model_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_model_is_reported_with_the_bundled_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["translate", "no-such-model", "oui"]) == 2
     assert "Received: no-such-model, which does not exist. Bundled models: " in capsys.readouterr().err
 
@@ -195,12 +195,12 @@ def test_the_input_is_never_overwritten(run: Run, tmp_path: Path) -> None:
     assert path.read_text() == "oui\n"
 
 
-def test_a_full_output_is_said_without_a_traceback(run: Run) -> None:
+def test_a_full_disk_gives_no_traceback(run: Run) -> None:
     code, _, said = run(b"oui\n", "--output", "/dev/full")
     assert (code, said) == (2, "translator: No space left on device\n")
 
 
-def test_a_person_at_a_terminal_is_prompted(
+def test_a_terminal_is_prompted(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     person, terminal = pty.openpty()
@@ -215,7 +215,7 @@ def test_a_person_at_a_terminal_is_prompted(
 
 
 @pytest.mark.timeout(120)
-def test_a_program_that_waits_for_each_translation_gets_it_and_may_close_the_pipe(model_directory: Path) -> None:
+def test_a_program_can_wait_for_each_translation_and_close_the_pipe(model_directory: Path) -> None:
     program = "import sys; from translator.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "translate", str(model_directory), *FAST, "--threads", "1"]
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)

@@ -66,7 +66,7 @@ def test_classify_is_a_filter(run: Run, home: Path, lines: str) -> None:
     assert list(values[0]["probabilities"]) == list(LABELS)
 
 
-def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_path: Path) -> None:
+def test_generate_continues_lines_and_arguments(run: Run, home: Path, tmp_path: Path) -> None:
     generator = Generator.load(home / "language_modeling", "cpu")
     prompts = ["The cat", "We ate bread and eggs. Where"]
     expected = [found.text for found in generator.generate(prompts, max_pieces=8, beam_size=2)]
@@ -117,7 +117,7 @@ def test_generate_goes_on_from_lines_and_arguments(run: Run, home: Path, tmp_pat
         ("classify", "classification", ("--batch-tokens", "0", "x"), "batch_tokens must be above 0"),
     ],
 )  # fmt: skip
-def test_a_model_that_cannot_do_it_is_refused_in_one_message(
+def test_a_model_of_another_objective_gives_one_message(
     run: Run, name: str, objective: str, arguments: tuple[str, ...], message: str
 ) -> None:
     status, out, err = run(name, objective, *arguments)
@@ -131,7 +131,7 @@ def labelled(path: Path, rows: list[tuple[str, str]]) -> str:
     return str(path)
 
 
-def test_a_classifier_is_evaluated_beside_what_it_must_beat(run: Run, home: Path, tmp_path: Path) -> None:
+def test_a_classifier_is_evaluated_with_baselines(run: Run, home: Path, tmp_path: Path) -> None:
     rows = [("Le chat dort.", "animal"), ("Où est la gare ?", "place"), ("Du pain et des œufs.", "food")] * 4
     test = labelled(tmp_path / "test.tsv", rows)
     found = [each.label for each in Classifier.load(home / "classification", "cpu").classify([row[0] for row in rows])]
@@ -160,7 +160,7 @@ def test_a_classifier_is_evaluated_beside_what_it_must_beat(run: Run, home: Path
     assert status == 2 and "of the classifier: animal, place, food. Received: 'verb'." in err
 
 
-def test_perplexity_is_that_of_every_piece_and_the_ends(run: Run, home: Path, tmp_path: Path) -> None:
+def test_perplexity_counts_all_tokens_and_the_end_of_each_text(run: Run, home: Path, tmp_path: Path) -> None:
     path = tmp_path / "test.txt"
     path.write_text("The cat is sleeping.\nWhere is the station?\n")
     values = Generator.load(home / "language_modeling", "cpu").token_log_probabilities(path.read_text().splitlines())
