@@ -17,8 +17,9 @@ from measuring import wall_and_cpu_time
 
 from translator import Translator, attention_maps
 from translator.config import ModelConfig, TokenizerConfig
+from translator.engines.torch_engine import TorchEngine
 from translator.inspection.pages import attention_page
-from translator.model import build_model
+from translator.model import EncoderDecoder, build_model
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
 
@@ -44,7 +45,9 @@ def main() -> None:
     torch.manual_seed(0)
     tokenizers = Tokenizers.train([(SOURCE, TARGET)] * 20, TokenizerConfig(vocab_size=360, model_type="bpe"), seed=1)
     size = tokenizers.source.vocab_size
-    translator = Translator(build_model(ModelConfig(), size, size).eval(), tokenizers)
+    model = build_model(ModelConfig(), size, size).eval()
+    assert isinstance(model, EncoderDecoder)
+    translator = Translator(TorchEngine(model), tokenizers)
     source, target = (" ".join((text * 3).split()[:40]) for text in (SOURCE, TARGET))
     maps = attention_maps(translator, source, target)
     print(f"40 words: {len(maps.encoder.keys)} source tokens, {len(maps.cross.queries)} target tokens")
@@ -53,7 +56,7 @@ def main() -> None:
         Packed.from_sequences([[BOS_ID, *tokenizers.target.encode(target)]]),
     )
     with torch.inference_mode():
-        measure("forward pass alone", lambda: translator.model(*inputs), arguments.rounds)
+        measure("forward pass alone", lambda: model(*inputs), arguments.rounds)
     measure("attention maps", lambda: attention_maps(translator, source, target), arguments.rounds)
     measure("page", lambda: attention_page(maps), arguments.rounds)
     print(f"size of the page             {len(attention_page(maps).encode()) / 1000:,.0f} kB")

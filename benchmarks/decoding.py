@@ -32,9 +32,10 @@ from measuring import wall_and_cpu_time
 from torch import Tensor, nn
 from workload import LENGTHS, PAD_ID, SHAPES, VOCAB_SIZE, PaddedTransformer, Shape, our_model, sentence_pairs
 
-from translator.decoding.beam import beam_search
-from translator.decoding.search import greedy
-from translator.inference.hardware import side_by_side
+from translator.config import DecodingOptions
+from translator.decoding.request import Request
+from translator.decoding.search import search
+from translator.engines.workers import SingleThreadWorkers
 from translator.model import DecodingState, EncoderDecoder
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
@@ -43,6 +44,7 @@ from translator.training.memory import keep_freed_memory
 Batches = list[list[Tensor]]
 Run = Callable[[], int]  # translates everything; returns the number of tokens
 BEAMS = {"greedy": 1, "beam 5": 5}
+WORKERS = SingleThreadWorkers()
 
 
 @dataclass
@@ -83,18 +85,18 @@ def output_lengths(batch: list[Tensor]) -> Tensor:
 
 def ours(model: EncoderDecoder, batches: Batches, beam_size: int) -> int:
     """Translate batches in parallel, as `Translator` does, and return the number of tokens with EOS."""
+    options = DecodingOptions(beam_size=beam_size)
 
-    def search(batch: list[Tensor]) -> int:
+    def translate(batch: list[Tensor]) -> int:
         lengths = output_lengths(batch)
-        scheduled, source = Scheduled(model, lengths), Packed.from_sequences(batch)
-        longest = (lengths + 1).tolist()
-        if beam_size == 1:
-            found = greedy(scheduled, source, max_lengths=longest)
-        else:
-            found = beam_search(scheduled, source, max_lengths=longest, beam_size=beam_size, alpha=0.6)
+        requests = [
+            Request(tuple(source[:-1].tolist()), length + 1)
+            for source, length in zip(batch, lengths.tolist(), strict=True)
+        ]
+        found = search(Scheduled(model, lengths), requests, options)
         return sum(len(candidates[0].tokens) + 1 for candidates in found)
 
-    return sum(side_by_side(search, batches, torch.get_num_threads()))
+    return sum(WORKERS.map(translate, batches, torch.get_num_threads()))
 
 
 @torch.inference_mode()
@@ -129,7 +131,7 @@ def other_toolkit(model: baseline_models.Marian | baseline_models.CTranslate2, b
         length = round(float(output_lengths(batch).float().mean())) + 1
         return model.translate(nn.utils.rnn.pad_sequence(batch, batch_first=True), length, beam_size)
 
-    return sum(side_by_side(search, batches, torch.get_num_threads()))
+    return sum(WORKERS.map(search, batches, torch.get_num_threads()))
 
 
 def torch_runs(shape: Shape, batches: Batches) -> dict[str, Run]:

@@ -41,8 +41,9 @@ from measuring import (
 from torch import Tensor
 from workload import SHAPES, Shape, our_model
 
-from translator.decoding.beam import beam_search
-from translator.decoding.search import greedy
+from translator.config import DecodingOptions
+from translator.decoding.request import Request
+from translator.decoding.search import search
 from translator.kernels import decode_attention, decode_cross_attention
 from translator.kernels.triton_top_tokens import triton_top_tokens
 from translator.model import EncoderDecoder
@@ -135,16 +136,16 @@ class NeverEnding:
 def our_searches(shape: Shape, vocab_size: int, source: Tensor, length: int) -> dict[str, Search]:
     """Return greedy search and a beam of 4, with static memory and with growing caches."""
     model = our_model(shape, vocab_size).to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32).eval()
-    sentences, limits = Packed.from_sequences(list(source.cpu())).to(DEVICE), [length] * len(source)
+    requests = [Request(tuple(ids[:-1]), length) for ids in source.tolist()]
 
-    def search(decodable: EncoderDecoder | StaticDecoder, beams: int) -> int:
-        options = {"max_lengths": limits} | ({"beam_size": beams} if beams > 1 else {})
-        found = (beam_search if beams > 1 else greedy)(NeverEnding(decodable), sentences, **options)
+    def translate(decodable: EncoderDecoder | StaticDecoder, beams: int) -> int:
+        options = DecodingOptions(beam_size=beams, length_penalty=0.0)
+        found = search(NeverEnding(decodable), requests, options, torch.device(DEVICE))
         return sum(len(candidates[0].tokens) for candidates in found)
 
     ways = {"ours": StaticDecoder(model), "ours, growing caches": model}
     return {
-        f"{name}, {label}": partial(search, decodable, beams)
+        f"{name}, {label}": partial(translate, decodable, beams)
         for name, decodable in ways.items()
         for label, beams in BEAMS.items()
     }
@@ -176,10 +177,10 @@ def measure_searches(sentences: int, length: int, shape: Shape, vocab_size: int)
     rows: list[dict[str, Any]] = []
     searches = our_searches(shape, vocab_size, source, length)
     searches |= baseline_searches(shape, vocab_size, source, length)
-    for name, search in searches.items():
+    for name, translate in searches.items():
         try:
-            tokens = search()
-            seconds = median_time(search, repeats=5, warm_up=2)
+            tokens = translate()
+            seconds = median_time(translate, repeats=5, warm_up=2)
         except RuntimeError as error:
             if name.startswith("ours"):
                 rows.append({"what": f"{name}, {sentences} sentences"} | failure(error))

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from translator.checkpoint import load_checkpoint
-    from translator.config import Config, load_config
-    from translator.decoding.search import Sampling
+    from translator.config import Config, DecodingOptions, load_config
     from translator.inference.classifier import Classification, Classifier
     from translator.inference.generator import Generation, Generator
-    from translator.inference.translator import Hypothesis, Score, Translation, Translator
+    from translator.inference.results import Hypothesis, Score, Translation
+    from translator.inference.translator import Translator
     from translator.inspection.attention_maps import AttentionMap, AttentionMaps, attention_maps
     from translator.inspection.embeddings import Embeddings
     from translator.inspection.trace import Trace, trace
@@ -24,11 +24,11 @@ __all__ = [
     "Classification",
     "Classifier",
     "Config",
+    "DecodingOptions",
     "Embeddings",
     "Generation",
     "Generator",
     "Hypothesis",
-    "Sampling",
     "Score",
     "Trace",
     "Translation",
@@ -46,13 +46,14 @@ _HOMES = {
     "Classification": "translator.inference.classifier",
     "Classifier": "translator.inference.classifier",
     "Config": "translator.config",
+    "DecodingOptions": "translator.config",
     "Embeddings": "translator.inspection.embeddings",
     "Generation": "translator.inference.generator",
     "Generator": "translator.inference.generator",
-    "Hypothesis": "translator.inference.translator",
-    "Sampling": "translator.decoding.search",
+    "Hypothesis": "translator.inference.results",
+    "Score": "translator.inference.results",
     "Trace": "translator.inspection.trace",
-    "Translation": "translator.inference.translator",
+    "Translation": "translator.inference.results",
     "Translator": "translator.inference.translator",
     "attention_maps": "translator.inspection.attention_maps",
     "load_checkpoint": "translator.checkpoint",

@@ -15,7 +15,7 @@ from translator.inference.classifier import Classifier
 from translator.inference.generator import Generator
 from translator.tokenizer import Tokenizers
 
-sys.path.append(str(Path(__file__).parent.parent / "decoding"))
+sys.path.append(str(Path(__file__).parent.parent / "inference"))
 from variations import LABELS, write_model
 
 TEXTS = ["Le chat dort.", "", "Où est la gare ?"]
@@ -113,7 +113,7 @@ def test_generate_continues_lines_and_arguments(run: Run, home: Path, tmp_path: 
         ("evaluate", "classification", (), "An evaluation needs a test set"),
         ("evaluate", "classification", ("--test", "{file: missing.tsv}"), "must be a file that exists"),
         ("generate", "language_modeling", ("mot " * 99,), "A prompt must have at most"),
-        ("generate", "language_modeling", ("--beam-size", "2", "--top-k", "3", "x"), "--top-k draws, and --beam-size"),
+        ("generate", "language_modeling", ("--beam-size", "2", "--top-k", "3", "x"), "beam_size and top_k are mut"),
         ("classify", "classification", ("--batch-tokens", "0", "x"), "batch_tokens must be above 0"),
     ],
 )  # fmt: skip

@@ -19,8 +19,6 @@ from translator.config import (
     to_yaml,
     validate,
 )
-from translator.decoding.beam import check_beam
-from translator.decoding.search import DecodingError
 
 SHIPPED = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -222,18 +220,6 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
 def test_an_impossible_value_or_combination_is_refused(wrong: dict[str, Any], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         validate(wrong, "my.yaml")
-
-
-@pytest.mark.parametrize(("beam_size", "length_penalty"), [(1024, 10), (1025, 10), (1024, 10.5)])
-def test_a_configuration_takes_the_beam_that_a_search_takes(beam_size: int, length_penalty: float) -> None:
-    section = {"beam_size": beam_size, "length_penalty": length_penalty}
-    if (beam_size, length_penalty) == (1024, 10):
-        check_beam(beam_size, length_penalty, num_hypotheses=1)
-        validate(values(decoding=section), "my.yaml")
-        return
-    with pytest.raises(DecodingError, match="at most"):
-        check_beam(beam_size, length_penalty, num_hypotheses=1)
-    assert "must be less than or equal to" in message(values(decoding=section))
 
 
 def test_configuration_errors_are_user_errors() -> None:

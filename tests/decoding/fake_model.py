@@ -1,4 +1,4 @@
-"""A model small enough to enumerate: its logits are random numbers, a row for each source and beginning."""
+"""A model small enough to enumerate: its logits are a random row for each source and prefix."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from translator.decoding.search import Candidate
+from translator.config import DecodingOptions
+from translator.decoding.candidates import Candidate
+from translator.decoding.request import Request
+from translator.decoding.search import search
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
@@ -22,7 +26,7 @@ FIRST_WORD = 3  # ids below are unknown, BOS and EOS
 class FakeState:
     sources: list[tuple[int, ...]]
     sentences: list[int]  # that each row belongs to
-    beginnings: list[tuple[int, ...]]
+    prefixes: list[tuple[int, ...]]
 
 
 class FakeModel:
@@ -44,8 +48,8 @@ class FakeModel:
         self.digits = digits
         self.rows_stepped: list[int] = []
 
-    def logits(self, source: tuple[int, ...], beginning: tuple[int, ...]) -> Tensor:
-        digest = hashlib.blake2b(repr((source, beginning)).encode(), digest_size=7).digest()
+    def logits(self, source: tuple[int, ...], prefix: tuple[int, ...]) -> Tensor:
+        digest = hashlib.blake2b(repr((source, prefix)).encode(), digest_size=7).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "little"))
         logits = torch.randn(self.vocab_size, generator=generator) * self.sharpness
         logits[EOS_ID] += self.eos_bias
@@ -57,11 +61,9 @@ class FakeModel:
 
     def step(self, tokens: Tensor, state: FakeState) -> Tensor:
         self.rows_stepped.append(len(tokens))
-        state.beginnings = [
-            (*beginning, token) for beginning, token in zip(state.beginnings, tokens.tolist(), strict=True)
-        ]
-        rows = zip(state.sources, state.beginnings, strict=True)
-        return torch.stack([self.logits(source, beginning) for source, beginning in rows])
+        state.prefixes = [(*prefix, token) for prefix, token in zip(state.prefixes, tokens.tolist(), strict=True)]
+        rows = zip(state.sources, state.prefixes, strict=True)
+        return torch.stack([self.logits(source, prefix) for source, prefix in rows])
 
     def reorder(self, state: FakeState, rows: Tensor, sentences: Sequence[int] | None = None) -> FakeState:
         chosen = rows.tolist()
@@ -69,13 +71,14 @@ class FakeModel:
             list(dict.fromkeys(state.sentences[row] for row in r)) for r in (range(len(state.sentences)), chosen)
         )
         assert after == [before[place] for place in (range(len(before)) if sentences is None else sentences)]
-        sources, beginnings = ([each[row] for row in chosen] for each in (state.sources, state.beginnings))
-        return FakeState(sources, [state.sentences[row] for row in chosen], beginnings)
+        sources, prefixes = ([each[row] for row in chosen] for each in (state.sources, state.prefixes))
+        return FakeState(sources, [state.sentences[row] for row in chosen], prefixes)
 
     def token_log_probabilities(self, source: tuple[int, ...], tokens: tuple[int, ...]) -> list[float]:
-        """Of each token after those before it."""
-        beginnings = [(BOS_ID, *tokens[:length]) for length in range(len(tokens))]
-        distributions = [self.logits(source, beginning).log_softmax(-1) for beginning in beginnings]
+        """Return the log-probability of each token after the previous ones; EOS is added to the source."""
+        source = (*source, EOS_ID)
+        prefixes = [(BOS_ID, *tokens[:length]) for length in range(len(tokens))]
+        distributions = [self.logits(source, prefix).log_softmax(-1) for prefix in prefixes]
         return [float(values[token]) for values, token in zip(distributions, tokens, strict=True)]
 
     def every_translation(self, source: tuple[int, ...], max_length: int, alpha: float) -> list[Candidate]:
@@ -85,14 +88,24 @@ class FakeModel:
             itertools.product(words, repeat=length) for length in range(1, max_length)
         )
         finished = [(*text, EOS_ID) for text in texts]
-        candidates = [Candidate.of(text, self.token_log_probabilities(source, text), alpha) for text in finished]
+        candidates = [
+            Candidate.from_tokens(text, self.token_log_probabilities(source, text), alpha) for text in finished
+        ]
         return sorted(candidates, key=lambda candidate: -candidate.score)
 
 
-def sources_of(*lengths: int) -> Packed:
-    """Sentences of these lengths, all different, each ended by EOS."""
+def sources_of(*lengths: int) -> list[tuple[int, ...]]:
+    """Return sources, all different, that have these lengths with EOS."""
     numbers = itertools.count(FIRST_WORD)
-    return Packed.from_sequences([[*itertools.islice(numbers, length - 1), EOS_ID] for length in lengths])
+    return [tuple(itertools.islice(numbers, length - 1)) for length in lengths]
+
+
+def run(
+    model: Any, sources: Sequence[Sequence[int]], max_lengths: Sequence[int], **options: Any
+) -> list[list[Candidate]]:
+    """Search greedily, or as the options say; without length penalty, unless one is given."""
+    requests = [Request(tuple(source), length) for source, length in zip(sources, max_lengths, strict=True)]
+    return search(model, requests, DecodingOptions(**{"beam_size": 1, "length_penalty": 0.0} | options))
 
 
 def assert_same(left: Candidate, right: Candidate) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from variations import LABELS, write_model
 
-from translator.decoding.search import DecodingError
+from translator.decoding.errors import DecodingError
 from translator.inference.classifier import Classifier
 from translator.inference.generator import Generator
 from translator.inference.translator import Translator
@@ -99,6 +99,6 @@ def test_a_decoder_alone_translates_with_every_search_and_whoever_shares_the_bat
     assert "split" in together[-1].flags
     best = translator.translate(texts[1], beam_size=3).hypotheses[0]
     ids = tokenizers.source.encode(texts[1])
-    assert len(ids) + len(best.tokens) + 2 <= translator.model.max_positions
+    assert len(ids) + len(best.tokens) + 2 <= translator.engine.max_positions
     scores = translator.score([(texts[1], "Where is the station?"), ("Le chat. " * 12, "oui " * 12)])
     assert scores[0].log_probability < 0 and scores[1].flags == ("too_long",)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from variations import write_model
 
-from translator.decoding.search import DecodingError, Sampling
+from translator.config import ConfigError
+from translator.decoding.errors import DecodingError
 from translator.inference.generator import Generator
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
@@ -26,7 +27,7 @@ WAYS: list[dict[str, Any]] = [
     {"beam_size": 1},
     {"beam_size": 3, "num_hypotheses": 2},
     {},
-    {"sampling": Sampling(temperature=0.7, top_k=5, top_p=0.9, seed=3), "num_hypotheses": 3},
+    {"temperature": 0.7, "top_k": 5, "top_p": 0.9, "seed": 3, "num_hypotheses": 3},
 ]
 
 
@@ -49,8 +50,8 @@ def test_greedy_text_is_the_likeliest_piece_each_time(generator: Generator) -> N
     nothing = Packed.from_sequences([[]])
     for number, value in enumerate(found.token_log_probabilities):
         with torch.no_grad():
-            hidden = generator.model(nothing, Packed.from_sequences([ids]))
-            log_probs = generator.model.logits(hidden[-1:]).log_softmax(-1)[0]
+            hidden = generator.engine.model(nothing, Packed.from_sequences([ids]))
+            log_probs = generator.engine.model.logits(hidden[-1:]).log_softmax(-1)[0]
         log_probs[[0, BOS_ID, *([EOS_ID] if number == 0 else [])]] = -math.inf
         assert value == pytest.approx(float(log_probs.max()), abs=1e-4)
         ids.append(int(log_probs.argmax()))
@@ -58,7 +59,7 @@ def test_greedy_text_is_the_likeliest_piece_each_time(generator: Generator) -> N
 
 def test_draws_are_a_function_of_the_seed(generator: Generator) -> None:
     def draw(seed: int) -> list[str]:
-        return [found.text for found in generator.generate(PROMPTS, sampling=Sampling(seed=seed))]
+        return [found.text for found in generator.generate(PROMPTS, seed=seed)]
 
     assert draw(1) == draw(1) != draw(2)
 
@@ -70,7 +71,7 @@ def test_what_is_not_finished_is_flagged_and_no_longer_than_asked(generator: Gen
         is_finished = len(each.hypotheses[0].token_log_probabilities) > len(each.hypotheses[0].tokens)
         assert ("truncated" in each.flags) != is_finished
     longest = generator.generate("The cat is on the sofa.", max_pieces=1000).hypotheses[0]
-    assert len(longest.tokens) < generator.model.max_positions
+    assert len(longest.tokens) < generator.engine.max_positions
 
 
 def test_nothing_to_go_on_from_gives_nothing_and_keeps_its_place(generator: Generator) -> None:
@@ -83,7 +84,7 @@ def test_nothing_to_go_on_from_gives_nothing_and_keeps_its_place(generator: Gene
     ("prompt", "options", "message"),
     [
         ("cat " * 60, {}, r"at most 59 pieces, .*Received: \d+ pieces, 'cat cat .*' and so on"),
-        ("cat", {"beam_size": 2, "sampling": Sampling()}, "Sampling has no beam"),
+        ("cat", {"beam_size": 2, "top_k": 3}, "beam_size and top_k are mutually exclusive"),
         ("cat", {"max_pieces": 0}, "max_pieces must be above 0"),
         (3, {}, "A text must be a str"),
     ],
@@ -91,7 +92,7 @@ def test_nothing_to_go_on_from_gives_nothing_and_keeps_its_place(generator: Gene
 def test_prompts_and_options_that_cannot_be_used_are_refused(
     generator: Generator, prompt: Any, options: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DecodingError, match=message):
+    with pytest.raises((ConfigError, DecodingError), match=message):
         generator.generate([prompt], **options)
 
 

@@ -5,6 +5,7 @@ import math
 import random
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ import pytest
 import torch
 
 from translator import Hypothesis, Translation, Translator
-from translator.decoding.search import DecodingError, Sampling
-from translator.inference.hardware import set_threads
-from translator.inference.scoring import token_log_probabilities
+from translator.config import ConfigError, DecodingOptions
+from translator.decoding.candidates import Candidate
+from translator.decoding.errors import DecodingError
+from translator.decoding.request import Request
+from translator.engines import torch_engine
+from translator.engines.hardware import set_threads
+from translator.engines.scoring import token_log_probabilities
 
 SENTENCES = [
     "Le chat dort.",
@@ -55,13 +60,13 @@ def translator(model_directory: Path) -> Translator:
 
 def test_a_model_translates_in_sixteen_bits_with_like_scores(model_directory: Path, translator: Translator) -> None:
     narrow = Translator.load(model_directory, device="cpu", precision="bfloat16")
-    assert {parameter.dtype for parameter in narrow.model.parameters()} == {torch.bfloat16}
+    assert {parameter.dtype for parameter in narrow.engine.model.parameters()} == {torch.bfloat16}
     exact = translator.score([(text, "The cat is sleeping.") for text in SENTENCES])
     near = narrow.score([(text, "The cat is sleeping.") for text in SENTENCES])
     for mine, right in zip(near, exact, strict=True):
         assert mine.log_probability != right.log_probability
         assert mine.log_probability == pytest.approx(right.log_probability, rel=0.02)
-    for options in ({"beam_size": 1}, {"beam_size": 3}, {"sampling": Sampling(seed=1)}):
+    for options in ({"beam_size": 1}, {"beam_size": 3}, {"sample": True}):
         assert len(narrow.translate(SENTENCES, max_length_factor=0.5, **options)) == len(SENTENCES)
 
 
@@ -84,8 +89,8 @@ def test_one_text_gives_one_translation_and_a_list_gives_a_list(translator: Tran
     assert same == one
 
 
-@pytest.mark.parametrize("options", [{}, {"beam_size": 1}, {"sampling": Sampling(temperature=1.5, seed=4)}])
-def test_batch_mates_do_not_change_a_translation(translator: Translator, options: dict[str, object]) -> None:
+@pytest.mark.parametrize("options", [{}, {"beam_size": 1}, {"sample": True, "temperature": 1.5, "seed": 4}])
+def test_other_texts_of_a_call_do_not_change_a_translation(translator: Translator, options: dict[str, object]) -> None:
     texts = SENTENCES * 3
     random.Random(1).shuffle(texts)
     together = translator.translate(texts, batch_tokens=4096, **options)
@@ -99,7 +104,7 @@ def test_batch_mates_do_not_change_a_translation(translator: Translator, options
 
 
 def test_threads_do_not_change_a_translation(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("translator.inference.translator._WORTH_A_THREAD", 1)
+    monkeypatch.setattr(torch_engine, "_MIN_TOKENS_PER_THREAD", 1)
     texts = [" ".join(["la", "maison", "rouge"][: number % 4]) + " oui" * number for number in range(12)]
     alone = translator.translate(texts, num_hypotheses=2)
     set_threads(3)
@@ -115,10 +120,17 @@ def test_translations_come_in_the_order_of_their_texts(translator: Translator) -
 
 @pytest.mark.parametrize("text", ["", " ", "\t \u00a0", "\u2028", "\n", "\u200b"])
 def test_nothing_to_translate_gives_nothing_without_running_the_model(translator: Translator, text: str) -> None:
-    class NoModel:
-        max_positions = 40
+    class NoEngine:
+        max_positions, shares_positions = 40, False
 
-    idle = Translator(NoModel(), translator.tokenizers)
+        def unsupported(self, options: DecodingOptions) -> list[str]:
+            return []
+
+        def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
+            assert not requests
+            return []
+
+    idle = Translator(NoEngine(), translator.tokenizers)
     translation = idle.translate(text, num_hypotheses=2)
     assert (translation.text, translation.score, translation.flags) == ("", 0.0, ("empty",))
 
@@ -169,7 +181,7 @@ def test_no_output_needs_more_positions_than_the_model_has(translator: Translato
     texts = ["oui " * count for count in range(1, 30)]
     translations = translator.translate(texts, max_length_factor=100.0)
     lengths = [len(translation.tokens) for translation in translations if "split" not in translation.flags]
-    assert max(lengths) == translator.model.max_positions  # some have no end of their own
+    assert max(lengths) == translator.engine.max_positions  # some have no end of their own
 
 
 def test_invalid_text_is_replaced_and_flagged(translator: Translator) -> None:
@@ -215,7 +227,7 @@ def test_decoding_with_a_cache_gives_the_probabilities_of_one_forward_pass(
         if not {"split", "empty"}.intersection(translation.flags):
             ids = translator.tokenizers.source.encode(translation.source)
             tokens = [every_piece.index(piece) for piece in translation.tokens]
-            [expected] = token_log_probabilities(translator.model, [ids], [tokens], torch.device("cpu"))
+            [expected] = token_log_probabilities(translator.engine.model, [ids], [tokens], torch.device("cpu"))
             found = translation.hypotheses[0].token_log_probabilities
             assert found == pytest.approx(expected[: len(found)], abs=1e-4)
 
@@ -249,12 +261,12 @@ def test_no_pairs_have_no_scores(translator: Translator) -> None:
 def test_defaults_come_from_the_models_configuration(translator: Translator) -> None:
     assert translator.decoding.beam_size == 3
     greedy = Translator(
-        translator.model, translator.tokenizers, translator.decoding.model_copy(update={"beam_size": 1})
+        translator.engine, translator.tokenizers, translator.decoding.model_copy(update={"beam_size": 1})
     )
     assert greedy.translate("Le chat dort.") == translator.translate("Le chat dort.", beam_size=1)
 
 
-@pytest.mark.parametrize("options", [{"beam_size": 1}, {}, {"sampling": Sampling(temperature=0.1)}])
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {}, {"sample": True, "temperature": 0.1}])
 def test_no_ngram_is_repeated_where_it_is_asked_for(translator: Translator, options: dict[str, Any]) -> None:
     def repeated(found: Translation) -> list[tuple[str, ...]]:
         triples = Counter(zip(found.tokens, found.tokens[1:], found.tokens[2:], strict=False))
@@ -265,41 +277,53 @@ def test_no_ngram_is_repeated_where_it_is_asked_for(translator: Translator, opti
     asked = translator.translate(text, no_repeat_ngram=3, **options)
     assert not repeated(asked)
     decoding = translator.decoding.model_copy(update={"no_repeat_ngram": 3})
-    configured = Translator(translator.model, translator.tokenizers, decoding)
+    configured = Translator(translator.engine, translator.tokenizers, decoding)
     assert configured.translate(text, **options) == asked
     assert repeated(configured.translate(text, no_repeat_ngram=0, **options))
 
 
 def test_sampling_depends_on_its_seed_alone(translator: Translator) -> None:
-    draws = [translator.translate("Le chat dort.", sampling=Sampling(2.0, seed=seed)).text for seed in (1, 1, 2)]
+    draws = [translator.translate("Le chat dort.", sample=True, temperature=2.0, seed=seed).text for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
-    many = translator.translate("Le chat dort.", sampling=Sampling(2.0), num_hypotheses=6)
+    many = translator.translate("Le chat dort.", sample=True, temperature=2.0, num_hypotheses=6)
     assert len({hypothesis.text for hypothesis in many.hypotheses}) == 6
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"beam_size": 0}, "must be at least 1 and at most 1024. Received: 0."),
-        ({"beam_size": 1, "num_hypotheses": 2}, "num_hypotheses=2, beam_size=1. Raise beam_size."),
-        ({"beam_size": 1, "length_penalty": -1.0}, "length_penalty must be at least 0 and at most 10. Received: -1.0."),
-        ({"length_penalty": 1e300}, "length_penalty must be at least 0 and at most 10. Received: 1e+300."),
-        ({"no_repeat_ngram": -1}, "no_repeat_ngram must be at least 1, or 0 for no guard. Received: -1."),
-        ({"max_length_factor": 0.0}, "max_length_factor must be above 0 and finite. Received: 0.0."),
-        ({"batch_tokens": 0}, "batch_tokens must be above 0 and finite. Received: 0."),
-        ({"sampling": Sampling(), "num_hypotheses": 0}, "num_hypotheses must be at least 1. Received: 0."),
-        ({"sampling": Sampling(), "beam_size": 2}, "Received: both sampling and beam_size. Leave one out."),
-    ],
-)
-def test_impossible_options_are_refused(translator: Translator, options: dict[str, object], message: str) -> None:
-    with pytest.raises(DecodingError, match=re.escape(message)):
-        translator.translate("oui", **options)
+def test_options_are_checked_as_the_configuration_is(translator: Translator) -> None:
+    with pytest.raises(ConfigError, match=r"beam_size: must be greater than 0\. Received: 0\."):
+        translator.translate("oui", beam_size=0)
+    with pytest.raises(ConfigError, match=r"batch_tokens: must be greater than 0\. Received: 0\."):
+        translator.score([("oui", "yes")], batch_tokens=0)
+
+
+def test_an_option_that_the_engine_does_not_support_is_an_error(translator: Translator) -> None:
+    class NoSampling(torch_engine.TorchEngine):
+        def unsupported(self, options: DecodingOptions) -> list[str]:
+            return ["temperature", "top_k"] if options.sample else []
+
+    plain = Translator(NoSampling(translator.engine.model), translator.tokenizers)
+    assert plain.translate("oui").text
+    with pytest.raises(DecodingError, match=r"NoSampling does not .* Received: temperature=0\.5, top_k=0\."):
+        plain.translate("oui", sample=True, temperature=0.5)
+
+
+def test_equal_requests_are_searched_once(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[Request] = []
+    search = translator.engine.search
+
+    def record(requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
+        searched.extend(requests)
+        return search(requests, options)
+
+    monkeypatch.setattr(translator.engine, "search", record)
+    found = translator.translate(["oui", "Le chat dort.", "oui"])
+    assert len(searched) == 2 and found[0] == found[2]
 
 
 def test_numbers_beyond_what_a_text_reaches_change_nothing(translator: Translator) -> None:
     text = "Le chat dort."
     assert translator.translate(text, max_length_factor=1e308) == translator.translate(text, max_length_factor=1e3)
-    assert translator.translate(text, no_repeat_ngram=10**30) == translator.translate(text, no_repeat_ngram=1000)
+    assert translator.translate(text, no_repeat_ngram=10**18) == translator.translate(text, no_repeat_ngram=1000)
 
 
 def test_what_is_no_text_is_refused(translator: Translator) -> None:
@@ -330,16 +354,16 @@ def test_results_cannot_be_changed(translator: Translator) -> None:
 
 def test_samples_of_one_text_may_end_at_different_steps(model_directory: Path) -> None:
     translator = Translator.load(model_directory, "cpu")
-    sampling = Sampling(temperature=5.0, seed=2)
-    hypotheses = translator.translate("Le chat dort.", num_hypotheses=40, sampling=sampling).hypotheses
+    options: dict[str, Any] = {"sample": True, "temperature": 5.0, "seed": 2}
+    hypotheses = translator.translate("Le chat dort.", num_hypotheses=40, **options).hypotheses
     assert len({len(hypothesis.tokens) for hypothesis in hypotheses}) > 1
-    alone = [h.text for h in translator.translate("Le chat dort.", num_hypotheses=1, sampling=sampling).hypotheses]
+    alone = [h.text for h in translator.translate("Le chat dort.", num_hypotheses=1, **options).hypotheses]
     assert alone[0] in [hypothesis.text for hypothesis in hypotheses]
 
 
 def test_folding_capitals_is_an_option_and_says_so(translator: Translator) -> None:
     folding = Translator(
-        translator.model, translator.tokenizers, translator.decoding.model_copy(update={"fold_capitals": True})
+        translator.engine, translator.tokenizers, translator.decoding.model_copy(update={"fold_capitals": True})
     )
     shouted, calm = folding.translate(["LE CHAT DORT.", "Le chat dort."])
     assert shouted.text == calm.text and shouted.source == "LE CHAT DORT."
@@ -351,7 +375,7 @@ def test_folding_capitals_is_an_option_and_says_so(translator: Translator) -> No
 
 def test_sentences_are_translated_one_by_one_where_that_is_asked_for(translator: Translator) -> None:
     splitting = Translator(
-        translator.model, translator.tokenizers, translator.decoding.model_copy(update={"split_sentences": True})
+        translator.engine, translator.tokenizers, translator.decoding.model_copy(update={"split_sentences": True})
     )
     both, first, second = splitting.translate(["Le chat dort. M. Petit mange !", "Le chat dort.", "M. Petit mange !"])
     assert both.text == f"{first.text} {second.text}"

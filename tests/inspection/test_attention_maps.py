@@ -7,6 +7,7 @@ from torch import Tensor
 
 from translator import Translator
 from translator.config import ModelConfig
+from translator.engines.torch_engine import TorchEngine
 from translator.inspection.attention_maps import KINDS, AttentionMap, attention_maps, recomputed_weights
 from translator.inspection.reading import InspectionError, spell, word_groups
 from translator.model import EncoderDecoder, build_model
@@ -82,15 +83,15 @@ def test_a_look_inside_changes_nothing(random_translator: Translator) -> None:
     state = torch.get_rng_state()
     attention_maps(random_translator, SENTENCE)
     assert torch.equal(torch.get_rng_state(), state)
-    assert num_hooks(random_translator.model) == 0
+    assert num_hooks(random_translator.engine.model) == 0
     assert random_translator.translate(SENTENCE) == before
 
 
 def test_hooks_go_away_when_the_model_fails(random_translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_translator.model.decoder.layers[1], "forward", lambda *inputs: 1 / 0)
+    monkeypatch.setattr(random_translator.engine.model.decoder.layers[1], "forward", lambda *inputs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         attention_maps(random_translator, SENTENCE, "We ate bread.")
-    assert num_hooks(random_translator.model) == 0
+    assert num_hooks(random_translator.engine.model) == 0
 
 
 def test_words_take_the_mean_of_their_rows_and_the_sum_of_their_columns() -> None:
@@ -158,7 +159,7 @@ def test_an_empty_target_is_refused(random_translator: Translator) -> None:
 
 
 def test_another_architecture_is_refused(random_translator: Translator) -> None:
-    other = Translator(torch.nn.Linear(1, 1), random_translator.tokenizers)  # type: ignore[arg-type]
+    other = Translator(TorchEngine(torch.nn.Linear(1, 1)), random_translator.tokenizers)  # type: ignore[arg-type]
     with pytest.raises(InspectionError, match=r"Only an encoder-decoder model can be looked into. Received: Linear."):
         attention_maps(other, "oui")
 

@@ -72,7 +72,7 @@ def test_a_word_without_pieces_is_refused_even_for_means(embeddings: Embeddings)
 def test_the_mean_of_its_pieces_serves_a_word_that_is_not_there(
     embeddings: Embeddings, random_translator: Translator
 ) -> None:
-    model = random_translator.model
+    model = random_translator.engine.model
     assert isinstance(model, EncoderDecoder)
     ids = random_translator.tokenizers.source.encode("xylophone")
     torch.testing.assert_close(embeddings.vector("xylophone"), model.source_embedding.weight[ids].mean(dim=0))
@@ -82,7 +82,7 @@ def test_a_part_of_a_word_is_found_by_its_spelling(embeddings: Embeddings, rando
     tokenizer = random_translator.tokenizers.source
     [*pieces] = enumerate(tokenizer.pieces(range(tokenizer.vocab_size)))
     index = next(i for i, piece in pieces[259:] if piece[0] != "▁" and len(tokenizer.encode(piece)) > 1)
-    model = random_translator.model
+    model = random_translator.engine.model
     assert isinstance(model, EncoderDecoder)
     assert torch.equal(embeddings.vector(tokenizer.pieces([index])[0]), model.source_embedding.weight[index])
 

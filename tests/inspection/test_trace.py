@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
 
 from translator import Translator, trace
 from translator.config import ModelConfig
-from translator.decoding.search import Sampling
+from translator.engines.torch_engine import TorchEngine
 from translator.inspection.attention_maps import attention_maps
 from translator.inspection.reading import InspectionError
 from translator.inspection.trace import format_trace
@@ -29,16 +30,16 @@ def test_a_trace_ends_in_the_greedy_translation(random_translator: Translator) -
 
 def test_a_trace_and_a_map_repeat_no_ngram_where_the_model_may_not(random_translator: Translator) -> None:
     decoding = random_translator.decoding.model_copy(update={"no_repeat_ngram": 2})
-    guarded = Translator(random_translator.model, random_translator.tokenizers, decoding)
+    guarded = Translator(random_translator.engine, random_translator.tokenizers, decoding)
     assert trace(guarded, SENTENCE).text == guarded.translate(SENTENCE, beam_size=1).text
     assert trace(guarded, SENTENCE).text != trace(random_translator, SENTENCE).text
     assert attention_maps(guarded, SENTENCE).target == guarded.translate(SENTENCE).text
 
 
 def test_a_drawn_trace_ends_in_the_sampled_translation(random_translator: Translator) -> None:
-    sampling = Sampling(temperature=1.3, top_k=20, top_p=0.9, seed=4)
-    found = trace(random_translator, SENTENCE, sampling=sampling, is_drawn=True)
-    assert found.text == random_translator.translate(SENTENCE, sampling=sampling).text
+    options: dict[str, Any] = {"sample": True, "temperature": 1.3, "top_k": 20, "top_p": 0.9, "seed": 4}
+    found = trace(random_translator, SENTENCE, **options)
+    assert found.text == random_translator.translate(SENTENCE, **options).text
     assert found.text != trace(random_translator, SENTENCE).text
 
 
@@ -52,7 +53,7 @@ def test_each_step_takes_in_what_the_last_gave_out(random_translator: Translator
 
 def test_pieces_and_vectors_are_those_of_the_model(random_translator: Translator) -> None:
     found = trace(random_translator, SENTENCE, num_values=32)
-    model = random_translator.model
+    model = random_translator.engine.model
     assert isinstance(model, EncoderDecoder)
     ids = [piece.id for piece in found.pieces]
     assert ids == [*random_translator.tokenizers.source.encode(SENTENCE), EOS_ID]
@@ -85,7 +86,7 @@ def test_every_sublayer_is_there_in_its_order(random_translator: Translator) -> 
 def test_the_decoders_rows_are_its_steps(random_translator: Translator) -> None:
     found = trace(random_translator, SENTENCE, num_values=32)
     with torch.inference_mode():
-        logits = random_translator.model.logits(torch.tensor(found.decoder[-1].values)).softmax(dim=-1)
+        logits = random_translator.engine.model.logits(torch.tensor(found.decoder[-1].values)).softmax(dim=-1)
     for step, row in zip(found.steps, logits, strict=True):
         assert step.chosen.probability == pytest.approx(float(row[step.chosen.id]), rel=1e-3)
 
@@ -93,15 +94,15 @@ def test_the_decoders_rows_are_its_steps(random_translator: Translator) -> None:
 def test_sampling_changes_the_shown_distribution_only(random_translator: Translator) -> None:
     plain = trace(random_translator, SENTENCE, num_top=1000)
     for sampling, is_as_expected in (
-        (Sampling(temperature=0.5), lambda step, x: x[0].sampling_probability > x[0].probability),
-        (Sampling(temperature=2.0), lambda step, x: x[0].sampling_probability < x[0].probability),
+        ({"temperature": 0.5}, lambda step, x: x[0].sampling_probability > x[0].probability),
+        ({"temperature": 2.0}, lambda step, x: x[0].sampling_probability < x[0].probability),
         (
-            Sampling(top_k=3),
+            {"top_k": 3},
             lambda step, x: [y.sampling_probability > 0 for y in x] == [True] * 3 + [False] * (len(x) - 3),
         ),
-        (Sampling(top_p=1e-6), lambda step, x: x[0].sampling_probability == 1),
+        ({"top_p": 1e-6}, lambda step, x: x[0].sampling_probability == 1),
     ):
-        found = trace(random_translator, SENTENCE, sampling=sampling, num_top=1000)
+        found = trace(random_translator, SENTENCE, **sampling, num_top=1000)
         assert found.text == plain.text
         for step in found.steps:
             assert sum(x.sampling_probability for x in step.top) == pytest.approx(1)
@@ -117,7 +118,7 @@ def test_other_wirings_are_traced_too(norm: str, random_translator: Translator) 
     size = random_translator.tokenizers.source.vocab_size
     torch.manual_seed(0)
     model = build_model(ModelConfig.model_validate(sizes | options), size, size).eval()
-    found = trace(Translator(model, random_translator.tokenizers), SENTENCE)
+    found = trace(Translator(TorchEngine(model), random_translator.tokenizers), SENTENCE)
     assert found.positions is None
     first = found.encoder[0].name
     assert first == "layer 1: self-attention norm" if norm == "pre" else "layer 1: self-attention"
@@ -128,7 +129,7 @@ def test_a_trace_changes_nothing(random_translator: Translator) -> None:
     state = torch.get_rng_state()
     trace(random_translator, SENTENCE)
     assert torch.equal(torch.get_rng_state(), state)
-    assert not any(module._forward_hooks for module in random_translator.model.modules())
+    assert not any(module._forward_hooks for module in random_translator.engine.model.modules())
 
 
 def test_the_page_of_text_tells_the_same(random_translator: Translator) -> None:

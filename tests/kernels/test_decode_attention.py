@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from translator.config import ModelConfig
-from translator.decoding.beam import beam_search
+from translator.config import DecodingOptions, ModelConfig
+from translator.decoding.request import Request
+from translator.decoding.search import search
 from translator.kernels import decode_attention, decode_cross_attention, reference
 from translator.model import build_model
 from translator.model.static_decoding import StaticDecoder
-from translator.packing import Packed, cu_seqlens_of
+from translator.packing import cu_seqlens_of
 
 BACKENDS = ["reference", "triton"]
 
@@ -233,9 +234,8 @@ def test_a_model_decodes_through_the_kernels(device: torch.device) -> None:
     torch.manual_seed(0)
     sizes = {"d_model": 32, "d_ff": 32, "encoder_layers": 1, "decoder_layers": 1}
     model = build_model(ModelConfig(**sizes, encoder_heads=2, decoder_heads=2), 20, 20).to(device).eval()
-    source = Packed.from_sequences([[5, 6, 7, 2], [9, 2]]).to(device)
-    options = {"max_lengths": [3, 4], "beam_size": 2}
-    ours = beam_search(StaticDecoder(model, backend="triton"), source, **options)
-    for mine, right in zip(ours, beam_search(model, source, **options), strict=True):
+    requests, options = [Request((5, 6, 7), 3), Request((9,), 4)], DecodingOptions(beam_size=2)
+    ours = search(StaticDecoder(model, backend="triton"), requests, options, device)
+    for mine, right in zip(ours, search(model, requests, options, device), strict=True):
         assert mine[0].tokens == right[0].tokens
         assert mine[0].score == pytest.approx(right[0].score, abs=1e-5)

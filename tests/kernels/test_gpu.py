@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from triton_cases import Attention, assert_as_exact_as_naive
 
-from translator.config import ModelConfig, TrainingConfig
-from translator.decoding.beam import beam_search
-from translator.decoding.search import greedy
+from translator.config import DecodingOptions, ModelConfig, TrainingConfig
+from translator.decoding.request import Request
+from translator.decoding.search import search
 from translator.kernels import decode_attention, linear_cross_entropy, packed_attention, reference
 from translator.model import build_model
 from translator.model.models import EncoderDecoder
@@ -248,12 +248,11 @@ def test_searches_find_the_same_in_static_memory_and_cuda_graphs() -> None:
         parameter.data.mul_(1.5)
     decoder = StaticDecoder(model)
     for seed, lengths in enumerate(([5, 12, 3], [20, 1, 7, 9, 30, 2, 2], [5, 12, 3])):
-        source = batch_of(lengths, "cuda", seed=seed).source
-        options = {"max_lengths": [40] * len(lengths), "alpha": 0.6}
-        for ours, right in (
-            (greedy(decoder, source, **options), greedy(model, source, **options)),
-            (beam_search(decoder, source, beam_size=4, **options), beam_search(model, source, beam_size=4, **options)),
-        ):
+        sources = batch_of(lengths, "cuda", seed=seed).source.unpack()
+        requests = [Request(tuple(source[:-1].tolist()), 40) for source in sources]
+        for changes in ({"beam_size": 1}, {"beam_size": 4}, {"beam_size": 4, "no_repeat_ngram": 2}):
+            options = DecodingOptions.model_validate(changes)
+            ours, right = (search(each, requests, options, torch.device("cuda")) for each in (decoder, model))
             for mine, other in zip(ours, right, strict=True):
                 assert mine[0].tokens == other[0].tokens
                 assert abs(mine[0].score - other[0].score) < 1e-4

@@ -101,3 +101,22 @@ def test_on_a_gpu_they_are_those_of_a_full_sort_at_real_sizes(dtype: torch.dtype
 def test_more_tokens_than_there_are_or_none_are_refused(count: int) -> None:
     with pytest.raises(ValueError, match=f"count must be at least 1 and at most vocab_size, 10. Received: {count}."):
         top_tokens(torch.zeros(2, 10), count)
+
+
+@pytest.mark.parametrize("first_token", [0, 3])
+def test_forbidden_tokens_are_skipped_and_the_others_keep_their_log_probability(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, first_token: int
+) -> None:
+    logits = random_logits(5, 100, is_tied=False)
+    forbidden = torch.randint(0, 100, (5, 30), generator=torch.Generator().manual_seed(1))
+    forbidden[:, 0] = 99  # the best of some rows
+    expected = logits.log_softmax(dim=1).scatter(1, forbidden, -math.inf)
+    expected[:, :first_token] = -math.inf
+    expected, expected_tokens = expected.sort(dim=1, descending=True, stable=True)
+    found = [top_tokens(logits.clone(), 6, first_token=first_token, forbidden=forbidden)]
+    if importlib.util.find_spec("triton") is not None:  # its kernel normalizes what is allowed
+        module = importlib.import_module("translator.kernels.triton_top_tokens")
+        found.append(module.triton_allowed_tokens(logits.to(device), 6, first_token, forbidden.to(device)))
+    for values, tokens in found:
+        assert torch.equal(tokens.cpu(), expected_tokens[:, :6])
+        torch.testing.assert_close(values.cpu(), expected[:, :6], atol=1e-5, rtol=1e-6)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from translator.config import ModelConfig
-from translator.decoding.beam import beam_search
-from translator.decoding.repetition import NoRepetition
-from translator.decoding.search import Candidate, greedy
+from translator.config import DecodingOptions, ModelConfig
+from translator.decoding.candidates import Candidate
+from translator.decoding.request import Request
+from translator.decoding.search import search
 from translator.model import build_model, static_decoding
 from translator.model.models import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
@@ -27,10 +27,10 @@ def model_with(positions: str) -> EncoderDecoder:
     return model
 
 
-def sentences(count: int, seed: int) -> Packed:
+def sentences(count: int, seed: int) -> list[list[int]]:
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 9, (count,), generator=generator).tolist()
-    return Packed.from_sequences([torch.randint(4, VOCAB_SIZE, (n,), generator=generator) for n in lengths])
+    return [torch.randint(4, VOCAB_SIZE, (n,), generator=generator).tolist() for n in lengths]
 
 
 def assert_same(ours: list[list[Candidate]], right: list[list[Candidate]]) -> None:
@@ -47,19 +47,21 @@ def test_searches_find_the_same_in_static_memory(monkeypatch: pytest.MonkeyPatch
     model = model_with(positions)
     decoder = StaticDecoder(model)
     for seed, (count, room) in enumerate(((3, 16), (9, 16), (1, 8))):
-        source = sentences(count, seed)
-        limits = [5 + 3 * (number % 3) for number in range(count)]
-        assert_same(greedy(decoder, source, max_lengths=limits), greedy(model, source, max_lengths=limits))
-        beam = {"max_lengths": limits, "beam_size": 4, "num_hypotheses": 2, "alpha": 0.6}
-        assert_same(beam_search(decoder, source, **beam), beam_search(model, source, **beam))
-        guarded = [beam_search(NoRepetition(steps, 2), source, **beam) for steps in (decoder, model)]
-        assert_same(*guarded)
+        requests = [
+            Request(tuple(source), 5 + 3 * (number % 3)) for number, source in enumerate(sentences(count, seed))
+        ]
+        for options in (
+            DecodingOptions(beam_size=1),
+            DecodingOptions(beam_size=4, num_hypotheses=2),
+            DecodingOptions(beam_size=4, num_hypotheses=2, no_repeat_ngram=2),
+        ):
+            assert_same(search(decoder, requests, options), search(model, requests, options))
         assert decoder.workspace.room == room
 
 
 def test_rows_of_different_sentences_may_not_mix() -> None:
     decoder = StaticDecoder(model_with("sinusoidal"))
-    state = decoder.start(sentences(2, 0))
+    state = decoder.start(Packed.from_sequences(sentences(2, 0)))
     state = decoder.reorder(state, torch.tensor([0, 0, 1, 1]))
     for rows in ([0, 2, 1, 3], [2, 3, 0, 1], [0, 1, 2]):
         with pytest.raises(ValueError, match=r"rows must keep the sentences in order, as many rows for each. Received"):
@@ -68,8 +70,8 @@ def test_rows_of_different_sentences_may_not_mix() -> None:
 
 def test_a_decoder_serves_one_search_at_a_time() -> None:
     decoder = StaticDecoder(model_with("sinusoidal"))
-    first = decoder.start(sentences(2, 0))
-    decoder.start(sentences(2, 1))
+    first = decoder.start(Packed.from_sequences(sentences(2, 0)))
+    decoder.start(Packed.from_sequences(sentences(2, 1)))
     with pytest.raises(AssertionError, match="one search at a time"):
         decoder.step(torch.tensor([1, 1]), first)
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from translator.cli.lines import LineError, to_json, write_line
-from translator.cli.options import OptionError, add_model, add_search, search_options
+from translator.cli.options import SEARCH_OPTIONS, OptionError, add_model, add_search, decoding_changes
 from translator.cli.streams import open_input, open_output
 
 if TYPE_CHECKING:
@@ -91,10 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> None:
     """Raise OptionError if an option does not apply to a model of this objective."""
-    translation_only = [
-        *("beam_size", "length_penalty", "max_length_factor", "no_repeat_ngram"),
-        *("reference_column", "reference_file"),
-    ]
+    translation_only = [*SEARCH_OPTIONS, "reference_column", "reference_file"]
     unused = {
         "translation": ["baselines"],
         "classification": translation_only,
@@ -178,7 +175,7 @@ def _translation_report(
     translator = Translator.of(loaded, device)
     start = time.perf_counter()
     with tqdm(total=len(texts), unit=" sentences", disable=None, leave=False) as progress:
-        hypotheses = translate_texts(translator, texts, search_options(arguments), progress.update)
+        hypotheses = translate_texts(translator, texts, decoding_changes(arguments), progress.update)
     seconds = time.perf_counter() - start
     print(f"{len(texts):,} sentences in {seconds:.1f} s, {len(texts) / seconds:.1f} per second", file=sys.stderr)
     _write_lines(output, hypotheses)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, add_filter, hypothesis_json, run_filter
 from translator.cli.lines import to_json, write_line
-from translator.cli.options import OptionError, add_drawing, add_model, add_no_repeat_ngram, given_drawing, sampling_of
+from translator.cli.options import add_decoding, add_model, decoding_changes
+from translator.config.decoding import SAMPLING_FIELDS
 
 if TYPE_CHECKING:
     from translator.inference.generator import Generation
@@ -30,52 +31,35 @@ def add_parser(subparsers: Any) -> None:
     add_model(parser)
     add_filter(parser, "PROMPT", "continue")
     parser.add_argument("--max-pieces", type=int, metavar="N", help="most pieces that are added (default: 60)")
-    parser.add_argument("--samples", type=int, metavar="N", help="write N texts as `line ||| text ||| score`")
+    parser.add_argument(
+        "--samples", dest="num_hypotheses", type=int, metavar="N", help="write N texts as `line ||| text ||| score`"
+    )
     parser.add_argument("--json", action="store_true", help="write an object a line: text, score, tokens, flags")
-    parser.add_argument("-b", "--beam-size", type=int, metavar="N", help="search with N hypotheses; 1 is greedy")
-    parser.add_argument("--length-penalty", type=float, metavar="ALPHA", help="of Wu et al. (2016); 0 is none")
-    add_no_repeat_ngram(parser)
-    add_drawing(parser.add_argument_group("drawing"))
+    add_decoding(parser, ["beam_size", "length_penalty", "no_repeat_ngram"])
+    add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Continue until the input ends."""
-    options = _options(arguments)
 
     def load() -> Any:
-        from translator.inference.generator import Generator
+        from translator.inference.generator import MAX_PIECES, Generator
 
         generator = Generator.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
-        return partial(generator.generate, **options)
+        max_pieces = MAX_PIECES if arguments.max_pieces is None else arguments.max_pieces
+        return partial(generator.generate, max_pieces=max_pieces, **decoding_changes(arguments))
 
     return run_filter(arguments, load, lambda output, number, found: _write(output, number, found, arguments), _NOTICES)
-
-
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `Generator.generate` is told."""
-    given = given_drawing(arguments)
-    if arguments.beam_size is not None and given:
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise OptionError(f"{named} draws, and --beam-size searches. Received: both. Leave out one.")
-    options: dict[str, Any] = {
-        "beam_size": arguments.beam_size,
-        "length_penalty": arguments.length_penalty,
-        "no_repeat_ngram": arguments.no_repeat_ngram,
-        "batch_tokens": arguments.batch_tokens,
-        "sampling": sampling_of(arguments) if arguments.beam_size is None else None,
-    }
-    optional = {"max_pieces": arguments.max_pieces, "num_hypotheses": arguments.samples}
-    return options | {name: value for name, value in optional.items() if value is not None}
 
 
 def _write(output: BinaryIO, number: int, generation: Generation, arguments: argparse.Namespace) -> None:
     if arguments.json:
         value = hypothesis_json(generation.hypotheses[0]) | {"prompt": generation.prompt, "flags": generation.flags}
-        if arguments.samples is not None:
+        if arguments.num_hypotheses is not None:
             value["samples"] = [hypothesis_json(hypothesis) for hypothesis in generation.hypotheses]
         write_line(output, to_json(value))
-    elif arguments.samples is not None:
+    elif arguments.num_hypotheses is not None:
         for hypothesis in generation.hypotheses:
             write_line(output, f"{number} ||| {hypothesis.text} ||| {hypothesis.score:.6f}")
     else:

@@ -6,13 +6,24 @@ import argparse
 import gc
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
+from translator.config import DecodingChanges, DecodingOptions
+from translator.config.section import describe_fields
 from translator.errors import UserError
 
 if TYPE_CHECKING:
-    from translator.decoding.search import Sampling
     from translator.inference.translator import Translator
+
+SEARCH_OPTIONS = (
+    "beam_size",
+    "length_penalty",
+    "max_length_factor",
+    "no_repeat_ngram",
+    "fold_capitals",
+    "split_sentences",
+)
+_SHORT_FLAGS = {"beam_size": ("-b",)}
 
 
 class OptionError(UserError):
@@ -20,13 +31,13 @@ class OptionError(UserError):
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
-    """The model, what it runs on, and how much of it at once."""
+    """Add the model, the device that computes, and the batch size."""
     add_one_model(parser)
-    parser.add_argument("--batch-tokens", type=int, metavar="N", help="source tokens translated together")
+    add_decoding(parser, ["batch_tokens"])
 
 
 def add_one_model(parser: argparse.ArgumentParser, *, is_optional: bool = False) -> None:
-    """The model, and what it runs on."""
+    """Add the model, and the device that computes."""
     parser.add_argument(
         "model",
         metavar="MODEL",
@@ -43,18 +54,31 @@ def add_one_model(parser: argparse.ArgumentParser, *, is_optional: bool = False)
     )
 
 
-def add_drawing(parser: argparse._ActionsContainer) -> None:
-    """How the next piece's distribution is changed."""
-    parser.add_argument("--temperature", type=float, metavar="T", help="below 1 more careful, above more daring")
-    parser.add_argument("--top-k", type=int, metavar="K", help="draw among the K likeliest pieces")
-    parser.add_argument("--top-p", type=float, metavar="P", help="draw among the likeliest of this probability in all")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the draw (default: 1)")
+def add_decoding(parser: argparse._ActionsContainer, names: Sequence[str]) -> None:
+    """Add flags for fields of `DecodingOptions`; without a flag, the model's configuration decides."""
+    descriptions = describe_fields(DecodingOptions)
+    for name in names:
+        field = DecodingOptions.model_fields[name].annotation
+        flags = [*_SHORT_FLAGS.get(name, ()), f"--{name.replace('_', '-')}"]
+        help_text = descriptions.get(name, "").replace("%", "%%")
+        if field is int:
+            parser.add_argument(*flags, type=int, metavar="N", help=help_text)
+        elif field is float:
+            parser.add_argument(*flags, type=float, metavar="X", help=help_text)
+        else:
+            parser.add_argument(*flags, action=argparse.BooleanOptionalAction, default=None, help=help_text)
 
 
-def given_drawing(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `add_drawing` read, as `Sampling` takes it; what was not given is left out."""
-    drawing = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p", "seed")}
-    return {name: value for name, value in drawing.items() if value is not None}
+def add_search(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of a search."""
+    group = parser.add_argument_group("search", "by default as in the model's configuration")
+    add_decoding(group, SEARCH_OPTIONS)
+
+
+def decoding_changes(arguments: argparse.Namespace) -> DecodingChanges:
+    """Return the decoding options given as flags, as `translate` and `generate` take them."""
+    given = {name: getattr(arguments, name, None) for name in DecodingOptions.model_fields}
+    return cast(DecodingChanges, {name: value for name, value in given.items() if value is not None})
 
 
 def output_ending(path: str, endings: Sequence[str]) -> str:
@@ -67,40 +91,6 @@ def output_ending(path: str, endings: Sequence[str]) -> str:
     if ending not in endings:
         raise OptionError(f"--output must end with {' or '.join(f'.{name}' for name in endings)}. Received: {path}.")
     return ending
-
-
-def add_search(parser: argparse.ArgumentParser) -> None:
-    """How to search; what is not given is as in the model's configuration."""
-    group = parser.add_argument_group("search", "by default as in the model's configuration")
-    group.add_argument("-b", "--beam-size", type=int, metavar="N", help="hypotheses kept; 1 is greedy")
-    group.add_argument("--length-penalty", type=float, metavar="ALPHA", help="of Wu et al. (2016); 0 is none")
-    group.add_argument("--max-length-factor", type=float, metavar="F", help="longest output: F pieces a piece, plus 10")
-    add_no_repeat_ngram(group)
-
-
-def add_no_repeat_ngram(parser: argparse._ActionsContainer) -> None:
-    """What keeps a search out of loops."""
-    parser.add_argument(
-        "--no-repeat-ngram", type=int, metavar="N", help="no N pieces twice, unless the source repeats; 0 is no guard"
-    )
-
-
-def sampling_of(arguments: argparse.Namespace) -> Sampling:
-    """What `add_drawing` read, with defaults for what was not given."""
-    from translator.decoding.search import Sampling
-
-    return Sampling(**given_drawing(arguments))
-
-
-def search_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `add_search` and `add_model` read, as `Translator.translate` takes it."""
-    return {
-        "beam_size": arguments.beam_size,
-        "length_penalty": arguments.length_penalty,
-        "max_length_factor": arguments.max_length_factor,
-        "no_repeat_ngram": arguments.no_repeat_ngram,
-        "batch_tokens": arguments.batch_tokens,
-    }
 
 
 def load_translator(arguments: argparse.Namespace) -> Translator:

@@ -16,7 +16,7 @@ from translator.cli.options import add_model, load_translator
 from translator.cli.streams import open_input, open_output
 
 if TYPE_CHECKING:
-    from translator.inference.translator import Score
+    from translator.inference.results import Score
 
 
 _NOTICES = {

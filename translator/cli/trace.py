@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from translator.cli.lines import to_json, write_line
-from translator.cli.options import OptionError, add_drawing, add_one_model, given_drawing, load_translator
+from translator.cli.options import OptionError, add_decoding, add_one_model, load_translator
 from translator.cli.streams import open_output
+from translator.config.decoding import SAMPLING_FIELDS
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
         "sampling", "how the distribution changes; the likeliest piece is taken all the same"
     )
     group.add_argument("--sample", action="store_true", help="draw from it, as translate --sample does")
-    add_drawing(group)
+    add_decoding(group, SAMPLING_FIELDS)
     parser.set_defaults(run=run)
 
 
@@ -42,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _worked_example(arguments: argparse.Namespace) -> str:
-    if arguments.model is not None or arguments.sample or given_drawing(arguments):
+    if arguments.model is not None or arguments.sample or _given_sampling(arguments):
         raise OptionError(
             "--worked-example has a model, a sentence and a choice of its own. Received: others. Leave them out."
         )
@@ -56,19 +57,23 @@ def _trace(arguments: argparse.Namespace) -> str:
     if arguments.sentence is None:
         received = "neither" if arguments.model is None else f"{arguments.model} alone"
         raise OptionError(f"trace needs a model and a sentence, or --worked-example. Received: {received}.")
-    given = given_drawing(arguments)
+    given = _given_sampling(arguments)
     if "seed" in given and not arguments.sample:
         raise OptionError("--seed must come with --sample. Received: no --sample. Add it.")
-    from translator.decoding.search import Sampling
     from translator.inspection.trace import format_trace, trace
 
-    sampling = Sampling(**given)
     found = trace(
         load_translator(arguments),
         arguments.sentence,
-        sampling=sampling,
-        is_drawn=arguments.sample,
+        sample=arguments.sample,
         num_top=arguments.top,
         num_values=arguments.values,
+        **given,
     )
     return to_json(asdict(found)) if arguments.json else format_trace(found)
+
+
+def _given_sampling(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the sampling options that were given."""
+    given = {name: getattr(arguments, name) for name in SAMPLING_FIELDS}
+    return {name: value for name, value in given.items() if value is not None}

@@ -7,19 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, hypothesis_json, run_filter
-from translator.cli.lines import LineError, to_json, write_line
-from translator.cli.options import (
-    add_drawing,
-    add_model,
-    add_search,
-    given_drawing,
-    load_translator,
-    sampling_of,
-    search_options,
-)
+from translator.cli.lines import to_json, write_line
+from translator.cli.options import add_decoding, add_model, add_search, decoding_changes, load_translator
+from translator.config.decoding import SAMPLING_FIELDS
 
 if TYPE_CHECKING:
-    from translator.inference.translator import Translation
+    from translator.inference.results import Translation
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
@@ -37,21 +30,20 @@ def add_parser(subparsers: Any) -> None:
     )
     add_model(parser)
     add_filter(parser, "SENTENCE", "translate")
-    parser.add_argument("--n-best", type=int, metavar="N", help="write the N best as `line ||| text ||| score`")
+    parser.add_argument(
+        "--n-best", dest="num_hypotheses", type=int, metavar="N", help="write the N best as `line ||| text ||| score`"
+    )
     parser.add_argument("--json", action="store_true", help="write an object a line: text, score, tokens, flags")
     add_search(parser)
-    group = parser.add_argument_group("sampling")
-    group.add_argument("--sample", action="store_true", help="draw translations instead of searching for the best")
-    add_drawing(group)
+    add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Translate until the input ends."""
-    options = _translate_options(arguments)
 
     def load() -> Any:
-        return partial(load_translator(arguments).translate, **options)
+        return partial(load_translator(arguments).translate, **decoding_changes(arguments))
 
     return run_filter(
         arguments,
@@ -61,27 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-def _translate_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `Translator.translate` is told."""
-    given = given_drawing(arguments)
-    options = search_options(arguments)
-    if arguments.n_best is not None:
-        options["num_hypotheses"] = arguments.n_best
-    if arguments.sample:
-        options["sampling"] = sampling_of(arguments)
-    elif given:
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise LineError(f"{named} must come with --sample. Received: no --sample. Add it.")
-    return options
-
-
 def _write(output: BinaryIO, number: int, translation: Translation, arguments: argparse.Namespace) -> None:
     if arguments.json:
         value = hypothesis_json(translation.hypotheses[0]) | {"flags": translation.flags}
-        if arguments.n_best is not None:
+        if arguments.num_hypotheses is not None:
             value["hypotheses"] = [hypothesis_json(hypothesis) for hypothesis in translation.hypotheses]
         write_line(output, to_json(value))
-    elif arguments.n_best is not None:
+    elif arguments.num_hypotheses is not None:
         for hypothesis in translation.hypotheses:
             write_line(output, f"{number} ||| {hypothesis.text} ||| {hypothesis.score:.6f}")
     else:

@@ -8,7 +8,9 @@ from translator.config.data import (
     Source,
     TextPair,
 )
+from translator.config.decoding import DecodingChanges, DecodingOptions
 from translator.config.loading import (
+    change_decoding,
     differences,
     load_config,
     parse_sources,
@@ -19,7 +21,6 @@ from translator.config.parsing import ConfigError
 from translator.config.schema import (
     Config,
     CorruptionConfig,
-    DecodingConfig,
     ModelConfig,
     Objective,
     TokenizerConfig,
@@ -34,7 +35,8 @@ __all__ = [
     "ConfigError",
     "CorruptionConfig",
     "DataConfig",
-    "DecodingConfig",
+    "DecodingChanges",
+    "DecodingOptions",
     "Form",
     "ModelConfig",
     "Objective",
@@ -43,6 +45,7 @@ __all__ = [
     "TokenizerConfig",
     "TrainingConfig",
     "UserError",
+    "change_decoding",
     "differences",
     "load_config",
     "parse_sources",

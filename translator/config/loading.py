@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from translator.config.data import Form, SomeSources, Source
+from translator.config.decoding import SAMPLING_FIELDS, DecodingChanges, DecodingOptions
 from translator.config.parsing import ConfigError, dump_yaml, parse_yaml
 from translator.config.schema import Config
 from translator.config.section import ONE_OR_SEVERAL, Section
@@ -92,6 +93,32 @@ def parse_sources(spec: str, form: Form = "pairs") -> tuple[Source, ...]:
         for problem in source.problems(form):
             raise ConfigError(f"--test: {problem}")
     return sources
+
+
+def change_decoding(options: DecodingOptions, changes: DecodingChanges) -> DecodingOptions:
+    """Return decoding options with some of them changed for one call.
+
+    Args:
+        options: the options of the model.
+        changes: new values; None changes nothing. A `beam_size` turns sampling off.
+
+    Raises:
+        ConfigError: if an option is unknown or out of range, or if options contradict each other.
+    """
+    values: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    sampling = ", ".join(name for name in SAMPLING_FIELDS if name in values)
+    if "beam_size" in values:
+        if sampling or values.get("sample"):
+            raise ConfigError(f"beam_size and {sampling or 'sample'} are mutually exclusive. Pass only one.")
+        values["sample"] = False
+    values = options.model_dump() | values
+    if sampling and not values["sample"]:
+        raise ConfigError(f"{sampling}: only sampling uses this. Set sample: true (--sample).")
+    try:
+        return DecodingOptions.model_validate(values)
+    except ValidationError as error:
+        problems = [_describe(DecodingOptions, problem) for problem in error.errors()]
+    raise ConfigError(" ".join(problems))
 
 
 def to_yaml(config: Config) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from translator.config.data import AugmentationConfig, DataConfig, Form
+from translator.config.decoding import DecodingOptions
 from translator.config.section import (
     Layers,
     NonNegativeFloat,
@@ -289,30 +290,6 @@ class TrainingConfig(Section):
         return []
 
 
-class DecodingConfig(Section):
-    """How the model translates.
-
-    Attributes:
-        beam_size: hypotheses kept; 1 is greedy.
-        length_penalty: alpha of Wu et al. (2016), equation 14.
-        max_length_factor: longest output, in pieces per piece of input, plus 10.
-        no_repeat_ngram: no run of so many pieces comes twice and no shorter one four times in a row, unless the source
-            repeats itself as often; 0 forbids nothing.
-        batch_tokens: source tokens translated together.
-        fold_capitals: translate sentences in capitals as if they were in ordinary case.
-        split_sentences: translate the sentences of a text one by one, as a model needs that learned from single ones;
-            otherwise only a text that is longer than the model takes is split.
-    """
-
-    beam_size: Annotated[PositiveInt, Field(le=1024)] = 5  # the widest and steepest that beam search takes
-    length_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.6
-    max_length_factor: PositiveFloat = 2.0
-    no_repeat_ngram: NonNegativeInt = 0
-    batch_tokens: PositiveInt = 4096
-    fold_capitals: bool = False
-    split_sentences: bool = False
-
-
 class Config(Section):
     """The configuration of one run.
 
@@ -327,7 +304,7 @@ class Config(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
-    decoding: DecodingConfig = DecodingConfig()
+    decoding: DecodingOptions = DecodingOptions()
 
     @property
     def form(self) -> Form:

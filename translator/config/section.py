@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -35,6 +36,13 @@ class Section(BaseModel):
     """A frozen section of the configuration. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def describe_fields(section: type[Section]) -> dict[str, str]:
+    """Return the description of each field, as the `Attributes:` of the section's docstring give it."""
+    _, _, attributes = (section.__doc__ or "").partition("Attributes:")
+    found = re.findall(r"^ +(\w+): (.*(?:\n {9,}\S.*)*)", attributes, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in found}
 
 
 def as_list(value: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Search over a `Decodable`: greedy, sampling and beam search on tensors, with no knowledge of text."""
+"""Greedy search, beam search and sampling over a `Decodable`. Tensors only: text is handled by `inference`."""

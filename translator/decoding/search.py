@@ -1,334 +1,179 @@
-"""What a search asks of a model, what it returns, and the two simplest searches: greedy and sampling.
+"""`search`: the loop of all decoding methods.
 
-A search knows nothing of the model but `Decodable`: rows of unfinished text go in, logits of the next token come out.
-Rows that are finished leave the batch. No sum runs across rows, so a sentence never sees its batch mates.
+A method is a `Selection`, a rule by which hypotheses continue; stepping the model, constraints, finished hypotheses
+and the stop criterion are the same for all. Each sentence is searched on its own and leaves the batch when its search
+is over. A step has tensors in and out; only the check for sentences that are over synchronizes with the device.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from translator.config import UserError
-from translator.decoding.distribution import first_allowed, log_probabilities
-from translator.kernels import top_tokens
-from translator.packing import Packed
-from translator.tokenizer import BOS_ID, EOS_ID
+from translator.config import DecodingOptions
+from translator.decoding.beam import BeamSelection
+from translator.decoding.candidates import Candidate, check_not_nan, length_penalty
+from translator.decoding.constraints import Constraints, Forbidden
+from translator.decoding.decodable import Decodable, State
+from translator.decoding.greedy import GreedySelection
+from translator.decoding.hypotheses import Finished, Hypotheses, results_of
+from translator.decoding.request import Request, pack_sources
+from translator.decoding.sampling import SamplingSelection
 
-State = TypeVar("State")
-
-# A search on the CPU looks after each step which texts have ended, and lets them go. To look at another device is to
-# wait until it has come to the step, so there the search runs ahead and lets texts that have ended go on for a while.
-STEPS_BETWEEN_LOOKS = {"cpu": 1}
+# Steps between checks for sentences that are over. On the CPU a check costs nothing. On another device it waits until
+# the device has reached the step, so the host runs ahead and lets finished sentences go on for a while.
+STEPS_BETWEEN_CHECKS = {"cpu": 1}
 _STEPS_AHEAD = 8
+_CPU = torch.device("cpu")
 
 
-class DecodingError(UserError):
-    """A search that cannot be run as asked, or whose model gives numbers that are no probabilities."""
-
-
-def require_positive(name: str, value: float) -> None:
-    """Raise DecodingError unless the number is above 0 and finite."""
-    if not 0 < value < float("inf"):
-        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")
-
-
-class Decodable(Protocol[State]):
-    """A model that gives the next token of many texts at once."""
-
-    def start(self, source: Packed) -> State:
-        """Read the sources, ids `(num_tokens,)` int64, each ended by EOS: a state with one row per sentence."""
-
-    def step(self, tokens: Tensor, state: State) -> Tensor:
-        """Append `tokens: (rows,)` int64 to the rows of `state`, in place.
-
-        Returns:
-            Logits of the token after: `(rows, vocab_size)` floating point. The search may write to it.
-        """
-
-    def reorder(self, state: State, rows: Tensor, sentences: Sequence[int] | None = None) -> State:
-        """A state whose row i is row `rows[i]` of the old one.
-
-        Args:
-            state: not to be used again.
-            rows: `(new_rows,)` int64; rows may be repeated or dropped, those of a sentence stand side by side, as many
-                for each that stays.
-            sentences: the numbers of those that stay, among the state's, in order; None where all do. The host knows
-                them, so that nobody needs to read `rows` on the device.
-        """
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One translation as the search found it.
+class Selection(Protocol):
+    """A decoding method: chooses how live hypotheses continue.
 
     Attributes:
-        tokens: ids, without BOS and EOS.
-        token_log_probabilities: of each token, then of EOS if the text is finished; natural logarithms.
-        log_probability: their sum.
-        score: `log_probability / length_penalty(number of them)`; what the search ranks by.
-        is_finished: whether it ends by EOS; one that does not ran into its longest length.
+        moves_rows: False if each hypothesis continues the one in its own place, so that the model's state need not be
+            reordered.
     """
-
-    tokens: tuple[int, ...]
-    token_log_probabilities: tuple[float, ...]
-    log_probability: float
-    score: float
-    is_finished: bool
-
-    @classmethod
-    def of(cls, tokens: Sequence[int], token_log_probabilities: Sequence[float], alpha: float) -> Candidate:
-        """A candidate from its ids (EOS last, if it is finished) and the log-probability of each."""
-        log_probability = math.fsum(token_log_probabilities)
-        is_finished = tokens[-1] == EOS_ID
-        return cls(
-            tokens=tuple(tokens[:-1] if is_finished else tokens),
-            token_log_probabilities=tuple(token_log_probabilities),
-            log_probability=log_probability,
-            score=log_probability / length_penalty(len(tokens), alpha),
-            is_finished=is_finished,
-        )
-
-
-def length_penalty(length: int, alpha: float) -> float:
-    """What a log-probability is divided by: ((5 + |Y|) / 6) ** alpha, Wu et al. (2016), equation 14.
-
-    Args:
-        length: |Y|, tokens of the translation, its EOS counted.
-        alpha: 0 ranks by probability alone; greater values favour longer translations.
-    """
-    return float(((5 + length) / 6) ** alpha)
-
-
-@torch.inference_mode()
-def greedy(
-    model: Decodable[State], source: Packed, *, max_lengths: Sequence[int], alpha: float = 0.0
-) -> list[list[Candidate]]:
-    """Take the likeliest token each time; of equal ones that with the lowest id.
-
-    Args:
-        model: what to decode.
-        source: ids `(num_tokens,)` int64, each sentence ended by EOS.
-        max_lengths: most tokens in each translation, its EOS counted.
-        alpha: length penalty of the score; it does not change the text.
-
-    Returns:
-        For each sentence a list of one.
-    """
-
-    def likeliest(logits: Tensor, step: int, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        values, tokens = top_tokens(logits, 1, first_token=first_allowed(is_first=step == 0))
-        return tokens.squeeze(1), values.squeeze(1)
-
-    candidates = _follow(model, model.start(source), source.values.device, max_lengths, likeliest, alpha)
-    return [[candidate] for candidate in candidates]
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are drawn.
-
-    Attributes:
-        temperature: divides the logits; below 1 is more careful, above 1 more daring.
-        top_k: draw among the so many likeliest tokens; 0 is all.
-        top_p: draw among the likeliest tokens whose probabilities just reach this sum (Holtzman et al., 2020).
-        seed: every draw is a function of it, the source sentence and the number of the sample; of nothing else.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
-            raise DecodingError(f"temperature must be above 0 and finite. Received: {self.temperature}.")
-        if self.top_k < 0:
-            raise DecodingError(f"top_k must be at least 1, or 0 for all tokens. Received: {self.top_k}.")
-        if not 0 < self.top_p <= 1:
-            raise DecodingError(f"top_p must be above 0 and at most 1. Received: {self.top_p}.")
-
-
-@torch.inference_mode()
-def sample(
-    model: Decodable[State],
-    source: Packed,
-    *,
-    max_lengths: Sequence[int],
-    sampling: Sampling,
-    num_hypotheses: int = 1,
-    alpha: float = 0.0,
-) -> list[list[Candidate]]:
-    """Draw each token from the model's distribution.
-
-    Args:
-        model: what to decode.
-        source: ids `(num_tokens,)` int64, each sentence ended by EOS.
-        max_lengths: most tokens in each translation, its EOS counted.
-        sampling: how to draw. Scores are the model's own all the same, before temperature, top-k and top-p.
-        num_hypotheses: independent samples of each sentence.
-        alpha: length penalty of the score; it does not change what is drawn.
-
-    Returns:
-        For each sentence its samples, best score first.
-    """
-    device = source.values.device
-    uniforms = _uniforms(source, max_lengths, num_hypotheses, sampling.seed).to(device)
-
-    def drawn(logits: Tensor, step: int, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        allowed = log_probabilities(logits, is_first=step == 0)
-        tokens = draw(allowed, uniforms[rows, step], sampling)
-        return tokens, allowed.gather(1, tokens[:, None]).squeeze(1)
-
-    # Samples of a sentence end at different steps, so each is a sentence of its own to the model.
-    copies = [ids for ids in source.unpack() for _ in range(num_hypotheses)]
-    state = model.start(Packed.from_sequences(copies).to(device))
-    row_lengths = [length for length in max_lengths for _ in range(num_hypotheses)]
-    candidates = _follow(model, state, device, row_lengths, drawn, alpha)
-    samples = [candidates[start : start + num_hypotheses] for start in range(0, len(candidates), num_hypotheses)]
-    return [sorted(group, key=lambda candidate: -candidate.score) for group in samples]
-
-
-def draw(log_probs: Tensor, uniform: Tensor, sampling: Sampling) -> Tensor:
-    """One token for each row, by inverting the cumulative distribution at a given point.
-
-    Args:
-        log_probs: `(rows, vocab_size)` float32; minus infinity is never drawn.
-        uniform: `(rows,)` float64 in [0, 1).
-        sampling: temperature, top-k and top-p.
-
-    Returns:
-        `(rows,)` int64.
-    """
-    probabilities, tokens = sampling_distribution(log_probs, sampling)
-    cumulative = probabilities.cumsum(dim=-1)
-    total = cumulative[:, -1:]
-    place = torch.searchsorted(cumulative, uniform[:, None] * total, right=True)
-    last = (cumulative < total).sum(dim=-1, keepdim=True)  # where rounding put the point on the far end
-    place = torch.minimum(place, last)
-    return (place if tokens is None else tokens.gather(1, place)).squeeze(1)
-
-
-def sampling_distribution(log_probs: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor | None]:
-    """What `draw` draws from.
-
-    Args:
-        log_probs: `(rows, vocab_size)` float32.
-        sampling: temperature, top-k and top-p.
-
-    Returns:
-        Probabilities, `(rows, n)` float64, up to a factor if `top_p` cuts them; and the token of each, `(rows, n)`
-        int64 from the likeliest on, or None where there is one for each token in the vocabulary's order.
-    """
-    log_probs = log_probs.double()
-    # From the likeliest down, so that dividing by next to nothing leaves it 0, and the others minus infinity.
-    scaled = (log_probs - log_probs.amax(dim=-1, keepdim=True)) / sampling.temperature
-    tokens = None
-    if sampling.top_k or sampling.top_p < 1:
-        scaled, tokens = scaled.sort(dim=-1, descending=True, stable=True)
-        scaled, tokens = scaled[:, : sampling.top_k or None], tokens[:, : sampling.top_k or None]
-    probabilities = scaled.softmax(dim=-1)
-    if sampling.top_p < 1:
-        before = probabilities.cumsum(dim=-1) - probabilities
-        probabilities = probabilities.where(before < sampling.top_p, 0.0)
-    return probabilities, tokens
-
-
-def _uniforms(source: Packed, max_lengths: Sequence[int], num_hypotheses: int, seed: int) -> Tensor:
-    """The random number of each row and step: `(num_sequences * num_hypotheses, longest)` float64.
-
-    A row draws from a generator of its own, so that its text is the same in any batch.
-    """
-    longest = max(max_lengths, default=0)
-    rows = []
-    for ids in source.unpack():
-        for number in range(num_hypotheses):
-            key = f"{seed} {number} {ids.tolist()}".encode()
-            digest = hashlib.blake2b(key, digest_size=8).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-            rows.append(torch.rand(longest, dtype=torch.float64, generator=generator))
-    return torch.stack(rows) if rows else torch.empty(0, longest, dtype=torch.float64)
-
-
-@dataclass
-class _Text:
-    """One row while it grows.
-
-    Attributes:
-        max_length: most tokens, EOS counted.
-    """
-
-    max_length: int
-    tokens: list[int] = field(default_factory=list)
-    log_probabilities: list[float] = field(default_factory=list)
 
     @property
-    def has_ended(self) -> bool:
-        return self.tokens[-1:] == [EOS_ID] or len(self.tokens) == self.max_length
+    def moves_rows(self) -> bool: ...
 
-    def append(self, token: int, log_probability: float) -> None:
-        """One token more; what the model went on with after the end counts for nothing."""
-        if not self.has_ended:
-            self.tokens.append(token)
-            self.log_probabilities.append(require_number(log_probability))
+    def __call__(
+        self, live: Hypotheses, logits: Tensor, forbidden: Forbidden, sentences: Sequence[int]
+    ) -> tuple[Hypotheses, Hypotheses]:
+        """Extend hypotheses by one token.
+
+        Args:
+            live: hypotheses.
+            logits: of the next token: `(num_sentences * width, vocab_size)` floating point.
+            forbidden: tokens that may not come next.
+            sentences: index of each sentence among the requests.
+
+        Returns:
+            Hypotheses of which those that end by EOS are finished, and the next live hypotheses.
+        """
 
 
-Choose = Callable[[Tensor, int, Sequence[int]], tuple[Tensor, Tensor]]
-
-
-def _follow(
+@torch.inference_mode()
+def search(
     model: Decodable[State],
-    state: State,
-    device: torch.device,
-    max_lengths: Sequence[int],
-    choose: Choose,
-    alpha: float,
-) -> list[Candidate]:
-    """Extend each row by the one token that `choose(logits, step, rows)` names, until all have ended."""
-    texts = [_Text(max_length) for max_length in max_lengths]
-    active = list(range(len(texts)))
-    tokens = torch.full((len(texts),), BOS_ID, device=device)
-    unseen: list[tuple[Tensor, Tensor]] = []  # what was chosen since the last look
-    step = 0
-    while active:
-        tokens, log_probs = choose(model.step(tokens, state), step, active)
-        unseen.append((tokens, log_probs))
-        step += 1
-        if is_time_to_look(step, [texts[row].max_length for row in active], device):
-            steps = zip(*(torch.stack(numbers).tolist() for numbers in zip(*unseen, strict=True)), strict=True)
-            for row, token, log_prob in (each for columns in steps for each in zip(active, *columns, strict=True)):
-                texts[row].append(token, log_prob)
-            unseen.clear()
-            going = [place for place, row in enumerate(active) if not texts[row].has_ended]
-            if 0 < len(going) < len(active):
-                rows = torch.tensor(going, device=device)
-                tokens, state = tokens[rows], model.reorder(state, rows, going)
-            active = [active[place] for place in going]
-    return [Candidate.of(text.tokens, text.log_probabilities, alpha) for text in texts]
+    requests: Sequence[Request],
+    options: DecodingOptions,
+    device: torch.device = _CPU,
+) -> list[list[Candidate]]:
+    """Decode requests by the method that the options ask for: beam search, greedy search or sampling.
 
+    Args:
+        model: the model.
+        requests: sequences to decode together.
+        options: method and settings. `sample: null` is no sampling.
+        device: device of the model.
 
-def is_time_to_look(step: int, limits: Collection[int], device: torch.device) -> bool:
-    """Whether a search asks the device, after so many steps, which texts have ended.
-
-    Always where one of them reaches its greatest length: the model may have no position after it.
-    """
-    return step % STEPS_BETWEEN_LOOKS.get(device.type, _STEPS_AHEAD) == 0 or step in limits
-
-
-def require_number(log_probability: float) -> float:
-    """The same number; a model that gives none is named as what is wrong.
+    Returns:
+        For each request its results, best score first, at least one. A sample may occur more than once.
 
     Raises:
-        DecodingError: it is not a number.
+        DecodingError: if the model's logits are NaN.
     """
-    if math.isnan(log_probability):
-        raise DecodingError(
-            "A model must give finite logits. Received: NaN. Its weights are damaged, or its training diverged."
-        )
-    return log_probability
+    if not requests:
+        return []
+    constraints, alpha = Constraints.from_options(options), options.length_penalty
+    if options.is_random:
+        # Samples of a sentence end at different steps, so each is a sentence of its own to the model.
+        count = options.num_hypotheses
+        copies = [request for request in requests for _ in range(count)]
+        found = decode(model, copies, SamplingSelection(copies, options, device), constraints, 1, alpha, device)
+        groups = [found[start : start + count] for start in range(0, len(found), count)]
+        return [sorted((each for [each] in group), key=lambda sample: -sample.score) for group in groups]
+    is_greedy = bool(options.sample) or options.beam_size == 1
+    selection: Selection = GreedySelection() if is_greedy else BeamSelection(options.beam_size)
+    return decode(model, requests, selection, constraints, options.num_hypotheses, alpha, device)
+
+
+@torch.inference_mode()
+def decode(
+    model: Decodable[State],
+    requests: Sequence[Request],
+    selection: Selection,
+    constraints: Constraints,
+    num_hypotheses: int,
+    alpha: float,
+    device: torch.device,
+) -> list[list[Candidate]]:
+    """Extend the hypotheses of each request until its search is over.
+
+    Args:
+        model: the model.
+        requests: sequences to decode together, at least one.
+        selection: the decoding method.
+        constraints: what may not be written.
+        num_hypotheses: maximum number of results per request.
+        alpha: exponent of the length penalty.
+        device: device of the model.
+    """
+    results: list[list[Candidate]] = [[] for _ in requests]
+    active = list(range(len(requests)))
+    live = Hypotheses.empty(len(active), device)
+    finished = Finished.empty(len(active), num_hypotheses, device)
+    state, rules = model.start(pack_sources(requests, device)), constraints.start(requests, device)
+    while True:
+        logits = model.step(live.last_tokens.flatten(), state)
+        ended, live = selection(live, logits, constraints.forbidden(rules, live.length), active)
+        finished = finished.with_ended(ended, alpha)
+        remaining, limits = None, [requests[sentence].max_length for sentence in active]
+        if is_sync_step(live.length, limits, device):
+            going, over = _partition(live, finished, limits, alpha)
+            if over:
+                parts = live.of_sentences(over), finished.of_sentences(over), [limits[place] for place in over]
+                for place, candidates in zip(over, results_of(*parts, alpha), strict=True):
+                    results[active[place]] = candidates
+                remaining, active = going, [active[place] for place in going]
+                live, finished = live.of_sentences(going), finished.of_sentences(going)
+        if not active:
+            return results
+        if selection.moves_rows or remaining is not None:
+            rows = live.rows.flatten()
+            state, rules = model.reorder(state, rows, remaining), constraints.reorder(rules, rows)
+            live = live.renumbered()
+        rules = constraints.advance(rules, live.last_tokens.flatten())
+
+
+def is_sync_step(step: int, limits: Collection[int], device: torch.device) -> bool:
+    """Return True if the search must check for sentences that are over after `step` tokens.
+
+    Always if one of them is at its maximum length: the model may have no position after it.
+    """
+    return step % STEPS_BETWEEN_CHECKS.get(device.type, _STEPS_AHEAD) == 0 or step in limits
+
+
+def _partition(
+    live: Hypotheses, finished: Finished, limits: Sequence[int], alpha: float
+) -> tuple[list[int], list[int]]:
+    """Return the sentences that go on, and those at their maximum length or where no live hypothesis can win any more.
+
+    Let a live hypothesis have log-probability p <= 0, and let Y be any finished extension of it. Its further tokens
+    only add numbers <= 0, so log P(Y) <= p. With alpha >= 0 the penalty lp grows with the length and is positive, and
+    |Y| <= max_length, so
+
+        score(Y) = log P(Y) / lp(|Y|) <= p / lp(|Y|) <= p / lp(max_length),
+
+    the last because p <= 0: dividing by more brings it nearer to zero. No bound that looks at p alone is tighter: a Y
+    of maximum length whose other tokens are certain reaches it. So once the worst of the results that we keep scores at
+    least `p / lp(max_length)` for the best p, no later one scores better, and none is needed.
+
+    Args:
+        live: live hypotheses.
+        finished: finished hypotheses of the same sentences.
+        limits: maximum length of each sentence.
+        alpha: exponent of the length penalty.
+    """
+    numbers = torch.stack((live.log_probability[:, 0], finished.score[:, -1]), dim=1).tolist()  # synchronizes
+    going: list[int] = []
+    over: list[int] = []
+    for place, ((best_live, worst_kept), limit) in enumerate(zip(numbers, limits, strict=True)):
+        can_win = check_not_nan(best_live) / length_penalty(limit, alpha) > check_not_nan(worst_kept)
+        (going if can_win and live.length < limit else over).append(place)
+    return going, over

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from translator.config import DecodingChanges
 from translator.evaluation.examples import Example, indices_by_group, indices_by_source
 from translator.evaluation.metrics import Scores, evaluate, exact_match
 from translator.evaluation.tables import format_table
@@ -77,7 +78,7 @@ class TranslationReport:
 def translate_texts(
     translator: Translator,
     texts: Sequence[str],
-    options: dict[str, Any],
+    options: DecodingChanges,
     progress: Callable[[int], object] = lambda count: None,
 ) -> list[str]:
     """Return the translations of texts.

@@ -10,11 +10,12 @@ from typing import overload
 import torch
 
 from translator.checkpoint import LoadedModel
-from translator.decoding.search import DecodingError, require_positive
+from translator.decoding.errors import DecodingError
+from translator.engines.base import group_by_length
 from translator.inference.loading import load_to_decode
 from translator.inference.purpose import require_objective
 from translator.inference.splitting import split_text
-from translator.inference.texts import batches_of, clean, read_texts
+from translator.inference.texts import clean, read_texts, require_positive
 from translator.model import EncoderOnly
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID, Tokenizers
@@ -124,7 +125,7 @@ class Classifier:
         """The probabilities of each part; equal parts are judged once."""
         unique = list(dict.fromkeys(parts))
         judged: dict[tuple[int, ...], list[float]] = {}
-        for batch in batches_of(range(len(unique)), [len(part) + 1 for part in unique], batch_tokens):
+        for batch in group_by_length([len(part) + 1 for part in unique], batch_tokens):
             chosen = [unique[number] for number in batch]
             source = Packed.from_sequences([[*part, EOS_ID] for part in chosen]).to(self.device)
             probabilities = self.model.class_logits(source).softmax(dim=-1)

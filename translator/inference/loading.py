@@ -1,4 +1,4 @@
-"""A model by name, ready to decode: found, read, and put where and in which precision it runs."""
+"""Loading of a model for inference."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 
 from translator.checkpoint import LoadedModel, load_model
 from translator.checkpoint.location import find_model
-from translator.inference.hardware import choose_device, choose_dtype, set_threads
+from translator.engines.hardware import choose_device, choose_dtype, set_threads
 
 
 def load_to_decode(
     name_or_path: str | Path, device: str, threads: int | None, precision: str
 ) -> tuple[LoadedModel, torch.device]:
-    """A model and the device that it is on; arguments and errors as in `Translator.load`."""
+    """Return a model and its device; arguments and errors as in `Translator.load`."""
     set_threads(threads)
     chosen, dtype = choose_device(device), choose_dtype(precision)
     loaded = load_model(find_model(name_or_path), str(chosen))

@@ -1,10 +1,11 @@
-"""What a model was trained for, and what to run with it."""
+"""Checks that a model and an engine fit a task."""
 
 from __future__ import annotations
 
 from translator.checkpoint import LoadedModel
-from translator.config import Objective
-from translator.decoding.search import DecodingError
+from translator.config import DecodingOptions, Objective
+from translator.decoding.errors import DecodingError
+from translator.engines.base import Engine
 
 _VERBS: dict[Objective, str] = {
     "translation": "translate",
@@ -14,10 +15,10 @@ _VERBS: dict[Objective, str] = {
 
 
 def require_objective(loaded: LoadedModel, objective: Objective) -> None:
-    """Refuse a model that was trained for something else, and say what it is for.
+    """Check the objective of a model.
 
     Raises:
-        DecodingError: it was.
+        DecodingError: if it was trained for another objective; the message names the right command.
     """
     trained = loaded.config.training.objective
     if trained == objective:
@@ -30,3 +31,15 @@ def require_objective(loaded: LoadedModel, objective: Objective) -> None:
         f"This needs a model trained for {objective}. Received: {loaded.path}, an {loaded.config.model.architecture} "
         f"trained for {trained}. {advice}".replace("an decoder", "a decoder")
     )
+
+
+def require_supported(engine: Engine, options: DecodingOptions) -> None:
+    """Check that an engine serves the options.
+
+    Raises:
+        DecodingError: if it does not support the value of an option.
+    """
+    unsupported = engine.unsupported(options)
+    if unsupported:
+        received = ", ".join(f"{name}={getattr(options, name)}" for name in unsupported)
+        raise DecodingError(f"{type(engine).__name__} does not support these options. Received: {received}.")

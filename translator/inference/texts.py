@@ -1,20 +1,20 @@
-"""What everything that takes text does with it first: check, clean, and group by length."""
+"""Checking and cleaning of input texts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
-from translator.decoding.search import DecodingError
+from translator.decoding.errors import DecodingError
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read_texts(texts: str | Iterable[str]) -> list[str]:
-    """One text, or many of whatever can be gone through, as a list.
+    """Return one text, or an iterable of texts, as a list.
 
     Raises:
-        DecodingError: one of them is no text.
+        DecodingError: if one of them is not a string.
     """
     given = [texts] if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
     for number, text in enumerate(given):
@@ -24,10 +24,10 @@ def read_texts(texts: str | Iterable[str]) -> list[str]:
 
 
 def read_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs of texts, of whatever can be gone through, as a list.
+    """Return an iterable of pairs of texts as a list.
 
     Raises:
-        DecodingError: one of them is no pair of texts.
+        DecodingError: if one of them is not a pair of strings.
     """
     given = list(pairs)
     for number, pair in enumerate(given):
@@ -38,19 +38,11 @@ def read_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def clean(text: str) -> str:
-    """The text without lone surrogates, as bytes that are no UTF-8 become with `surrogateescape`."""
+    """Return the text with U+FFFD for lone surrogates, which `surrogateescape` makes of invalid UTF-8."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def batches_of(numbers: Iterable[int], lengths: Sequence[int], limit: int) -> Iterator[list[int]]:
-    """Group numbers, longest first, so that the lengths of a group add up to `limit` at most, or it holds but one."""
-    batch: list[int] = []
-    tokens = 0
-    for number in sorted(numbers, key=lambda number: -lengths[number]):
-        if batch and tokens + lengths[number] > limit:
-            yield batch
-            batch, tokens = [], 0
-        batch.append(number)
-        tokens += lengths[number]
-    if batch:
-        yield batch
+def require_positive(name: str, value: float) -> None:
+    """Raise DecodingError unless the number is above 0 and finite."""
+    if not 0 < value < float("inf"):
+        raise DecodingError(f"{name} must be above 0 and finite. Received: {value}.")

@@ -16,14 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from translator.decoding.beam import beam_search
-from translator.decoding.repetition import without_repetition
+from translator.config import change_decoding
 from translator.inference.translator import Translator
 from translator.inspection.reading import (
     InspectionError,
     as_text,
     encoder_decoder,
-    longest_target,
     read_sentence,
     spell,
     word_groups,
@@ -128,12 +126,12 @@ def attention_maps(translator: Translator, sentence: str, target: str | None = N
     Raises:
         InspectionError: the sentence is empty, or a side is longer than the model takes whole.
     """
-    model = encoder_decoder(translator)
+    model, device = encoder_decoder(translator)
     sentence, source_ids = read_sentence(translator, sentence)
-    source = Packed.from_sequences([[*source_ids, EOS_ID]]).to(translator.device)
-    outputs = _translated(translator, source, len(source_ids)) if target is None else _given(translator, target)
+    source = Packed.from_sequences([[*source_ids, EOS_ID]]).to(device)
+    outputs = _translated(translator, source_ids) if target is None else _given(translator, target)
     inputs = [BOS_ID, *outputs[:-1]]
-    encoder, decoder, cross = _weights(model, source, Packed.from_sequences([inputs]).to(translator.device))
+    encoder, decoder, cross = _weights(model, source, Packed.from_sequences([inputs]).to(device))
     source_pieces = tuple(translator.tokenizers.source.pieces([*source_ids, EOS_ID]))
     target_pieces = tuple(translator.tokenizers.target.pieces(inputs))
     written = tuple(translator.tokenizers.target.pieces(outputs))
@@ -201,15 +199,10 @@ def _captured(layers: Sequence[TransformerLayer]) -> Iterator[dict[MultiHeadAtte
             hook.remove()
 
 
-def _translated(translator: Translator, source: Packed, num_source_pieces: int) -> list[int]:
-    """Ids of the model's own translation, EOS last if it came to its end."""
-    [[best, *_]] = beam_search(
-        without_repetition(translator.model, translator.decoding.no_repeat_ngram),
-        source,
-        max_lengths=[longest_target(translator, num_source_pieces)],
-        beam_size=translator.decoding.beam_size,
-        alpha=translator.decoding.length_penalty,
-    )
+def _translated(translator: Translator, source_ids: Sequence[int]) -> list[int]:
+    """Return the ids of the model's own translation, EOS last if it is finished."""
+    options = change_decoding(translator.decoding, {"num_hypotheses": 1})
+    [[best, *_]] = translator.engine.search([translator.request(source_ids, options)], options)
     return [*best.tokens, EOS_ID] if best.is_finished else list(best.tokens)
 
 
@@ -219,9 +212,9 @@ def _given(translator: Translator, target: str) -> list[int]:
     ids = translator.tokenizers.target.encode(target)
     if not ids:
         raise InspectionError(f"A target must hold some text; leave it out for the model's own. Received: {target!r}.")
-    if len(ids) >= translator.model.max_positions:
+    if len(ids) >= translator.engine.max_positions:
         raise InspectionError(
-            f"A target must have at most {translator.model.max_positions - 1} pieces. Received: {len(ids)} pieces."
+            f"A target must have at most {translator.engine.max_positions - 1} pieces. Received: {len(ids)} pieces."
         )
     return [*ids, EOS_ID]
 

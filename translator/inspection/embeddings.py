@@ -100,7 +100,7 @@ class Embeddings:
 
     def __init__(self, translator: Translator, side: Side = "source", *, is_mean: bool = False) -> None:
         self._translator = translator
-        self._model = encoder_decoder(translator)
+        self._model, self._device = encoder_decoder(translator)
         self._is_mean = is_mean
         is_source = side == "source"
         self._tokenizer = translator.tokenizers.source if is_source else translator.tokenizers.target
@@ -192,7 +192,7 @@ class Embeddings:
         for sentence in sentences:
             text, ids = read_sentence(self._translator, sentence)
             place = self._place(word, text, ids)
-            source = Packed.from_sequences([[*ids, EOS_ID]]).to(self._translator.device)
+            source = Packed.from_sequences([[*ids, EOS_ID]]).to(self._device)
             texts.append(text)
             static.append(self._model.source_embedding(source.values)[place].float().mean(dim=0))
             encoded.append(self._model.encode(source)[place].float().mean(dim=0))

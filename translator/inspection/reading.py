@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from translator.config import UserError
+from translator.engines.torch_engine import TorchEngine
 from translator.inference.translator import Translator
 from translator.model import EncoderDecoder
 
@@ -16,18 +19,21 @@ class InspectionError(UserError):
     """Something that cannot be looked at as asked."""
 
 
-def encoder_decoder(translator: Translator) -> EncoderDecoder:
-    """The model of a translator.
+def encoder_decoder(translator: Translator) -> tuple[EncoderDecoder, torch.device]:
+    """Return the model of a translator, and its device.
 
     Raises:
-        InspectionError: it is of another architecture.
+        InspectionError: if the model has another architecture, or does not run in PyTorch.
     """
-    if not isinstance(translator.model, EncoderDecoder):
+    engine = translator.engine
+    if not isinstance(engine, TorchEngine):
+        raise InspectionError(f"Inspection requires a PyTorch model. Received: {type(engine).__name__}.")
+    if not isinstance(engine.model, EncoderDecoder):
         raise InspectionError(
-            f"Only an encoder-decoder model can be looked into. Received: {type(translator.model).__name__}. "
+            f"Only an encoder-decoder model can be looked into. Received: {type(engine.model).__name__}. "
             "Translate with it (`translator translate`), or look into a model with architecture: encoder_decoder."
         )
-    return translator.model
+    return engine.model, engine.device
 
 
 def read_sentence(translator: Translator, sentence: str) -> tuple[str, list[int]]:
@@ -51,12 +57,6 @@ def read_sentence(translator: Translator, sentence: str) -> tuple[str, list[int]
 def as_text(text: str) -> str:
     """The text with U+FFFD for what is no valid text, as an argument of the command line may hold."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-
-
-def longest_target(translator: Translator, num_source_pieces: int) -> int:
-    """Most pieces of a translation, its EOS counted, as `Translator.translate` allows them."""
-    allowed = translator.decoding.max_length_factor * num_source_pieces + 10 + 1
-    return int(min(translator.model.max_positions, allowed))
 
 
 def word_groups(pieces: Sequence[str]) -> list[list[int]]:

@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from translator.decoding.distribution import log_probabilities
-from translator.decoding.repetition import without_repetition
-from translator.decoding.search import Decodable, Sampling, greedy, sample, sampling_distribution
+from translator.config import DecodingChanges, DecodingOptions, change_decoding
+from translator.decoding.constraints import Constraints, Forbidden
+from translator.decoding.decodable import Decodable
+from translator.decoding.request import Request
+from translator.decoding.sampling import sampling_distribution
+from translator.decoding.search import search
 from translator.inference.translator import Translator
-from translator.inspection.reading import InspectionError, encoder_decoder, longest_target, read_sentence
+from translator.inspection.reading import InspectionError, encoder_decoder, read_sentence
 from translator.model import EncoderDecoder
 from translator.model.layers import TransformerStack
 from translator.packing import Packed
@@ -94,6 +97,16 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How the shown distribution is changed; see `config.DecodingOptions`."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    seed: int = 1
+
+
+@dataclass(frozen=True)
 class Trace:
     """One translation from text to text.
 
@@ -130,43 +143,51 @@ def trace(
     translator: Translator,
     sentence: str,
     *,
-    sampling: Sampling | None = None,
-    is_drawn: bool = False,
+    sample: bool = False,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    seed: int = 1,
     num_top: int = 5,
     num_values: int = 4,
 ) -> Trace:
-    """Translate one sentence and keep what happens.
+    """Translate one sentence and record what happens.
 
     Args:
         translator: an encoder-decoder model.
-        sentence: in the source language.
-        sampling: how the shown distribution is changed; by default it is the model's own.
-        is_drawn: draw each piece from that distribution, as `Translator.translate(sampling=…)` does; otherwise the
-            likeliest piece is taken, as with `beam_size=1`.
-        num_top: likeliest pieces kept of each step.
-        num_values: numbers kept of each vector.
+        sentence: text in the source language.
+        sample: sample each token from the shown distribution, as `Translator.translate(sample=True)` does; otherwise
+            the most probable token is taken, as with `beam_size=1`.
+        temperature: temperature of the shown distribution; this and the next two are as in `DecodingOptions`.
+        top_k: number of tokens of the shown distribution; 0 is all.
+        top_p: total probability of the tokens of the shown distribution.
+        seed: random seed of sampling.
+        num_top: number of most probable tokens kept of each step.
+        num_values: number of values kept of each vector.
 
     Raises:
-        InspectionError: the sentence is empty or too long, or a number is less than 1.
+        InspectionError: if the sentence is empty or too long, or a number is less than 1.
+        ConfigError: if a sampling option is out of range.
     """
     for name, number in (("num_top", num_top), ("num_values", num_values)):
         if number < 1:
             raise InspectionError(f"{name} must be at least 1. Received: {number}.")
-    model = encoder_decoder(translator)
+    model, device = encoder_decoder(translator)
     sentence, ids = read_sentence(translator, sentence)
-    source = Packed.from_sequences([[*ids, EOS_ID]]).to(translator.device)
-    sampling = sampling or Sampling()
-    recorder = _Recorder(without_repetition(model, translator.decoding.no_repeat_ngram))
-    lengths = [longest_target(translator, len(ids))]
-    if is_drawn:
-        [[found]] = sample(recorder, source, max_lengths=lengths, sampling=sampling)
-    else:
-        [[found]] = greedy(recorder, source, max_lengths=lengths)
+    sampling = Sampling(temperature, top_k, top_p, seed)
+    changes = DecodingChanges(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    shown = change_decoding(translator.decoding, {"sample": True, "num_hypotheses": 1, **changes})
+    options = shown if sample else change_decoding(translator.decoding, {"beam_size": 1, "num_hypotheses": 1})
+    recorder = _Recorder(model)
+    request = translator.request(ids, options)
+    [[found]] = search(recorder, [request], options, device)
     outputs = [*found.tokens, EOS_ID] if found.is_finished else list(found.tokens)
     inputs = [BOS_ID, *outputs[:-1]]
+    source = Packed.from_sequences([[*ids, EOS_ID]]).to(device)
     embedding, positions, encoder_input = _embedded(model, source, num_values)
-    encoder, decoder = _activations(model, source, Packed.from_sequences([inputs]).to(translator.device), num_values)
+    encoder, decoder = _activations(model, source, Packed.from_sequences([inputs]).to(device), num_values)
     target = translator.tokenizers.target
+    turns = zip(inputs, outputs, recorder.logits, _forbidden(request, outputs, options, device), strict=True)
     return Trace(
         sentence=sentence,
         pieces=tuple(_piece(translator.tokenizers.source, index) for index in (*ids, EOS_ID)),
@@ -177,13 +198,21 @@ def trace(
         memory=encoder[-1],
         decoder=tuple(decoder),
         sampling=sampling,
-        steps=tuple(
-            _step(number, *turn, target, sampling, num_top)
-            for number, turn in enumerate(zip(inputs, outputs, recorder.logits, strict=True))
-        ),
+        steps=tuple(_step(number, *turn, target, shown, num_top) for number, turn in enumerate(turns)),
         is_finished=found.is_finished,
         text=target.decode(found.tokens),
     )
+
+
+def _forbidden(
+    request: Request, outputs: Sequence[int], options: DecodingOptions, device: torch.device
+) -> Iterator[Forbidden]:
+    """Yield the tokens that could not come in each step."""
+    constraints = Constraints.from_options(options)
+    state = constraints.start([request], device)
+    for step, token in enumerate(outputs):
+        yield constraints.forbidden(state, step)
+        state = constraints.advance(state, torch.tensor([token], device=device))
 
 
 class _Recorder:
@@ -206,12 +235,19 @@ class _Recorder:
 
 
 def _step(
-    index: int, token: int, chosen: int, logits: Tensor, tokenizer: Tokenizer, sampling: Sampling, num_top: int
+    index: int,
+    token: int,
+    chosen: int,
+    logits: Tensor,
+    forbidden: Forbidden,
+    tokenizer: Tokenizer,
+    options: DecodingOptions,
+    num_top: int,
 ) -> Step:
-    """What one turn of the loop shows, from the logits `(1, vocab_size)` of the next piece."""
+    """Return what is shown of one step, from the logits `(1, vocab_size)` of the next token."""
     probabilities = logits.softmax(dim=-1)[0]
-    allowed = log_probabilities(logits, is_first=index == 0)
-    kept, tokens = sampling_distribution(allowed, sampling)
+    allowed = forbidden.log_probabilities(logits)
+    kept, tokens = sampling_distribution(allowed, options)
     changed = kept if tokens is None else torch.zeros_like(allowed, dtype=kept.dtype).scatter(1, tokens, kept)
     changed = changed[0] / changed.sum()
 

@@ -11,7 +11,9 @@ _STRIP = 16  # columns of a strip
 _MOST_BY_TRITON = 64  # tokens of a row, which its kernels find one after the other
 
 
-def top_tokens(logits: Tensor, count: int, *, first_token: int = 0) -> tuple[Tensor, Tensor]:
+def top_tokens(
+    logits: Tensor, count: int, *, first_token: int = 0, forbidden: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The likeliest tokens of each row, best first; of equal ones, the lower token first.
 
     On CUDA nothing waits for the device, up to 64 tokens of a row. What counts as equal is the logit there, and the
@@ -22,6 +24,7 @@ def top_tokens(logits: Tensor, count: int, *, first_token: int = 0) -> tuple[Ten
         count: how many; at most `vocab_size`.
         first_token: tokens below it have log-probability minus infinity. The others keep the model's own: nothing is
             normalized again.
+        forbidden: more tokens of each row with log-probability minus infinity, `(rows, n)` int64; may repeat.
 
     Returns:
         Log-probabilities in float32 and int64 tokens, `(rows, count)` both.
@@ -33,12 +36,16 @@ def top_tokens(logits: Tensor, count: int, *, first_token: int = 0) -> tuple[Ten
         raise ValueError(f"count must be at least 1 and at most vocab_size, {logits.shape[1]}. Received: {count}.")
     is_on_cpu = logits.device.type == "cpu"
     if not is_on_cpu and count <= _MOST_BY_TRITON and triton_obstacle(logits.device.type, logits.dtype) is None:
-        from translator.kernels.triton_top_tokens import triton_top_tokens  # triton may not be installed
+        from translator.kernels import triton_top_tokens as kernel  # triton may not be installed
 
-        found: tuple[Tensor, Tensor] = triton_top_tokens(logits.contiguous(), count, first_token)
+        if forbidden is not None:
+            return kernel.triton_allowed_tokens(logits, count, first_token, forbidden)
+        found: tuple[Tensor, Tensor] = kernel.triton_top_tokens(logits.contiguous(), count, first_token)
         return found
     values = logits.log_softmax(dim=-1, dtype=torch.float32)
     values[:, :first_token] = -torch.inf
+    if forbidden is not None:
+        values.scatter_(1, forbidden, -torch.inf)
     return _in_order(values, count)
 
 

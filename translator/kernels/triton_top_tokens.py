@@ -90,6 +90,17 @@ def merge_chunks(
         tl.store(top_tokens_ptr + row * COUNT + number, tl.where(token == _NO_TOKEN, 0, token).to(tl.int64))
 
 
+def triton_allowed_tokens(logits: Tensor, count: int, first_token: int, forbidden: Tensor) -> tuple[Tensor, Tensor]:
+    """`kernels.top_tokens` with forbidden tokens of each row, for one more pass over the logits.
+
+    The kernel normalizes what it is given, and log-probabilities are the model's own.
+    """
+    allowed = logits.scatter(1, forbidden, -torch.inf)
+    _, tokens = triton_top_tokens(allowed.contiguous(), count, first_token)
+    values = allowed.gather(1, tokens).float() - logits.float().logsumexp(dim=1, keepdim=True)
+    return values.masked_fill(tokens < first_token, -torch.inf), tokens
+
+
 @torch.library.custom_op("translator::triton_top_tokens", mutates_args=())
 def triton_top_tokens(logits: Tensor, count: int, first_token: int) -> tuple[Tensor, Tensor]:
     """`kernels.top_tokens` in Triton."""

@@ -15,6 +15,7 @@ from translator.config import Config
 from translator.data.batching import make_batches
 from translator.data.corpus import encode_rows
 from translator.data.objectives import objective_of
+from translator.engines.torch_engine import TorchEngine
 from translator.evaluation import evaluate
 from translator.inference.classifier import Classifier
 from translator.inference.translator import Translator
@@ -67,8 +68,8 @@ class Validator:
     def _translation_scores(self, model: Model, device: torch.device) -> dict[str, float]:
         """BLEU and chrF of greedy translations."""
         assert not isinstance(model, EncoderOnly)
-        translator = Translator(model, self._tokenizers, self._config.decoding, device)
-        translations = translator.translate([row[0] for row in self._decoded], beam_size=1)
+        translator = Translator(TorchEngine(model, device), self._tokenizers, self._config.decoding)
+        translations = translator.translate([row[0] for row in self._decoded], beam_size=1, num_hypotheses=1)
         texts = [translation.text for translation in translations]
         scores = evaluate(texts, [row[1] for row in self._decoded], with_ter=False)
         return {"bleu": scores.bleu.score, "chrf": scores.chrf.score}

@@ -1,0 +1,90 @@
+"""The `decoding` section: every option that is the same for all texts of a call."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from pydantic import Field, model_validator
+
+from translator.config.section import NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt, Section
+
+BeamWidth = Annotated[PositiveInt, Field(le=1024)]  # memory grows with the beam; quality stops growing far earlier
+
+
+class DecodingOptions(Section):
+    """Options of a search.
+
+    The YAML section, the keyword arguments of `Translator.translate` and `Generator.generate`, and the command-line
+    flags are made from these fields.
+
+    Attributes:
+        beam_size: number of hypotheses kept; 1 is greedy search
+        length_penalty: exponent of the length penalty (Wu et al., 2016, equation 14); 0 disables it
+        max_length_factor: maximum output length in tokens per source token, plus 10
+        no_repeat_ngram: length of n-grams that may not be repeated, unless the source repeats as often; a shorter cycle
+            may not come four times in a row; 0 disables it
+        batch_tokens: source tokens decoded together; results do not depend on it
+        num_hypotheses: maximum number of results per text; at most beam_size, unless sampling
+        sample: sample tokens instead of searching; by default, only language models do
+        temperature: sampling temperature; below 1 sharpens the distribution, 0 is greedy search
+        top_k: sample from the K most probable tokens; 0 is all
+        top_p: sample from the smallest set of tokens with total probability >= P (Holtzman et al., 2020)
+        seed: random seed of sampling; a sample depends on it, the source and the number of the sample alone
+        fold_capitals: translate sentences in capitals as if they were in ordinary case
+        split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;
+            otherwise only text that is longer than the model takes is split
+    """
+
+    beam_size: BeamWidth = 5
+    length_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.6
+    max_length_factor: PositiveFloat = 2.0
+    no_repeat_ngram: NonNegativeInt = 0
+    batch_tokens: PositiveInt = 4096
+    num_hypotheses: BeamWidth = 1
+    sample: bool | None = None
+    temperature: NonNegativeFloat = 1.0
+    top_k: NonNegativeInt = 0
+    top_p: Annotated[float, Number, Field(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Number] = 1
+    fold_capitals: bool = False
+    split_sentences: bool = False
+
+    @property
+    def is_random(self) -> bool:
+        """True if tokens are sampled; at temperature 0 the most probable token is taken."""
+        return bool(self.sample) and self.temperature > 0
+
+    @model_validator(mode="after")
+    def _has_enough_hypotheses(self) -> DecodingOptions:
+        if self.sample and not self.temperature and self.num_hypotheses > 1:
+            raise ValueError(
+                "temperature: 0 is greedy search and gives one result per text. "
+                f"Received: num_hypotheses={self.num_hypotheses}. Use a beam, or a higher temperature."
+            )
+        if not self.sample and self.num_hypotheses > self.beam_size:
+            raise ValueError(
+                "num_hypotheses must be at most beam_size, unless sample: true. "
+                f"Received: num_hypotheses={self.num_hypotheses}, beam_size={self.beam_size}. Raise beam_size."
+            )
+        return self
+
+
+SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "seed")
+
+
+class DecodingChanges(TypedDict, total=False):
+    """Keyword arguments that change `DecodingOptions` for one call; None keeps the option as configured."""
+
+    beam_size: int | None
+    length_penalty: float | None
+    max_length_factor: float | None
+    no_repeat_ngram: int | None
+    batch_tokens: int | None
+    num_hypotheses: int | None
+    sample: bool | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    fold_capitals: bool | None
+    split_sentences: bool | None

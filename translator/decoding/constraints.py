@@ -1,0 +1,219 @@
+"""Constraints: rules about which tokens may not come next.
+
+The model's probabilities are normalized first and masked after, so every score is the model's own, whatever is
+forbidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from translator.config import DecodingOptions
+from translator.decoding.request import Request
+from translator.kernels import top_tokens
+from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
+
+_MAX_CYCLE_REPEATS = 3  # of a short cycle, in any text: "very, very, very"
+_MAX_SOURCE_CYCLE = 4  # longest cycle, in tokens, that is counted in a source
+_UNLIMITED = 1 << 20  # more occurrences than a text has
+
+ConstraintState = TypeVar("ConstraintState")
+
+
+class Constraint(Protocol[ConstraintState]):
+    """A rule about the next token of each row. Rows must not interact."""
+
+    def start(self, requests: Sequence[Request], device: torch.device) -> ConstraintState:
+        """Return the state before the first token: one row per request."""
+
+    def forbidden(self, state: ConstraintState) -> Tensor | None:
+        """Return the ids that may not come next, `(rows, n)` int64, or None if there are none.
+
+        UNK_ID, which never may, fills the places of rows with fewer ids.
+        """
+
+    def advance(self, state: ConstraintState, tokens: Tensor) -> ConstraintState:
+        """Return the state after one more token per row, `(rows,)` int64."""
+
+    def reorder(self, state: ConstraintState, rows: Tensor) -> ConstraintState:
+        """Return a state whose row i is row `rows[i]` of `state`; see `Decodable.reorder`."""
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """The tokens that may not come next in one step.
+
+    Attributes:
+        first_allowed: no id below it may come next, in any row. Special tokens have the lowest ids. A bound costs the
+            CUDA kernel of `top_tokens` nothing, whereas ids cost it one more pass over the logits.
+        ids: further ids of each row, `(rows, n)` int64, or None.
+    """
+
+    first_allowed: int
+    ids: Tensor | None = None
+
+    @classmethod
+    def in_step(cls, step: int, ids: Sequence[Tensor | None] = ()) -> Forbidden:
+        """Return what special tokens and constraints forbid in a step, counted from 0.
+
+        UNK and BOS never come (byte fallback spells everything), and EOS does not come first: a text that says
+        something is not translated by nothing.
+        """
+        assert UNK_ID < BOS_ID < EOS_ID
+        present = [each for each in ids if each is not None]
+        return cls(EOS_ID if step else EOS_ID + 1, torch.cat(present, dim=1) if present else None)
+
+    def top_tokens(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities and ids of the most probable allowed tokens; see `kernels.top_tokens`."""
+        return top_tokens(logits, count, first_token=self.first_allowed, forbidden=self.ids)
+
+    def log_probabilities(self, logits: Tensor) -> Tensor:
+        """Return the model's log-probabilities `(rows, vocab_size)` float32, minus infinity for forbidden tokens."""
+        result = logits.log_softmax(dim=-1, dtype=torch.float32)
+        result[:, : self.first_allowed] = -math.inf
+        return result if self.ids is None else result.scatter_(1, self.ids, -math.inf)
+
+
+class Constraints:
+    """All constraints of a search, applied together. A state is the list of theirs.
+
+    Args:
+        constraints: may be empty; special tokens are forbidden in any case.
+    """
+
+    def __init__(self, constraints: Sequence[Constraint[Any]] = ()) -> None:
+        self._constraints = constraints
+
+    @classmethod
+    def from_options(cls, options: DecodingOptions) -> Constraints:
+        """Return the constraints that the options ask for."""
+        return cls([NoRepeatedNgram(options.no_repeat_ngram)] if options.no_repeat_ngram else [])
+
+    def start(self, requests: Sequence[Request], device: torch.device) -> list[Any]:
+        """See `Constraint.start`."""
+        return [constraint.start(requests, device) for constraint in self._constraints]
+
+    def forbidden(self, states: Sequence[Any], step: int) -> Forbidden:
+        """Return what is forbidden in a step, counted from 0."""
+        ids = [each.forbidden(state) for each, state in zip(self._constraints, states, strict=True)]
+        return Forbidden.in_step(step, ids)
+
+    def advance(self, states: Sequence[Any], tokens: Tensor) -> list[Any]:
+        """See `Constraint.advance`."""
+        return [each.advance(state, tokens) for each, state in zip(self._constraints, states, strict=True)]
+
+    def reorder(self, states: Sequence[Any], rows: Tensor) -> list[Any]:
+        """See `Constraint.reorder`."""
+        return [each.reorder(state, rows) for each, state in zip(self._constraints, states, strict=True)]
+
+
+@dataclass(frozen=True)
+class NgramState:
+    """State of `NoRepeatedNgram`.
+
+    Attributes:
+        tokens: BOS and the output of each row so far: `(rows, length)` int64.
+        max_occurrences: how often an n-gram may occur in each row: `(rows, 1)` int64.
+        max_repeats: how often a short cycle may occur in a row: `(rows, 1)` int64.
+    """
+
+    tokens: Tensor
+    max_occurrences: Tensor
+    max_repeats: Tensor
+
+
+class NoRepeatedNgram:
+    """No n-gram occurs more often than the most frequent n-gram of the source.
+
+    A model far from its training data falls into cycles ("of the Minister of the Minister of the …"), each repetition
+    making the next more probable. `no_repeat_ngram_size` of Hugging Face, fairseq and CTranslate2 breaks them, but it
+    also forbids necessary repetition ("Non, non, non, non !"), and allows n equal words in a row. Here the source sets
+    the limit, and a cycle shorter than n tokens is limited too.
+
+    Args:
+        n: length of the n-grams, at least 1.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = min(n, _UNLIMITED)
+
+    def start(self, requests: Sequence[Request], device: torch.device) -> NgramState:
+        """See `Constraint.start`; counts what each source repeats."""
+        repeats = [max_repeats(request.source) for request in requests]
+        occurrences = [max(max_occurrences(r.source, self.n), n) for r, n in zip(requests, repeats, strict=True)]
+        limits = torch.tensor([occurrences, repeats], dtype=torch.int64, device=device)[:, :, None]
+        return NgramState(
+            tokens=torch.full((len(requests), 1), BOS_ID, dtype=torch.int64, device=device),
+            max_occurrences=limits[0],
+            max_repeats=limits[1].clamp(min=_MAX_CYCLE_REPEATS),
+        )
+
+    def forbidden(self, state: NgramState) -> Tensor | None:
+        """See `Constraint.forbidden`: those earlier tokens of a row that would repeat too much."""
+        seen = self._seen(state)
+        written = state.tokens[:, 1:]
+        if seen.device.type != "cpu":
+            return self._too_frequent(written, seen, state.max_occurrences)
+        # Few rows could repeat an n-gram. On other devices, finding them would synchronize.
+        rows = seen.any(dim=1).nonzero().squeeze(1)
+        if not len(rows):
+            return None
+        ids = torch.full_like(written, UNK_ID)
+        ids[rows] = self._too_frequent(written[rows], seen[rows], state.max_occurrences[rows])
+        return ids
+
+    def advance(self, state: NgramState, tokens: Tensor) -> NgramState:
+        """See `Constraint.advance`."""
+        return NgramState(torch.cat((state.tokens, tokens[:, None]), dim=1), state.max_occurrences, state.max_repeats)
+
+    def reorder(self, state: NgramState, rows: Tensor) -> NgramState:
+        """See `Constraint.reorder`."""
+        return NgramState(state.tokens[rows], state.max_occurrences[rows], state.max_repeats[rows])
+
+    def _seen(self, state: NgramState) -> Tensor:
+        """Return 1 where an output token ends an n-gram that it would end again as the next token.
+
+        Returns:
+            `(rows, length - 1)` int32; a token that would end one cycle too many counts as seen too often.
+        """
+        tokens, length = state.tokens, state.tokens.shape[1]
+        # How far back prefixes are compared: all n-grams, and cycles of n tokens.
+        reach = min(_MAX_CYCLE_REPEATS * self.n, length)
+        before = F.pad(tokens, (reach, 0), value=-1).unfold(1, reach, 1)  # (rows, length + 1, reach)
+        is_same = before[:, 1:-1] == before[:, -1:]  # BOS occurs once, so no comparison gets past it
+        matched = is_same.flip(2).cumprod(dim=2, dtype=torch.int8).sum(dim=2) + 1  # with the next token
+        distance = torch.arange(length - 1, 0, -1, device=tokens.device)
+        return (matched >= self.n).int().masked_fill(matched // distance >= state.max_repeats, _UNLIMITED)
+
+    def _too_frequent(self, written: Tensor, seen: Tensor, max_occurrences: Tensor) -> Tensor:
+        """Return `written: (rows, length - 1)` with UNK_ID in place of what may come next."""
+        is_same = written[:, :, None] == written[:, None, :]
+        is_forbidden = (is_same * seen[:, None, :]).sum(dim=2) >= max_occurrences
+        return written.masked_fill(~is_forbidden, UNK_ID)
+
+
+def max_occurrences(ids: Sequence[int], n: int) -> int:
+    """Return how often the most frequent n-gram of a text occurs; at least 1."""
+    return max(Counter(tuple(ids[start : start + n]) for start in range(len(ids) - n + 1)).values(), default=1)
+
+
+def max_repeats(ids: Sequence[int]) -> int:
+    """Return the maximum number of times that a short cycle of a text occurs in a row; at least 1."""
+    return max(_cycle_repeats(ids, period) for period in range(1, _MAX_SOURCE_CYCLE + 1))
+
+
+def _cycle_repeats(ids: Sequence[int], period: int) -> int:
+    """Return the maximum number of times in a row that a cycle of `period` tokens occurs."""
+    longest = length = 0
+    for token, before in zip(ids[period:], ids, strict=False):
+        length = length + 1 if token == before else 0
+        longest = max(longest, length)
+    return longest // period + 1

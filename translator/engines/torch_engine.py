@@ -1,0 +1,99 @@
+"""`TorchEngine`: decoding and scoring with a PyTorch model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from threading import Lock
+from typing import Any
+
+import torch
+
+from translator.config import DecodingOptions
+from translator.decoding.candidates import Candidate
+from translator.decoding.decodable import Decodable
+from translator.decoding.request import Request
+from translator.decoding.search import search
+from translator.engines.base import Pair, group_by_length
+from translator.engines.continuation import Continuation
+from translator.engines.scoring import token_log_probabilities
+from translator.engines.workers import SingleThreadWorkers
+from translator.model import DecoderOnly, EncoderDecoder
+from translator.model.static_decoding import StaticDecoder
+
+_MIN_TOKENS_PER_THREAD = 256  # source tokens
+
+
+class TorchEngine:
+    """An `Engine` around a model in evaluation mode. Calls from several threads may overlap.
+
+    Args:
+        model: the model, on `device`.
+        device: device that computes.
+        is_language_model: True if sources are prompts that the output continues.
+    """
+
+    def __init__(
+        self,
+        model: EncoderDecoder | DecoderOnly,
+        device: torch.device | str = "cpu",
+        *,
+        is_language_model: bool = False,
+    ) -> None:
+        self.model = model
+        self.device = torch.device(device)
+        self._is_language_model = is_language_model
+        self._workers = SingleThreadWorkers()
+        self._decodable: Decodable[Any] = model
+        self._turn: Any = nullcontext()
+        if is_language_model:
+            assert isinstance(model, DecoderOnly)
+            self._decodable = Continuation(model)
+        elif self.device.type == "cuda" and isinstance(model, EncoderDecoder):
+            self._decodable = StaticDecoder(model)
+            self._turn = Lock()  # its memory serves one search at a time
+
+    @property
+    def max_positions(self) -> int:
+        """See `Engine`."""
+        return self.model.max_positions
+
+    @property
+    def shares_positions(self) -> bool:
+        """See `Engine`."""
+        return isinstance(self.model, DecoderOnly)
+
+    def unsupported(self, options: DecodingOptions) -> list[str]:
+        """See `Engine`: every option is supported."""
+        return []
+
+    def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
+        """See `Engine`. On the CPU, `batch_tokens` tokens are decoded at a time, shared among torch's threads."""
+        lengths = [len(request.source) + 1 for request in requests]
+        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
+        limit = min(options.batch_tokens // threads, max(sum(lengths) // threads, _MIN_TOKENS_PER_THREAD))
+        batches = list(group_by_length(lengths, limit))
+
+        def search_batch(batch: Sequence[int]) -> list[list[Candidate]]:
+            with self._turn:
+                return search(self._decodable, [requests[number] for number in batch], options, self.device)
+
+        results: list[list[Candidate]] = [[] for _ in requests]
+        for batch, found in zip(batches, self._workers.map(search_batch, batches, threads), strict=True):
+            for number, candidates in zip(batch, found, strict=True):
+                results[number] = candidates
+        return results
+
+    def score(self, pairs: Sequence[Pair], batch_tokens: int) -> list[tuple[float, ...]]:
+        """See `Engine`."""
+        lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
+        if self.shares_positions:
+            lengths = [len(source) + len(target) + 2 for source, target in pairs]
+        scores: list[tuple[float, ...]] = [() for _ in pairs]
+        for batch in group_by_length(lengths, batch_tokens):
+            sources = None if self._is_language_model else [pairs[number][0] for number in batch]
+            targets = [pairs[number][1] for number in batch]
+            found = token_log_probabilities(self.model, sources, targets, self.device)
+            for number, values in zip(batch, found, strict=True):
+                scores[number] = values
+        return scores

@@ -1,0 +1,67 @@
+"""Preparation of source text: cleaning, folding of capitals, splitting, encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from translator.config import DecodingOptions
+from translator.inference.capitals import fold_capitals
+from translator.inference.splitting import sentences_of, split_text
+from translator.inference.texts import clean
+from translator.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Line:
+    """A source text, ready to translate.
+
+    Attributes:
+        source: the text, cleaned.
+        ids: its tokens, as one sequence.
+        parts: tokens of each part that is translated on its own; one part if the text is not split, none if it is
+            empty.
+        flags: see `Translation.flags`.
+    """
+
+    source: str
+    ids: tuple[int, ...]
+    parts: tuple[tuple[int, ...], ...]
+    flags: tuple[str, ...]
+
+
+def read_lines(texts: Sequence[str], tokenizer: Tokenizer, longest_source: int, options: DecodingOptions) -> list[Line]:
+    """Clean, fold, encode and, where necessary, split source texts.
+
+    Args:
+        texts: source texts.
+        tokenizer: tokenizer of the source language.
+        longest_source: maximum number of tokens in a part.
+        options: `fold_capitals` and `split_sentences`.
+    """
+    sources = [clean(text) for text in texts]
+    read = [fold_capitals(source, tokenizer) for source in sources] if options.fold_capitals else sources
+    lines = []
+    for text, source, folded, ids in zip(texts, sources, read, tokenizer.encode_batch(read), strict=True):
+        flags: tuple[str, ...] = ("invalid_bytes",) if source != text else ()
+        flags = (*flags, "capitals") if folded != source else flags
+        parts: tuple[tuple[int, ...], ...] = (tuple(ids),)
+        if not ids:
+            parts, flags = (), (*flags, "empty")
+        elif len(ids) > longest_source:
+            parts, flags = _split(folded, tokenizer, longest_source, (*flags, "split"))
+        elif options.split_sentences and len(sentences_of(folded)) > 1:
+            parts, flags = _split(folded, tokenizer, longest_source, (*flags, "sentences"))
+        lines.append(Line(source, tuple(ids), parts, flags))
+    return lines
+
+
+def _split(
+    text: str, tokenizer: Tokenizer, longest_source: int, flags: tuple[str, ...]
+) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
+    """Return the tokens of the parts of a text, and its flags."""
+    texts = split_text(text, lambda part: len(tokenizer.encode(part)) <= longest_source)
+    parts = [tuple(ids) for part in texts if (ids := tokenizer.encode(part))]
+    if any(len(part) > longest_source for part in parts):  # one character of very many tokens
+        flags = (*flags, "truncated")
+    return tuple(part[:longest_source] for part in parts), flags

@@ -1,0 +1,76 @@
+"""Results of translation, generation and scoring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation of a text.
+
+    Attributes:
+        text: the translation, on one line.
+        score: log-probability over length penalty; higher is better. For a split text, the sum over its parts.
+        log_probability: of all tokens and EOS; natural logarithm.
+        tokens: pieces; `▁` stands for a space.
+        token_log_probabilities: of each piece, then of EOS (of each part, if the text was split).
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: tuple[str, ...]
+    token_log_probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A text and its translations.
+
+    Attributes:
+        source: the text; invalid characters are replaced by U+FFFD.
+        hypotheses: best first, at least one. Unless sampled, no two have the same text.
+        flags: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than the model takes, and
+            translated in parts), `sentences` (translated one by one), `truncated` (the output reached its maximum
+            length), `capitals` (all in capitals, and translated as if it were not).
+    """
+
+    source: str
+    hypotheses: tuple[Hypothesis, ...]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The best translation."""
+        return self.hypotheses[0].text
+
+    @property
+    def score(self) -> float:
+        """Score of the best translation."""
+        return self.hypotheses[0].score
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Pieces of the best translation."""
+        return self.hypotheses[0].tokens
+
+
+@dataclass(frozen=True)
+class Score:
+    """Log-probability of a given translation.
+
+    Attributes:
+        log_probability: of all tokens and EOS; natural logarithm; NaN if the pair is too long.
+        tokens: pieces of the translation.
+        token_log_probabilities: of each piece, then of EOS (of each part, if the pair was split).
+        flags: as in `Translation`; and `too_long` (a side has more tokens than the model takes).
+    """
+
+    log_probability: float
+    tokens: tuple[str, ...]
+    token_log_probabilities: tuple[float, ...]
+    flags: tuple[str, ...] = ()
+
+    def __float__(self) -> float:
+        return self.log_probability
