@@ -87,7 +87,8 @@ def problem(lengths: list[int], heads: int, causal: bool, dropout_p: float, dtyp
 def ours(x: Problem) -> Tensor:
     """Attention of this project's Triton kernels."""
     return packed_attention(
-        *(x.q, x.k, x.v, x.cu_seqlens, x.cu_seqlens, x.longest, x.longest),
+        [x.q, x.k, x.v],
+        *(x.cu_seqlens, x.cu_seqlens, x.longest, x.longest),
         causal=x.causal,
         dropout_p=x.dropout_p,
         seed=x.seed,

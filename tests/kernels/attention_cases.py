@@ -47,9 +47,11 @@ def attention_inputs(
 
 def attend(backend: str, causal: bool, inputs: tuple[Tensor, ...], **options: object) -> Tensor:
     """`packed_attention` with the tightest bounds on the lengths."""
-    *_, cu_seqlens_q, cu_seqlens_k = inputs
+    *projections, cu_seqlens_q, cu_seqlens_k = inputs
     longest_q, longest_k = (int(offsets.diff().max()) for offsets in (cu_seqlens_q, cu_seqlens_k))
-    return packed_attention(*inputs, longest_q, longest_k, causal=causal, backend=backend, **options)  # type: ignore[arg-type]
+    return packed_attention(
+        projections, cu_seqlens_q, cu_seqlens_k, longest_q, longest_k, causal=causal, backend=backend, **options
+    )  # type: ignore[arg-type]
 
 
 def with_gradients(

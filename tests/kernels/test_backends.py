@@ -80,7 +80,7 @@ sys.modules["triton"] = None  # importing it fails
 import torch
 from translator.kernels import linear_cross_entropy, packed_attention
 x, offsets = torch.randn(3, 2, 8), torch.tensor([0, 3], dtype=torch.int32)
-packed_attention(x, x, x, offsets, offsets, 3, 3, causal=True)
+packed_attention([x, x, x], offsets, offsets, 3, 3, causal=True)
 linear_cross_entropy(x[0], x[1], torch.tensor([0, 1]))
 """
     subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": ":".join(sys.path)})
@@ -109,7 +109,9 @@ def test_wrong_offsets_are_refused_by_the_reference_and_where_asked_for(
     if backend == "auto":
         monkeypatch.setenv("TRANSLATOR_CHECK", "1")
     with pytest.raises(ValueError, match=f"{side}.*{expected}"):
-        packed_attention(case.q, case.k, case.v, **pair, max_seqlen_q=4, max_seqlen_k=4, causal=False, backend=backend)
+        packed_attention(
+            [case.q, case.k, case.v], **pair, max_seqlen_q=4, max_seqlen_k=4, causal=False, backend=backend
+        )
 
 
 def test_layouts_and_dropout_that_do_not_fit_are_refused() -> None:
@@ -117,23 +119,23 @@ def test_layouts_and_dropout_that_do_not_fit_are_refused() -> None:
     offsets = case.offsets()
     sideways = case.q.transpose(1, 2).contiguous().transpose(1, 2)
     with pytest.raises(ValueError, match=r"contiguous in their last dimension.* Received: strides \(32, 1, 2\)"):
-        packed_attention(sideways, case.k, case.v, *offsets, 4, 4, causal=False)
+        packed_attention([sideways, case.k, case.v], *offsets, 4, 4, causal=False)
     for dropout_p in (-0.1, 1.0):
         with pytest.raises(ValueError, match=f"at least 0 and below 1. Received: {dropout_p}"):
-            packed_attention(case.q, case.k, case.v, *offsets, 4, 4, causal=False, dropout_p=dropout_p)
+            packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=dropout_p)
     for seed in (torch.tensor(3), torch.tensor([3.0])):
         with pytest.raises(ValueError, match=r"seed must be \(1,\) int64"):
-            packed_attention(case.q, case.k, case.v, *offsets, 4, 4, causal=False, dropout_p=0.1, seed=seed)
+            packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=0.1, seed=seed)
     with pytest.raises(ValueError, match=r"one device. Received: cpu, cpu, cpu, cpu, cpu, meta"):
         meta = torch.zeros(1, dtype=torch.int64, device="meta")
-        packed_attention(case.q, case.k, case.v, *offsets, 4, 4, causal=False, dropout_p=0.1, seed=meta)
+        packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=0.1, seed=meta)
 
 
 def test_under_autocast_products_are_made_in_its_dtype() -> None:
     case = Attention.random([3, 4])
     hidden, weight = torch.randn(2, 3, 16, requires_grad=True).unbind()
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = packed_attention(case.q, case.k, case.v.bfloat16(), *case.offsets(), 4, 4, causal=False)
+        mixed = packed_attention([case.q, case.k, case.v.bfloat16()], *case.offsets(), 4, 4, causal=False)
         loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 1, 2]))
     assert mixed.dtype == torch.bfloat16
     assert loss.dtype == torch.float32

@@ -88,7 +88,7 @@ def test_a_cuda_graph_takes_other_sentences_and_another_seed() -> None:
     offsets, seed = case.offsets()[0], torch.tensor([1], device="cuda")
 
     def attend() -> tuple[Tensor, ...]:
-        out = packed_attention(q, k, v, offsets, offsets, 180, 180, causal=True, dropout_p=0.2, seed=seed)
+        out = packed_attention([q, k, v], offsets, offsets, 180, 180, causal=True, dropout_p=0.2, seed=seed)
         return out.detach(), *torch.autograd.grad(out, (q, k, v), case.grad_out)
 
     side = torch.cuda.Stream()

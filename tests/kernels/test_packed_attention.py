@@ -9,7 +9,7 @@ import torch
 from attention_cases import CASES, attend, attention_inputs, with_gradients
 from torch import Tensor
 
-from translator.kernels import BACKENDS, dropout_mask, joint_attention, packed_attention
+from translator.kernels import BACKENDS, dropout_mask, packed_attention
 
 CPU_BACKENDS = ["grouped", "sdpa", "reference"]
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])
@@ -108,7 +108,7 @@ def test_a_causal_query_is_blind_to_what_follows(backend: str, causal: bool) -> 
 @every_backend
 def test_bounds_looser_than_the_longest_sequence_change_nothing(backend: str) -> None:
     inputs = attention_inputs([4, 2], [3, 5])
-    loose = packed_attention(*inputs, 50, 60, causal=True, backend=backend)
+    loose = packed_attention(inputs[:3], *inputs[3:], 50, 60, causal=True, backend=backend)
     torch.testing.assert_close(loose, attend(backend, True, inputs))
 
 
@@ -178,11 +178,11 @@ def test_projections_made_jointly_attend_as_their_parts_do(
     parted = torch.stack((q, k, v), dim=1).split(parts, dim=1)
     leaves = [torch.cat((x, x), dim=1)[:, : x.shape[1]] if is_slice else x.contiguous() for x in parted]
     leaves = [x.detach().requires_grad_() for x in leaves]
-    out = joint_attention(leaves, *offsets, *bounds, **options)
+    out = packed_attention(leaves, *offsets, *bounds, **options)
     upstream = torch.randn_like(out)
     gradients = torch.cat(torch.autograd.grad(out, leaves, upstream), dim=1)
     separate = [x.requires_grad_() for x in (q, k, v)]
-    expected = packed_attention(*separate, *offsets, *bounds, **options)
+    expected = packed_attention(separate, *offsets, *bounds, **options)
     torch.testing.assert_close(out, expected)
     torch.testing.assert_close(gradients, torch.stack(torch.autograd.grad(expected, separate, upstream), dim=1))
 
@@ -204,7 +204,14 @@ def wrong_arguments() -> dict[str, tuple[dict[str, Any], str]]:
     offsets = torch.tensor([0, 3], dtype=torch.int32)
     return {
         "backend": ({"backend": "flash"}, f"backend must be one of {', '.join(BACKENDS)}. Received: 'flash'."),
-        "rank": ({"q": torch.randn(3, 8)}, r"must be \(num_tokens, heads, head_dim\).* Received: q \(3, 8\)"),
+        "rank": (
+            {"q": torch.randn(3, 8)},
+            r"each \(num_tokens, heads, head_dim\) or .* Received: \(3, 8\), \(3, 2, 8\), \(3, 2, 8\)\.",
+        ),
+        "parts": (
+            {"q": torch.randn(3, 2, 2, 8)},
+            r"projections must hold queries, keys and values.* Received: \(3, 2, 2, 8\), \(3, 2, 8\), \(3, 2, 8\)\.",
+        ),
         "values": ({"v": torch.randn(2, 2, 8)}, r"k and v alike.* Received: .* k \(3, 2, 8\), v \(2, 2, 8\)"),
         "heads": ({"q": torch.randn(3, 4, 8)}, r"heads and head_dim shared"),
         "dtypes": ({"q": torch.randn(3, 2, 8).double()}, "Received: float64, float32, float32."),
@@ -234,5 +241,7 @@ def test_arguments_that_do_not_fit_are_refused(what: str) -> None:
     offsets = torch.tensor([0, 3], dtype=torch.int32)
     arguments = {name: torch.randn(3, 2, 8) for name in "qkv"} | {"cu_seqlens_q": offsets, "cu_seqlens_k": offsets}
     options = {"max_seqlen_q": 3, "max_seqlen_k": 3, "causal": False}
+    given = arguments | options | changes
+    projections = [given.pop(name) for name in "qkv"]
     with pytest.raises(ValueError, match=expected):
-        packed_attention(**(arguments | options | changes))
+        packed_attention(projections, **given)

@@ -65,7 +65,7 @@ def test_the_mask_read_back_from_the_kernel_is_that_of_plain_torch(device: torch
     values = torch.cat([torch.eye(length, 64) for length in lengths])[:, None].repeat(1, 2, 1).to(device)
     offsets = cu_seqlens_of(torch.tensor(lengths)).to(device)
     out = packed_attention(
-        zeros, zeros, values, offsets, offsets, 64, 64, causal=False, dropout_p=0.4, seed=seed, backend="triton"
+        [zeros, zeros, values], offsets, offsets, 64, 64, causal=False, dropout_p=0.4, seed=seed, backend="triton"
     )
     for sequence, (rows, length) in enumerate(zip(out.split(lengths), lengths, strict=True)):
         weights = rows[:, :, :length].transpose(0, 1) * length * 0.6  # (heads, length, length)
@@ -160,7 +160,7 @@ def test_a_batch_of_nothing_but_filler_gives_zeros(device: torch.device) -> None
 def test_an_upstream_gradient_in_any_layout_is_taken(device: torch.device) -> None:
     case = Attention.random([5, 40], device=device)
     q = case.q.detach().requires_grad_()
-    out = packed_attention(q, case.k, case.v, *case.offsets(), 40, 40, causal=False, backend="triton")
+    out = packed_attention([q, case.k, case.v], *case.offsets(), 40, 40, causal=False, backend="triton")
     (expected,) = torch.autograd.grad(out, q, torch.ones_like(out), retain_graph=True)
     (expanded,) = torch.autograd.grad(out.sum(), q)  # its gradient has stride 0 everywhere
     assert torch.equal(expected, expanded)
@@ -171,7 +171,7 @@ def test_offsets_need_not_lie_side_by_side(device: torch.device) -> None:
     offsets = case.offsets()
     apart = [torch.stack((x, x + 1), dim=1)[:, 0] for x in offsets]
     together, spread = (
-        packed_attention(case.q, case.k, case.v, *pair, 20, 20, causal=True, backend="triton")
+        packed_attention([case.q, case.k, case.v], *pair, 20, 20, causal=True, backend="triton")
         for pair in (offsets, apart)
     )
     assert torch.equal(together, spread)
@@ -197,7 +197,7 @@ def test_the_operator_compiles_without_a_graph_break(device: torch.device) -> No
 
     def attend(q: Tensor, seed: Tensor) -> Tensor:
         attended = packed_attention(
-            q * 2, case.k, case.v, *case.offsets(), 8, 8, causal=True, dropout_p=0.2, seed=seed, backend="triton"
+            [q * 2, case.k, case.v], *case.offsets(), 8, 8, causal=True, dropout_p=0.2, seed=seed, backend="triton"
         )
         return attended.relu().sum()
 

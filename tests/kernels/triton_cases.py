@@ -83,9 +83,7 @@ class Attention:
         q, k, v = (x.detach().requires_grad_() for x in (self.q, self.k, self.v))
         bounds = (max(self.lengths_q) + looser, max(self.lengths_k) + looser)
         out = packed_attention(
-            q,
-            k,
-            v,
+            [q, k, v],
             *self.offsets(),
             *bounds,
             causal=self.causal,

@@ -1,7 +1,6 @@
-"""Attention and loss kernels: the only room that knows how attention is computed.
+"""Kernels of attention, of the loss and of candidate selection.
 
-`packed_attention` and `joint_attention`, the two `decode_*attention`, `linear_cross_entropy` and `top_tokens` are its
-public names. Backends share one mathematics (reference.py) and differ in speed alone.
+All backends compute what `reference` computes and differ in speed only.
 """
 
 from __future__ import annotations
@@ -25,7 +24,6 @@ __all__ = [
     "decode_attention",
     "decode_cross_attention",
     "dropout_mask",
-    "joint_attention",
     "linear_cross_entropy",
     "packed_attention",
     "top_tokens",
@@ -33,9 +31,7 @@ __all__ = [
 
 
 def packed_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    projections: Sequence[Tensor],
     cu_seqlens_q: Tensor,
     cu_seqlens_k: Tensor,
     max_seqlen_q: int,
@@ -49,65 +45,31 @@ def packed_attention(
 ) -> Tensor:
     """Multi-head attention over packed sequences (Vaswani et al., 2017, section 3.2).
 
-    The queries of sequence s see the keys of sequence s and no others. A query that sees no key gives zeros, and so do
-    rows past the last offset.
+    The queries of sequence s attend to the keys of sequence s only. The output is zero for queries without a visible
+    key and for trailing padding.
 
     Args:
-        q: `(num_q_tokens, heads, head_dim)`, floating point.
-        k: `(num_k_tokens, heads, head_dim)`, same dtype.
-        v: `(num_k_tokens, heads, head_dim)`, same dtype.
-        cu_seqlens_q: `(num_sequences + 1,)` int32, offsets of the sequences in `q`.
-        cu_seqlens_k: `(num_sequences + 1,)` int32, offsets of the sequences in `k` and `v`.
-        max_seqlen_q: upper bound on the queries of a sequence.
-        max_seqlen_k: upper bound on the keys of a sequence.
-        causal: query i of n sees key j of m where j - i <= m - n (aligned at the bottom right).
+        projections: queries, keys and values in this order, floating point, one dtype. Each is `(num_tokens, heads,
+            head_dim)`. Adjacent ones that one product computed may be one tensor `(num_tokens, m, heads, head_dim)`,
+            such as `[queries_keys_values]` or `[queries, keys_values]`; on the CPU this saves copies.
+        cu_seqlens_q: `(num_sequences + 1,)` int32, offsets of the sequences of queries.
+        cu_seqlens_k: `(num_sequences + 1,)` int32, offsets of the sequences of keys and values.
+        max_seqlen_q: upper bound on the number of queries in a sequence.
+        max_seqlen_k: upper bound on the number of keys in a sequence.
+        causal: query i of n attends to key j of m only if j - i <= m - n (bottom-right alignment).
         scale: factor on the scores; `head_dim ** -0.5` by default.
-        dropout_p: probability that a weight is dropped.
+        dropout_p: probability that an attention weight is dropped.
         seed: `(1,)` int64, determines which weights are dropped (see `counter_dropout`); required with dropout.
-        backend: `auto` takes `grouped` on the CPU, `triton` on CUDA, and `sdpa` for what neither serves.
+        backend: one of `BACKENDS`; `auto` selects `grouped` on the CPU, `triton` on CUDA, and `sdpa` if neither
+            supports the inputs.
 
     Returns:
-        `(num_q_tokens, heads, head_dim)`, dtype of `q`.
+        `(num_q_tokens, heads, head_dim)`, dtype of the queries.
 
     Raises:
-        ValueError: shapes, dtypes, devices or the backend do not fit.
+        ValueError: if shapes, dtypes, devices or the backend do not fit.
     """
-    return joint_attention(
-        [x.unsqueeze(1) for x in (q, k, v)],
-        cu_seqlens_q,
-        cu_seqlens_k,
-        max_seqlen_q,
-        max_seqlen_k,
-        causal=causal,
-        scale=scale,
-        dropout_p=dropout_p,
-        seed=seed,
-        backend=backend,
-    )
-
-
-def joint_attention(
-    projections: Sequence[Tensor],
-    cu_seqlens_q: Tensor,
-    cu_seqlens_k: Tensor,
-    max_seqlen_q: int,
-    max_seqlen_k: int,
-    *,
-    causal: bool,
-    scale: float | None = None,
-    dropout_p: float = 0.0,
-    seed: Tensor | None = None,
-    backend: str = "auto",
-) -> Tensor:
-    """`packed_attention` of queries, keys and values as projections make them, which spares the CPU copies.
-
-    Args:
-        projections: the three in this order, each or several as `(num_tokens, m, heads, head_dim)`: one tensor of three
-            where tokens attend to themselves, or one of queries and one of keys and values, or three.
-
-    The other arguments, the result and the errors are those of `packed_attention`.
-    """
-    projections = _as_autocast(*projections)
+    projections = _as_autocast(*_with_parts(projections))
     q, k, v = separated(projections)
     check_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, dropout_p, seed, backend)
     backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
@@ -117,7 +79,7 @@ def joint_attention(
     scale = q.shape[-1] ** -0.5 if scale is None else scale
     offsets, bounds = (cu_seqlens_q.contiguous(), cu_seqlens_k.contiguous()), (max_seqlen_q, max_seqlen_k)
     if backend == "triton":
-        from translator.kernels.triton_attention import triton_attention  # where triton is not installed all else works
+        from translator.kernels.triton_attention import triton_attention  # triton is optional
 
         seed = seed if dropout_p else None
         out: Tensor = triton_attention(q, k, v, *offsets, *bounds, causal, scale, dropout_p, seed)[0]
@@ -128,6 +90,18 @@ def joint_attention(
     if backend == "sdpa":
         return _sdpa(q, k, v, *offsets, *bounds, causal, scale, dropout_p)
     return reference.packed_attention(q, k, v, *offsets, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed)
+
+
+def _with_parts(projections: Sequence[Tensor]) -> list[Tensor]:
+    """Return the projections with a dimension of parts: `(num_tokens, m, heads, head_dim)` each, three parts in all."""
+    joint = [x.unsqueeze(1) if x.ndim == 3 else x for x in projections]
+    if any(x.ndim != 4 for x in joint) or sum(x.shape[1] for x in joint) != 3:
+        shapes = ", ".join(str(tuple(x.shape)) for x in projections)
+        raise ValueError(
+            "projections must hold queries, keys and values, each (num_tokens, heads, head_dim) or several as "
+            f"(num_tokens, m, heads, head_dim). Received: {shapes}."
+        )
+    return joint
 
 
 def _sdpa(
@@ -142,7 +116,7 @@ def _sdpa(
     scale: float,
     dropout_p: float,
 ) -> Tensor:
-    """Torch's own attention over one padded rectangle; its dropout draws from torch's generator, not from a seed."""
+    """Attention with torch's `scaled_dot_product_attention` over padded sequences; dropout uses torch's generator."""
     query, is_query = _places(cu_seqlens_q, max_seqlen_q)
     key, is_key = _places(cu_seqlens_k, max_seqlen_k)
     visible = is_key[:, None, None, :]  # (num_sequences, 1, 1, max_seqlen_k)
@@ -160,13 +134,13 @@ def _sdpa(
         scale=scale,
     )
     out = torch.where(has_key, out, 0).transpose(1, 2)  # (num_sequences, max_seqlen_q, heads, head_dim)
-    packed = q.new_zeros(q.shape[0] + 1, *q.shape[1:])  # the last row takes the padding
+    packed = q.new_zeros(q.shape[0] + 1, *q.shape[1:])  # the last row receives the padding
     row = torch.where(is_query, query, q.shape[0])
     return packed.index_put((row,), out)[:-1]
 
 
 def _places(cu_seqlens: Tensor, max_seqlen: int) -> tuple[Tensor, Tensor]:
-    """Row behind each place of a `(num_sequences, max_seqlen)` rectangle, 0 behind padding; and which are real."""
+    """Return the packed row of each padded position, 0 for padding, and which are tokens: `(sequences, max_seqlen)`."""
     position = torch.arange(max_seqlen, device=cu_seqlens.device)
     is_real = position < cu_seqlens.diff()[:, None]
     return torch.where(is_real, cu_seqlens[:-1, None] + position, 0), is_real
@@ -175,15 +149,15 @@ def _places(cu_seqlens: Tensor, max_seqlen: int) -> tuple[Tensor, Tensor]:
 def linear_cross_entropy(
     hidden: Tensor, weight: Tensor, labels: Tensor, *, label_smoothing: float = 0.0, ignore_index: int = -100
 ) -> Tensor:
-    """Summed cross entropy of the projection onto the vocabulary, without ever holding the full logits.
+    """Return the summed cross entropy of the projection onto the vocabulary, without storing all logits.
 
     Labels are smoothed as in Szegedy et al. (2016), section 7: `1 - label_smoothing` on the label and the rest spread
-    evenly over the vocabulary, the label included.
+    evenly over the vocabulary, including the label.
 
     Args:
         hidden: `(num_tokens, d_model)`, floating point.
         weight: `(vocab_size, d_model)`, same dtype.
-        labels: `(num_tokens,)` int64; rows that hold `ignore_index` do not count.
+        labels: `(num_tokens,)` int64; rows with `ignore_index` are ignored.
         label_smoothing: in [0, 1).
         ignore_index: a negative number.
 
@@ -191,7 +165,7 @@ def linear_cross_entropy(
         A scalar in nats, in float32 or wider.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not fit, or a number is out of its range.
+        ValueError: if shapes, dtypes or devices do not fit, or a number is out of range.
     """
     check_loss(hidden, weight, labels, label_smoothing, ignore_index)
     if is_checking_values(labels.device):
@@ -204,7 +178,7 @@ def linear_cross_entropy(
 
 
 def _as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Under `torch.autocast`, float32 in the dtype that products are made in: norms and rotations give float32."""
+    """Under `torch.autocast`, cast float32 tensors (results of norms and rotations) to the dtype of products."""
     device_type = tensors[0].device.type
     if device_type == "meta" or not torch.is_autocast_enabled(device_type):
         return tensors
@@ -213,9 +187,9 @@ def _as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def dropout_mask(x: Tensor, dropout_p: float) -> Tensor:
-    """What `x` is multiplied by under dropout: 0 with probability `dropout_p`, otherwise 1 / (1 - dropout_p).
+    """Return a dropout mask for `x`: 0 with probability `dropout_p`, otherwise 1 / (1 - dropout_p).
 
-    Drawn from torch's default generator; same shape and device as `x`, dtype of `x`.
+    It is drawn from torch's default generator and has the shape, device and dtype of `x`.
     """
     if x.device.type == "cpu":
         return keep_mask(tuple(x.shape), dropout_p, int(torch.randint(2**62, (1,)))).to(x.dtype)

@@ -137,7 +137,7 @@ def grouped_attention(
     dropout_p: float,
     seed: Tensor,
 ) -> Tensor:
-    """Packed attention on the CPU; arguments as in `kernels.joint_attention`."""
+    """Packed attention on the CPU; arguments as in `kernels.packed_attention`."""
     if torch.compiler.is_compiling():
         q, k, v = separated(projections)
         compiled: Tensor = grouped_attention_operator(
@@ -151,7 +151,7 @@ def grouped_attention(
 
 
 def separated(projections: Sequence[Tensor]) -> list[Tensor]:
-    """Queries, keys and values, each `(num_tokens, heads, head_dim)`, as views of what projections made jointly."""
+    """Return queries, keys and values, each `(num_tokens, heads, head_dim)`, as views of the projections."""
     # a lone part is squeezed, since the gradient of unbind would be a copy
     return [part for x in projections for part in (x.unbind(1) if x.shape[1] > 1 else [x.squeeze(1)])]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translator.kernels import joint_attention
+from translator.kernels import packed_attention
 from translator.model.embedding import RotaryPositions
 from translator.packing import Packed
 
@@ -77,7 +77,7 @@ class MultiHeadAttention(nn.Module):
             keys = self.rotary(keys, memory_sequences.values)
             projections = [queries.unsqueeze(1), keys.unsqueeze(1), values.unsqueeze(1)]
         is_dropping = self.training and self.dropout > 0
-        attended = joint_attention(
+        attended = packed_attention(
             projections,
             sequences.cu_seqlens,
             memory_sequences.cu_seqlens,
