@@ -29,6 +29,7 @@ from typing import Any
 
 import torch
 from measuring import wall_and_cpu_time
+from torch import Tensor
 from workload import (
     LENGTHS,
     SHAPES,
@@ -37,6 +38,7 @@ from workload import (
     our_model,
     packed_batches,
     padded_batches,
+    seeded_loss,
     sentence_pairs,
 )
 
@@ -47,7 +49,7 @@ Step = Callable[[], int]  # one optimizer step; returns its number of real targe
 BASELINE = "baseline, pre-norm"  # measured with every `--only`
 
 
-def training_step(model: Any, batches: list[Any]) -> Step:
+def training_step(model: Any, batches: list[Any], loss_of: Callable[[Any], tuple[Tensor, Any]]) -> Step:
     """Return the step of every implementation: loss, gradients, clipping, fused AdamW."""
     model.train()
     parameters = list(model.parameters())
@@ -55,7 +57,7 @@ def training_step(model: Any, batches: list[Any]) -> Step:
     coming: Iterator[Any] = cycle(batches)
 
     def step() -> int:
-        loss, count = model.loss(next(coming))
+        loss, count = loss_of(next(coming))
         (loss / count).backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -76,10 +78,11 @@ def implementations(size: str, lengths: str, batch_tokens: int, dropout: float, 
 
     def ours(inner_dropout: float) -> Step:
         model = our_model(shape, VOCAB_SIZE, dropout, inner_dropout, inner_dropout)
-        return training_step(model, packed)
+        return training_step(model, packed, seeded_loss(model.loss))
 
     def baseline(pre_norm: bool) -> Step:
-        return training_step(PaddedTransformer(shape, VOCAB_SIZE, dropout, pre_norm), padded)
+        model = PaddedTransformer(shape, VOCAB_SIZE, dropout, pre_norm)
+        return training_step(model, padded, model.loss)
 
     torch.manual_seed(1)
     return {

@@ -7,6 +7,7 @@ and no data is needed. `PaddedTransformer` is the model that the padded batches 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -126,6 +127,14 @@ def our_model(
         activation_dropout=activation_dropout,
     )
     return build_model(config, vocab_size, vocab_size, LABEL_SMOOTHING)
+
+
+def seeded_loss(
+    loss: Callable[[PackedBatch, Tensor], tuple[Tensor, Tensor]], device: str = "cpu"
+) -> Callable[[PackedBatch], tuple[Tensor, Tensor]]:
+    """Return our model's loss as a function of the batch alone; all batches have one seed of attention dropout."""
+    seed = torch.ones(1, dtype=torch.int64, device=device)
+    return lambda batch: loss(batch, seed)
 
 
 def sentence_pairs(lengths: str, count: int, vocab_size: int, seed: int = 1) -> list[Pair]:

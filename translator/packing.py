@@ -1,7 +1,7 @@
-"""Packed sequences: sentences laid end to end, with the offsets where each begins.
+"""Packed sequences: sequences end to end without padding, with the offset of each.
 
-Nothing in the model is padded. Linear layers, norms, dropout and the loss see `(num_tokens, ...)`; only attention
-knows where one sequence ends and the next begins, through `cu_seqlens`, the field's name in variable-length attention.
+Linear layers, norms, dropout and the loss see `(num_tokens, ...)`. Only attention separates the sequences, through
+`cu_seqlens`, as in other implementations of variable-length attention.
 """
 
 from __future__ import annotations
@@ -17,13 +17,28 @@ IGNORE_INDEX = -100  # label of a token that does not count in the loss
 
 
 @dataclass(frozen=True)
+class SequenceLayout:
+    """Offsets and positions of packed sequences, without their values.
+
+    Attributes:
+        cu_seqlens: see `Packed`.
+        max_seqlen: see `Packed`.
+        positions: `(num_tokens,)` int64, position of each row in its own sequence; 0 in trailing padding.
+    """
+
+    cu_seqlens: Tensor
+    max_seqlen: int
+    positions: Tensor
+
+
+@dataclass(frozen=True)
 class Packed:
-    """Sequences end to end.
+    """Values of sequences, end to end.
 
     Attributes:
         values: `(num_tokens, ...)`, any dtype; token i of sequence s is row `cu_seqlens[s] + i`.
         cu_seqlens: `(num_sequences + 1,)` int32, starts at 0, never decreases. Rows of `values` past its last entry are
-            filler that belongs to no sequence.
+            trailing padding, which belongs to no sequence.
         max_seqlen: an upper bound, in tokens, on the length of every sequence.
     """
 
@@ -41,48 +56,52 @@ class Packed:
 
     @property
     def num_sequences(self) -> int:
-        """Number of sequences, empty ones counted."""
+        """Number of sequences, including empty ones."""
         return self.cu_seqlens.shape[0] - 1
 
     @property
     def lengths(self) -> Tensor:
-        """Tokens of each sequence: `(num_sequences,)` int32."""
+        """Length of each sequence in tokens: `(num_sequences,)` int32."""
         return self.cu_seqlens.diff()
 
     def unpack(self) -> list[Tensor]:
-        """The sequences one by one, as views: `num_sequences` tensors `(length, ...)`."""
+        """Return each sequence as a view: `num_sequences` tensors `(length, ...)`."""
         offsets = self.cu_seqlens.tolist()
         return [self.values[start:end] for start, end in pairwise(offsets)]
 
     def with_values(self, values: Tensor) -> Packed:
-        """The same sequences holding other values, such as hidden states in place of token ids."""
+        """Return the same sequences with other values, such as hidden states instead of token ids."""
         return replace(self, values=values)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Packed:
-        """The same sequences on `device`."""
+        """Return the same sequences on `device`."""
         return self.map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Packed:
-        """The same sequences with both tensors changed, such as moved elsewhere."""
+        """Return the same sequences with `change` applied to both tensors."""
         return Packed(change(self.values), change(self.cu_seqlens), self.max_seqlen)
 
     def positions(self) -> Tensor:
-        """Position of each row in its own sequence: `(num_tokens,)` int64; filler rows have position 0."""
+        """Return the position of each row in its own sequence: `(num_tokens,)` int64; 0 in trailing padding."""
         rows = torch.arange(self.values.shape[0], device=self.values.device)
         sequence = torch.searchsorted(self.cu_seqlens, rows, right=True) - 1
         starts = self.cu_seqlens[sequence.clamp(max=self.num_sequences)]
         return torch.where(rows < self.cu_seqlens[-1], rows - starts, 0)
 
+    def layout(self) -> SequenceLayout:
+        """Return offsets and positions without the values."""
+        return SequenceLayout(self.cu_seqlens, self.max_seqlen, self.positions())
+
 
 def cu_seqlens_of(lengths: Tensor) -> Tensor:
-    """Offsets of sequences with these lengths: `(num_sequences,)` integers to `(num_sequences + 1,)` int32."""
+    """Return the offsets of sequences: lengths `(num_sequences,)`, integers, to `(num_sequences + 1,)` int32."""
     offsets = torch.zeros(lengths.shape[0] + 1, dtype=torch.int32, device=lengths.device)
     torch.cumsum(lengths, dim=0, out=offsets[1:])
     return offsets
 
 
 def pad(packed: Packed, padding_value: float = 0.0) -> Tensor:
-    """Sequences as a rectangle: `(num_sequences, longest, ...)`, `padding_value` after each end."""
+    """Return padded sequences: `(num_sequences, longest, ...)`, with `padding_value` after each end."""
     lengths = packed.lengths
     longest = int(lengths.max()) if packed.num_sequences else 0
     padded = packed.values.new_full((packed.num_sequences, longest, *packed.values.shape[1:]), padding_value)
@@ -92,7 +111,7 @@ def pad(packed: Packed, padding_value: float = 0.0) -> Tensor:
 
 
 def unpad(padded: Tensor, lengths: Tensor) -> Packed:
-    """The inverse of `pad`: `(num_sequences, longest, ...)` and `(num_sequences,)` lengths to `Packed`."""
+    """Invert `pad`: `(num_sequences, longest, ...)` and lengths `(num_sequences,)` to `Packed`."""
     longest = padded.shape[1]
     is_token = torch.arange(longest, device=lengths.device) < lengths[:, None]
     return Packed(padded[is_token], cu_seqlens_of(lengths), longest)

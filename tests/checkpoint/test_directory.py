@@ -21,6 +21,7 @@ from translator.checkpoint import (
     step_checkpoints,
     write_checkpoint,
 )
+from translator.checkpoint.training_state import StateVersionError
 from translator.tokenizer import Tokenizers
 
 WEIGHTS: dict[str, Tensor] = {"w": torch.ones(30, 20)}
@@ -112,6 +113,12 @@ def test_a_checkpoint_that_is_incomplete_or_damaged_is_passed_over_with_a_warnin
             state.write_bytes(content)
     assert newest_step(run) == 8
     assert "passed over" in caplog.text and "step-20" in caplog.text
+
+
+def test_a_checkpoint_of_another_format_is_refused_instead_of_passed_over(run: Path) -> None:
+    torch.save({"step": 20}, run / "checkpoints" / "step-20" / "training_state.pt")  # as format 1 was stored
+    with pytest.raises(StateVersionError, match=r"version 1\. .* set training\.start_from: .*step-20 and"):
+        newest_checkpoint(run)
 
 
 def test_checkpoints_of_which_none_is_complete_are_listed_and_refused(run: Path, tokenizers: Tokenizers) -> None:

@@ -31,8 +31,16 @@ def is_same(first: dict[str, Any], second: dict[str, Any]) -> bool:
 def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
     save_training_state(tmp_path / "training_state.pt", state())
     assert is_same(read_training_state(tmp_path), state())
-    torch.save(state(), tmp_path / "training_state.pt")  # as earlier versions did
-    assert is_same(read_training_state(tmp_path), state())
+
+
+@pytest.mark.parametrize(("stored", "version"), [({}, 1), ({"version": 3}, 3)])
+def test_a_state_of_another_format_is_refused_with_the_way_out(
+    tmp_path: Path, stored: dict[str, int], version: int
+) -> None:
+    torch.save(state() | stored, tmp_path / "training_state.pt")
+    expected = rf"format version 2\. Received: .*, version {version}\. To .* set training\.start_from: {tmp_path} and"
+    with pytest.raises(CheckpointError, match=expected):
+        read_training_state(tmp_path)
 
 
 def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(tmp_path: Path) -> None:

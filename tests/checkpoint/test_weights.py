@@ -13,8 +13,10 @@ from torch import Tensor
 
 from translator.checkpoint import (
     CheckpointError,
+    Storage,
     average_weights,
     load_checkpoint,
+    load_model,
     read_weights,
     save_weights,
     set_weights,
@@ -36,7 +38,7 @@ def test_equal_weights_make_equal_files_that_others_may_read(weights_path: Path,
 def test_a_tied_parameter_is_stored_once(weights_path: Path) -> None:
     weights, metadata = read_weights(weights_path)
     assert [name for name in weights if "embedding" in name] == ["target_embedding.weight"]
-    assert metadata["version"] == "1"
+    assert metadata["version"] == "2"
 
 
 def test_truncated_weights_are_refused(weights_path: Path) -> None:
@@ -118,8 +120,56 @@ def test_weights_of_another_format_version_are_refused(weights_path: Path) -> No
     weights, _ = read_weights(weights_path)
     for metadata, received in (({"version": "99"}, "version 99"), (None, "version unknown")):
         save_file(weights, weights_path, metadata)
-        with pytest.raises(CheckpointError, match=f"must be of format version 1. Received: .*, {received}"):
+        with pytest.raises(CheckpointError, match=f"must be of format version 1 or 2. Received: .*, {received}"):
             read_weights(weights_path)
+
+
+@pytest.mark.parametrize("storage", ["float32", "int8"])
+def test_weights_of_format_1_are_converted(weights_path: Path, storage: Storage) -> None:
+    weights, metadata = read_weights(weights_path)
+    save_weights(weights_path, weights, metadata["tokenizer"], storage)
+    expected, _ = read_weights(weights_path)
+    save_weights(weights_path, separate_projections(weights), metadata["tokenizer"], storage)
+    stored, version_1 = load_file(weights_path), {"version": "1", "tokenizer": metadata["tokenizer"]}
+    save_file(stored, weights_path, version_1)
+    converted, _ = read_weights(weights_path)
+    assert list(converted) == list(expected)
+    assert all(torch.equal(converted[name], expected[name]) for name in expected)
+    load_model(weights_path.parents[2])
+
+
+def test_weights_of_both_formats_are_averaged(directory: Path, weights_path: Path, tokenizers: Tokenizers) -> None:
+    weights, metadata = read_weights(weights_path)
+    other = write_checkpoint(directory, "step-2", {name: 3 * weight for name, weight in weights.items()}, tokenizers)
+    save_file(separate_projections(weights), weights_path, {"version": "1", "tokenizer": metadata["tokenizer"]})
+    average = average_weights([weights_path.parent, other])
+    for name, weight in weights.items():
+        torch.testing.assert_close(average[name], 2 * weight)
+
+
+@pytest.mark.parametrize("damage", [None, torch.zeros(()), torch.zeros(3, 5)])
+def test_a_projection_of_format_1_without_its_counterpart_is_refused(weights_path: Path, damage: Tensor | None) -> None:
+    weights, metadata = read_weights(weights_path)
+    separate = separate_projections(weights)
+    del separate["encoder.layers.0.self_attention.query_projection.weight"]
+    if damage is not None:
+        separate["encoder.layers.0.self_attention.query_projection.weight"] = damage
+    save_file(separate, weights_path, {"version": "1", "tokenizer": metadata["tokenizer"]})
+    with pytest.raises(CheckpointError, match=r"layers\.0\.self_attention\.key_value_projection\.weight is unknown"):
+        load_model(weights_path.parents[2])
+
+
+def separate_projections(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors that format 1 stored: two projections in each self-attention."""
+    separate: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if ".query_key_value_projection." in name:
+            rows = len(weight) // 3
+            separate[name.replace("query_key_value", "query")] = weight[:rows].clone()
+            separate[name.replace("query_key_value", "key_value")] = weight[rows:].clone()
+        else:
+            separate[name] = weight
+    return separate
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from translator.engines.torch_engine import TorchEngine
 from translator.inspection.attention_maps import KINDS, AttentionMap, attention_maps, recomputed_weights
 from translator.inspection.reading import InspectionError, spell, word_groups
 from translator.model import EncoderDecoder, build_model
-from translator.model.attention import MultiHeadAttention
+from translator.model.attention import CrossAttention, SelfAttention
 from translator.packing import Packed
 
 SENTENCE = "Je n'ai pas vu l'homme qui parlait."
@@ -34,16 +36,16 @@ def test_recomputed_weights_give_the_output_of_the_fast_path(norm: str, position
     model = small_model(norm=norm, positions=positions)
     seen = []
 
-    def compare(attention: MultiHeadAttention, inputs: tuple[Tensor, Packed, Tensor, Packed], output: Tensor) -> None:
+    def compare(attention: SelfAttention | CrossAttention, inputs: tuple[Any, ...], output: Tensor) -> None:
         weights = recomputed_weights(attention, inputs)
-        _, values = attention.keys_and_values(inputs[2])
+        *_, values = attention.queries_keys_values(*inputs)
         combined = torch.einsum("hqk,khd->qhd", weights, values).flatten(1)
         torch.testing.assert_close(attention.output_projection(combined), output, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(weights.sum(dim=-1), torch.ones(weights.shape[:2]))
         seen.append(weights.shape)
 
     for module in model.modules():
-        if isinstance(module, MultiHeadAttention):
+        if isinstance(module, SelfAttention | CrossAttention):
             module.register_forward_hook(compare)
     with torch.inference_mode():
         model(Packed.from_sequences([[3, 5, 7, 9, 2]]), Packed.from_sequences([[1, 4, 6]]))

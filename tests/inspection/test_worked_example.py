@@ -43,11 +43,11 @@ def test_the_second_layer_goes_on_from_the_first() -> None:
 def test_identity_projections_change_nothing_and_the_network_is_the_texts() -> None:
     x = torch.tensor(EMBEDDINGS)
     attention = identity_attention()
-    sentence = Packed.from_sequences([range(3)])
-    assert torch.equal(attention.query_projection(x), x)
+    sentence = Packed.from_sequences([range(3)]).layout()
+    assert torch.equal(attention.query_key_value_projection(x), torch.cat((x, x, x), dim=1))
     assert attention.scale == 1 and attention.backend == "reference" and attention.head_dim == 2
     first = worked_example().layers[0]
-    torch.testing.assert_close(attention(x, sentence, x, sentence), torch.tensor(first.attended))
+    torch.testing.assert_close(attention(x, sentence), torch.tensor(first.attended))
     assert example_feed_forward()(torch.tensor([1.5, 0.5])).tolist() == pytest.approx([1.78, 0.58])
 
 

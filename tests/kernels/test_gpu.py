@@ -173,13 +173,13 @@ def model_on(device: str, **options: object) -> EncoderDecoder:
 
 
 def trained(
-    model: EncoderDecoder, loss: Callable[[Batch], tuple[Tensor, Tensor]], device: str, steps: int
+    model: EncoderDecoder, loss: Callable[[Batch, Tensor], tuple[Tensor, Tensor]], device: str, steps: int
 ) -> list[Tensor]:
     """The weights after some steps of plain gradient descent with momentum."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     for step in range(steps):
         torch.manual_seed(step)
-        total, count = loss(batch_of([20, 5, 40, 13], device, seed=step))
+        total, count = loss(batch_of([20, 5, 40, 13], device, seed=step), torch.tensor([step], device=device))
         optimizer.zero_grad()
         (total / count).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -229,9 +229,10 @@ def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
         for step in range(6):
             optimizer.zero_grad()
             for number in range(accumulation):
-                torch.manual_seed(accumulation * step + number)
-                lengths = [[20, 5, 40, 13], [7, 40, 1, 30]][number]
-                loss, _ = backward(distinct_batch(lengths, seed=accumulation * step + number), number)
+                seed = accumulation * step + number
+                torch.manual_seed(seed)
+                batch = distinct_batch([[20, 5, 40, 13], [7, 40, 1, 30]][number], seed)
+                loss, _ = backward(batch, number, torch.tensor([seed], device="cuda"))
                 losses.append(loss.clone())
             scale_and_clip([parameter.grad for parameter in model.parameters()], torch.tensor(0.01).cuda(), 1.0)
             optimizer.step()

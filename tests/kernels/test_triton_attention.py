@@ -227,8 +227,8 @@ def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(devic
         config = ModelConfig(**sizes, dropout=0.0, attention_dropout=0.2, positions="rotary", attention=backend)
         model = build_model(config, 12, 12, 0.1).to(device).train()
         loss = torch.compile(model.loss, backend="aot_eager", fullgraph=True) if is_compiled else model.loss
-        torch.manual_seed(1)
-        total, _ = loss(SimpleNamespace(source=sentences, target_input=sentences, labels=labels))
+        batch = SimpleNamespace(source=sentences, target_input=sentences, labels=labels)
+        total, _ = loss(batch, torch.tensor([1], device=device))
         total.backward()
         return total.detach(), model.target_embedding.weight.grad
 
@@ -269,7 +269,7 @@ def test_one_graph_serves_all_batches_of_one_size(device: torch.device, architec
         ):
             labels = [[-100] * (len(source) - 1) + [source[-1]] for source in sources]
             batch = static_batch(index, ONE_GRAPH[architecture], sources, labels if masked else targets).to(device)
-            total, count = loss(batch)
+            total, count = loss(batch, torch.tensor([index], device=device))
             model.zero_grad()
             total.backward()
             assert total.isfinite() and count == batch.num_target_tokens

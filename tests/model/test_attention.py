@@ -7,12 +7,12 @@ import torch
 from model_cases import random_batch
 from torch.nn import functional as F
 
-from translator.model.attention import CrossMemory, KeyValueCache, MultiHeadAttention
+from translator.model.attention import CrossAttention, CrossMemory, KeyValueCache, SelfAttention
 
 
 def test_it_agrees_with_torchs_own_module() -> None:
     torch.manual_seed(0)
-    ours, theirs = MultiHeadAttention(16, 4), torch.nn.MultiheadAttention(16, 4, batch_first=True)
+    ours, theirs = CrossAttention(16, 4), torch.nn.MultiheadAttention(16, 4, batch_first=True)
     with torch.no_grad():
         theirs.in_proj_weight.copy_(torch.cat((ours.query_projection.weight, ours.key_value_projection.weight)))
         theirs.in_proj_bias.copy_(torch.cat((ours.query_projection.bias, ours.key_value_projection.bias)))
@@ -20,41 +20,77 @@ def test_it_agrees_with_torchs_own_module() -> None:
     batch = random_batch([6], [9])
     x, memory = torch.randn(9, 16), torch.randn(6, 16)
     expected = theirs(x[None], memory[None], memory[None], need_weights=False)[0][0]
-    torch.testing.assert_close(ours(x, batch.target_input, memory, batch.source), expected)
+    attended = ours(x, batch.target_input.layout(), memory, batch.source.layout())
+    torch.testing.assert_close(attended, expected)
 
 
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(
         ValueError, match=r"d_model must be divisible by num_heads\. Received: d_model=510, num_heads=8."
     ):
-        MultiHeadAttention(510, 8)
+        SelfAttention(510, 8)
 
 
 def test_an_explicit_scale_replaces_the_default_in_training_and_in_decoding() -> None:
     torch.manual_seed(0)
-    default, half, flat = (MultiHeadAttention(16, 4, causal=True, scale=scale) for scale in (None, 0.5, 0.0))
+    default, half, flat = (SelfAttention(16, 4, causal=True, scale=scale) for scale in (None, 0.5, 0.0))
     half.load_state_dict(default.state_dict())
-    sequences = random_batch([5], [5]).source
+    layout = random_batch([5], [5]).source.layout()
     x = torch.randn(5, 16)
     with torch.no_grad():
-        assert torch.equal(default(x, sequences, x, sequences), half(x, sequences, x, sequences))  # head_dim is 4
+        assert torch.equal(default(x, layout), half(x, layout))  # head_dim is 4
         cache = KeyValueCache()
-        stepped = [flat.step_self(row[None], cache, i) for i, row in enumerate(x)]
-        torch.testing.assert_close(torch.cat(stepped), flat(x, sequences, x, sequences))
+        stepped = [flat.step(row[None], cache, i) for i, row in enumerate(x)]
+        torch.testing.assert_close(torch.cat(stepped), flat(x, layout))
 
 
-def test_attention_dropout_acts_in_training_alone_and_follows_the_global_seed() -> None:
-    attention = MultiHeadAttention(16, 4, dropout=0.5)
-    sequences = random_batch([5], [5]).source
+@pytest.mark.parametrize("kind", [SelfAttention, CrossAttention])
+def test_attention_dropout_is_a_function_of_its_seed_in_training_and_off_in_evaluation(
+    kind: type[SelfAttention | CrossAttention],
+) -> None:
+    attention = kind(16, 4, dropout=0.5)
+    layout = random_batch([5], [5]).source.layout()
     x = torch.randn(5, 16)
+    inputs = (x, layout) if kind is SelfAttention else (x, layout, x, layout)
 
-    def attended(seed: int) -> torch.Tensor:
-        torch.manual_seed(seed)
-        return attention(x, sequences, x, sequences)
+    def attended(seed: int, global_seed: int = 0) -> torch.Tensor:
+        torch.manual_seed(global_seed)
+        return attention(*inputs, seed=torch.tensor([seed]))
 
-    assert torch.equal(attended(1), attended(1)) and not torch.equal(attended(1), attended(2))
+    assert torch.equal(attended(1), attended(1, global_seed=5)) and not torch.equal(attended(1), attended(2))
+    with pytest.raises(ValueError, match=r"dropout needs a seed\. Received: dropout_p=0\.5, seed=None\."):
+        attention(*inputs)
     attention.eval()
-    assert torch.equal(attended(1), attended(2))
+    assert torch.equal(attended(1), attention(*inputs))
+
+
+def test_self_attention_equals_cross_attention_to_the_same_sequences() -> None:
+    torch.manual_seed(0)
+    ours, crossing = SelfAttention(16, 4), CrossAttention(16, 4)
+    with torch.no_grad():
+        for kind in ("weight", "bias"):
+            joint = getattr(ours.query_key_value_projection, kind)
+            getattr(crossing.query_projection, kind).copy_(joint[:16])
+            getattr(crossing.key_value_projection, kind).copy_(joint[16:])
+        crossing.output_projection.load_state_dict(ours.output_projection.state_dict())
+    layout = random_batch([5, 3], [5]).source.layout()
+    x = torch.randn(8, 16)
+    torch.testing.assert_close(ours(x, layout), crossing(x, layout, x, layout))
+    theirs = crossing.queries_keys_values(x, layout, x, layout)
+    for mine, other in zip(ours.queries_keys_values(x, layout), theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_rotary_positions_rotate_queries_and_keys_but_not_values() -> None:
+    torch.manual_seed(0)
+    rotated, plain = SelfAttention(16, 4, max_positions=9), SelfAttention(16, 4)
+    plain.load_state_dict(rotated.state_dict())
+    x, layout = torch.randn(5, 16), random_batch([3, 2], [1]).source.layout()
+    queries, keys, values = plain.queries_keys_values(x, layout)
+    assert rotated.rotary is not None
+    expected = rotated.rotary(queries, layout.positions), rotated.rotary(keys, layout.positions), values
+    for mine, right in zip(rotated.queries_keys_values(x, layout), expected, strict=True):
+        assert torch.equal(mine, right)
 
 
 def test_a_cache_keeps_every_token_while_it_grows() -> None:
@@ -88,15 +124,15 @@ def test_selected_memories_are_those_of_the_sentences() -> None:
 
 def test_rows_of_one_sentence_share_its_memory_in_a_step() -> None:
     torch.manual_seed(0)
-    attention = MultiHeadAttention(16, 4)
-    memory = torch.randn(2, 5, 16)
-    keys, values = (x.transpose(1, 2) for x in attention.keys_and_values(memory))
+    attention = CrossAttention(16, 4)
+    memory = torch.randn(10, 16)  # two sentences of five tokens
+    keys, values = (x.unflatten(0, (2, 5)).transpose(1, 2) for x in attention.keys_and_values(memory))
     bias = torch.tensor([[0.0] * 5, [0.0] * 3 + [-torch.inf] * 2])[:, None, None]
     x = torch.randn(6, 16)  # three rows for each sentence
-    stepped = attention.step_cross(x, CrossMemory(keys, values, bias))
+    stepped = attention.step(x, CrossMemory(keys, values, bias))
     for row in range(6):
         one = CrossMemory(keys[[row // 3]], values[[row // 3]], bias[[row // 3]])
-        torch.testing.assert_close(stepped[[row]], attention.step_cross(x[[row]], one))
+        torch.testing.assert_close(stepped[[row]], attention.step(x[[row]], one))
     queries = attention.query_projection(x[3:4]).view(1, 1, 4, 4).transpose(1, 2)
     expected = F.scaled_dot_product_attention(queries, keys[1:, :, :3], values[1:, :, :3])
     torch.testing.assert_close(stepped[3:4], attention.output_projection(expected.reshape(1, 16)))

@@ -21,20 +21,19 @@ def test_a_layer_agrees_with_torchs_own(norm: str) -> None:
     ours = layer_of(norm)
     theirs = nn.TransformerEncoderLayer(16, 4, 24, dropout=0.0, norm_first=norm == "pre", batch_first=True)
     attention, feed_forward = ours.self_attention, ours.feed_forward
-    projections = (attention.query_projection, attention.key_value_projection)
     with torch.no_grad():
-        theirs.self_attn.in_proj_weight.copy_(torch.cat([projection.weight for projection in projections]))
-        theirs.self_attn.in_proj_bias.copy_(torch.cat([projection.bias for projection in projections]))
+        theirs.self_attn.in_proj_weight.copy_(attention.query_key_value_projection.weight)
+        theirs.self_attn.in_proj_bias.copy_(attention.query_key_value_projection.bias)
         theirs.self_attn.out_proj.load_state_dict(attention.output_projection.state_dict())
         theirs.linear1.load_state_dict(feed_forward.inner_projection.state_dict())
         theirs.linear2.load_state_dict(feed_forward.output_projection.state_dict())
-    x, sequences = torch.randn(7, 16), random_batch([7], [1]).source
-    torch.testing.assert_close(ours(x, sequences), theirs(x[None])[0])
+    x, layout = torch.randn(7, 16), random_batch([7], [1]).source.layout()
+    torch.testing.assert_close(ours(x, layout), theirs(x[None])[0])
 
 
 def test_post_norm_leaves_a_layer_with_normed_rows_and_pre_norm_with_a_residual() -> None:
-    x, sequences = 5 + 3 * torch.randn(7, 16), random_batch([7], [1]).source
-    post, pre = (layer_of(norm)(x, sequences) for norm in ("post", "pre"))
+    x, layout = 5 + 3 * torch.randn(7, 16), random_batch([7], [1]).source.layout()
+    post, pre = (layer_of(norm)(x, layout) for norm in ("post", "pre"))
     torch.testing.assert_close(post.mean(-1), torch.zeros(7), rtol=0, atol=1e-5)
     torch.testing.assert_close(post.std(-1, correction=0), torch.ones(7), rtol=0, atol=1e-3)
     assert (pre - x).abs().mean() < x.abs().mean()
@@ -86,9 +85,9 @@ def test_dropout_that_is_off_is_the_identity(dropout: Dropout) -> None:
 
 
 def test_a_stack_ends_with_a_norm_where_asked_to() -> None:
-    options, sequences = LayerOptions(16, 24), random_batch([7], [1]).source
+    options, layout = LayerOptions(16, 24), random_batch([7], [1]).source.layout()
     x = 4 * torch.randn(7, 16)
     for final_norm in (True, False):
         stack = TransformerStack(options, [4, 2], causal=False, cross_attention=False, final_norm=final_norm)
-        is_normed = torch.allclose(stack(x, sequences).mean(-1), torch.zeros(7), atol=1e-5)
+        is_normed = torch.allclose(stack(x, layout).mean(-1), torch.zeros(7), atol=1e-5)
         assert is_normed == final_norm

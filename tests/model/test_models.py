@@ -12,6 +12,7 @@ from model_cases import OPTIONS, VOCAB_SIZE, PackedBatch, random_batch, small_co
 from torch import Tensor, nn
 
 from translator.model import IGNORE_INDEX, EncoderDecoder, build_model
+from translator.model.attention import CrossAttention, SelfAttention
 from translator.packing import Packed
 
 every_option = pytest.mark.parametrize("options", OPTIONS, ids=["-".join(options.values()) for options in OPTIONS])
@@ -167,10 +168,11 @@ def test_a_seed_determines_the_fresh_weights() -> None:
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_parameter_names_are_stable_so_that_old_checkpoints_load(norm: str) -> None:
-    attention = ["query_projection", "key_value_projection", "output_projection"]
-    encoder_layer = [*(f"self_attention.{x}" for x in attention), "self_attention_norm"]
+    self_attention = ["query_key_value_projection", "output_projection"]
+    cross_attention = ["query_projection", "key_value_projection", "output_projection"]
+    encoder_layer = [*(f"self_attention.{x}" for x in self_attention), "self_attention_norm"]
     feed_forward = ["feed_forward.inner_projection", "feed_forward.output_projection", "feed_forward_norm"]
-    decoder_layer = [*encoder_layer, *(f"cross_attention.{x}" for x in attention), "cross_attention_norm"]
+    decoder_layer = [*encoder_layer, *(f"cross_attention.{x}" for x in cross_attention), "cross_attention_norm"]
     modules = [
         *(f"encoder.layers.{i}.{name}" for i in range(2) for name in (*encoder_layer, *feed_forward)),
         *(f"decoder.layers.{i}.{name}" for i in range(2) for name in (*decoder_layer, *feed_forward)),
@@ -178,6 +180,35 @@ def test_parameter_names_are_stable_so_that_old_checkpoints_load(norm: str) -> N
     ]
     expected = {"target_embedding.weight"} | {f"{name}.{kind}" for name in modules for kind in ("weight", "bias")}
     assert {name for name, _ in small_model(norm=norm).named_parameters()} == expected
+
+
+def test_queries_and_key_values_are_initialized_with_the_bound_of_their_own_matrix() -> None:
+    """Glorot's bound for `d x d` queries and `d x 2d` keys and values, in self- and in cross-attention."""
+    layer = small_model(d_model=64).decoder.layers[0]
+    joint, cross = layer.self_attention.query_key_value_projection, layer.cross_attention
+    weights = [joint.weight[:64], joint.weight[64:], cross.query_projection.weight, cross.key_value_projection.weight]
+    for weight, bound in zip(weights, [(6 / 128) ** 0.5, (6 / 192) ** 0.5] * 2, strict=True):
+        assert 0.98 * bound < weight.abs().max() <= bound
+        assert weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+    assert not joint.bias.any()
+
+
+def test_every_attention_module_of_a_batch_has_its_own_dropout_seed() -> None:
+    model, seeds = small_model(attention_dropout=0.5), []
+
+    def record(module: nn.Module, inputs: object, arguments: dict[str, Tensor]) -> None:
+        seeds.append(int(arguments["seed"]))
+
+    for module in model.modules():
+        if isinstance(module, SelfAttention | CrossAttention):
+            module.register_forward_pre_hook(record, with_kwargs=True)
+    batch = random_batch([5, 3], [4, 6])
+    model.loss(batch, torch.tensor([1000]))
+    assert sorted(seeds) == [1000, 1002, 1004, 1005, 1006, 1007]  # two encoder layers, then two decoder layers
+    state = torch.get_rng_state()
+    first, again, other = (model.loss(batch, torch.tensor([seed]))[0] for seed in (1000, 1000, 2000))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)  # nothing is drawn from the global generator
 
 
 def test_positions_that_are_computed_are_not_stored() -> None:
@@ -201,11 +232,11 @@ def test_loss_and_gradients_compile_to_one_graph(options: dict[str, object]) -> 
 
     def loss_and_gradients(loss_of: object) -> list[Tensor]:
         torch.manual_seed(3)
-        loss, _ = loss_of(batch.source, batch.target_input, batch.labels)  # type: ignore[operator]
+        loss, _ = loss_of(batch.source, batch.target_input, batch.labels, torch.tensor([3]))  # type: ignore[operator]
         return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
 
-    def loss_of(source: Packed, target_input: Packed, labels: Tensor) -> tuple[Tensor, Tensor]:
-        return model.loss(PackedBatch(source, target_input, labels))
+    def loss_of(source: Packed, target_input: Packed, labels: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
+        return model.loss(PackedBatch(source, target_input, labels), seed)
 
     torch._dynamo.reset()
     compiled = loss_and_gradients(torch.compile(loss_of, fullgraph=True, backend="aot_eager"))
@@ -217,8 +248,8 @@ def test_loss_and_gradients_compile_to_one_graph(options: dict[str, object]) -> 
 def test_dropout_acts_in_training_and_is_gone_in_evaluation() -> None:
     options = {"dropout": 0.3, "attention_dropout": 0.3, "activation_dropout": 0.3}
     model, plain = small_model(**options), small_model()
-    batch = random_batch([5, 3], [4, 6])
-    assert not torch.equal(model.loss(batch)[0], model.loss(batch)[0])
+    batch, seed = random_batch([5, 3], [4, 6]), torch.tensor([1])
+    assert not torch.equal(model.loss(batch, seed)[0], model.loss(batch, seed)[0])
     assert torch.equal(model.eval().loss(batch)[0], plain.eval().loss(batch)[0])
 
 

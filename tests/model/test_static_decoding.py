@@ -64,7 +64,9 @@ def test_rows_of_different_sentences_may_not_mix() -> None:
     state = decoder.start(Packed.from_sequences(sentences(2, 0)))
     state = decoder.reorder(state, torch.tensor([0, 0, 1, 1]))
     for rows in ([0, 2, 1, 3], [2, 3, 0, 1], [0, 1, 2]):
-        with pytest.raises(ValueError, match=r"rows must keep the sentences in order, as many rows for each. Received"):
+        with pytest.raises(
+            ValueError, match=r"rows must keep the sentences in order, with equally many rows for each. Received"
+        ):
             decoder.reorder(state, torch.tensor(rows))
 
 

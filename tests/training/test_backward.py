@@ -39,7 +39,7 @@ class Overwriting(nn.Module):
         self.unused = nn.Parameter(torch.ones(2))
         self.buffer = torch.zeros(2)
 
-    def loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: SequenceBatch, seed: Tensor) -> tuple[Tensor, Tensor]:
         return _InOneBuffer.apply(self.weight, batch.labels, self.buffer), torch.tensor(2)
 
 
@@ -55,7 +55,8 @@ def test_gradients_outlive_the_memory_that_the_next_micro_batch_overwrites(monke
     backward = Backward(cast(Model, model), options, static_shapes=True)
     for _ in range(2):  # two steps
         model.zero_grad()
-        losses = [backward(cast(SequenceBatch, Labels(number, 1.0)), number)[0] for number in range(3)]
+        batches = [cast(SequenceBatch, Labels(number, 1.0)) for number in range(3)]
+        losses = [backward(batch, number, torch.tensor([1]))[0] for number, batch in enumerate(batches)]
         assert losses == [1, 2, 3] and not any(loss.requires_grad for loss in losses)
         assert model.weight.grad is not None and model.weight.grad.tolist() == [3, 3]
         assert model.unused.grad is None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from translator.checkpoint import CheckpointError, load_model, locked, read_training_state, read_weights
 from translator.cli import main
@@ -235,12 +236,12 @@ def test_a_run_that_runs_out_of_memory_keeps_its_checkpoint_and_goes_on_with_the
     train(whole)
     loss, batches = EncoderDecoder.loss, 0
 
-    def hungry(model: EncoderDecoder, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    def hungry(model: EncoderDecoder, batch: Batch, seed: Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal batches
         batches += model.training
         if batches == 12:  # the second of step 6
             torch.empty(2**50)
-        return loss(model, batch)
+        return loss(model, batch, seed)
 
     (tmp_path / "short.yaml").write_text(to_yaml(short), encoding="utf-8")
     capsys.readouterr()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from translator.checkpoint import CheckpointError, read_training_state, read_weights
 from translator.config import Config, ConfigError
@@ -129,6 +130,30 @@ def test_a_translator_starts_from_denoising_and_goes_on_without_it(variation: Ti
     train(tiny("halves", training=start))
     first, second = weights(whole), weights(halves)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_of_format_1_is_not_resumed_but_another_starts_from_its_weights(tiny: Tiny) -> None:
+    earlier = train(tiny("earlier", training={"max_steps": 2}))
+    before, checkpoint = weights(earlier), (earlier / "last").resolve()
+    to_format_1(checkpoint)
+    with pytest.raises(CheckpointError, match=r"version 1\. .* set training\.start_from: .*step-2 and"):
+        train(tiny("earlier", training={"max_steps": 4}))
+    later = train(tiny("later", training={"start_from": str(checkpoint), "max_steps": 1, "learning_rate": 1e-12}))
+    for name, weight in weights(later).items():
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=1e-9)
+
+
+def to_format_1(checkpoint: Path) -> None:
+    """Rewrite a checkpoint as format 1 stored it: two projections in each self-attention, no version of the state."""
+    joint, metadata = read_weights(checkpoint / "model.safetensors")
+    separate = {name: weight for name, weight in joint.items() if "query_key_value" not in name}
+    for name in joint.keys() - separate.keys():
+        queries = len(joint[name]) // 3
+        separate[name.replace("query_key_value", "query")] = joint[name][:queries].clone()
+        separate[name.replace("query_key_value", "key_value")] = joint[name][queries:].clone()
+    save_file(separate, checkpoint / "model.safetensors", {"version": "1", "tokenizer": metadata["tokenizer"]})
+    state = read_training_state(checkpoint)
+    torch.save(state, checkpoint / "training_state.pt")
 
 
 def test_a_run_that_cannot_start_from_another_says_why(variation: Tiny, tiny: Tiny) -> None:

@@ -23,7 +23,12 @@ from torch import Tensor
 
 from translator.atomic_io import sync
 from translator.checkpoint.links import LINKS, follow
-from translator.checkpoint.training_state import STATE_FILE, read_training_state, save_training_state
+from translator.checkpoint.training_state import (
+    STATE_FILE,
+    StateVersionError,
+    read_training_state,
+    save_training_state,
+)
 from translator.checkpoint.weights import WEIGHTS_FILE, CheckpointError, read_weights, save_weights
 from translator.tokenizer import Tokenizers
 
@@ -85,6 +90,7 @@ def newest_checkpoint(run: Path) -> tuple[Path, dict[str, Any]] | None:
         The checkpoint and its state; None if the directory contains no checkpoint at all.
 
     Raises:
+        StateVersionError: if the newest complete checkpoint is of another format version.
         CheckpointError: if the directory contains checkpoints, but none that training can resume from.
     """
     copies = [run / link for link in reversed(LINKS) if (run / link).is_dir() and not (run / link).is_symlink()]
@@ -93,6 +99,8 @@ def newest_checkpoint(run: Path) -> tuple[Path, dict[str, Any]] | None:
         try:
             read_weights(checkpoint / WEIGHTS_FILE)
             state = read_training_state(checkpoint)
+        except StateVersionError:
+            raise  # older checkpoints are of this version too
         except CheckpointError as error:
             problems.append(f"  {checkpoint}: {error}")
             continue

@@ -15,6 +15,11 @@ from translator.checkpoint.weights import CheckpointError
 from translator.errors import shorten
 
 STATE_FILE = "training_state.pt"
+STATE_VERSION = 2  # format 1 stored no version
+
+
+class StateVersionError(CheckpointError):
+    """A training state of another format version, from which no run can be resumed."""
 
 
 def save_training_state(path: Path, state: dict[str, Any]) -> None:
@@ -29,7 +34,7 @@ def save_training_state(path: Path, state: dict[str, Any]) -> None:
     """
     try:
         with path.open("wb") as file:
-            torch.save(state, file)
+            torch.save({"version": STATE_VERSION, **state}, file)
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):  # torch reports a full disk as "unexpected pos"
             raise error.__context__ from None
@@ -40,6 +45,7 @@ def read_training_state(checkpoint: Path) -> dict[str, Any]:
     """Return the training state of a checkpoint.
 
     Raises:
+        StateVersionError: if it is of another format version.
         CheckpointError: if it is missing, damaged, or contains anything but tensors and plain values.
     """
     path = checkpoint / STATE_FILE
@@ -52,6 +58,13 @@ def read_training_state(checkpoint: Path) -> dict[str, Any]:
         raise _unusable(path, shorten(str(error))) from error
     if not isinstance(state, dict):
         raise _unusable(path, f"it contains a {type(state).__name__}")
+    version = state.pop("version", 1)
+    if version != STATE_VERSION:
+        raise StateVersionError(
+            f"Training must resume from a {STATE_FILE} of format version {STATE_VERSION}. "
+            f"Received: {path}, version {version}. "
+            f"To go on from its weights, set training.start_from: {checkpoint} and choose another output."
+        )
     return state
 
 

@@ -18,9 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from translator.checkpoint.conversion import from_format_1
 from translator.errors import UserError, shorten
 
-FORMAT_VERSION = "1"
+FORMAT_VERSION = "2"
 WEIGHTS_FILE = "model.safetensors"
 _SCALE = ".scale"  # suffix of the float32 scales of an int8 matrix
 _CHECKSUMS = "checksums"  # metadata key: JSON of CRC-32 by tensor name
@@ -69,10 +70,10 @@ def check_shapes(model: nn.Module, weights: Mapping[str, Tensor], origin: Path |
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the weights by name and the metadata of a safetensors file.
+    """Return the weights by name and the metadata of a safetensors file; weights of format 1 are converted.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, not a safetensors file, or of another format version.
+        CheckpointError: if the file is missing, damaged, not a safetensors file, or of an unknown format version.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -83,13 +84,15 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"Weights must be a complete safetensors file. Received: {path} ({shorten(str(error))}). "
             "No other format is loaded as weights."
         ) from error
-    if metadata.get("version") != FORMAT_VERSION:
+    version = metadata.get("version")
+    if version not in ("1", FORMAT_VERSION):
         raise CheckpointError(
-            f"Weights must be of format version {FORMAT_VERSION}. "
+            f"Weights must be of format version 1 or {FORMAT_VERSION}. "
             f"Received: {path}, version {metadata.get('version', 'unknown')}."
         )
     _check_checksums(stored, metadata, path)
-    return _scaled(stored, path), metadata
+    weights = _scaled(stored, path)
+    return from_format_1(weights) if version == "1" else weights, metadata
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], tokenizer: str, storage: Storage = "float32") -> None:

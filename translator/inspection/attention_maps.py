@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from translator.config import change_decoding
 from translator.inference.translator import Translator
@@ -28,7 +28,7 @@ from translator.inspection.reading import (
 )
 from translator.kernels.reference import attention_weights
 from translator.model import EncoderDecoder
-from translator.model.attention import MultiHeadAttention
+from translator.model.attention import CrossAttention, SelfAttention
 from translator.model.layers import TransformerLayer
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID
@@ -144,7 +144,7 @@ def attention_maps(translator: Translator, sentence: str, target: str | None = N
     )
 
 
-def recomputed_weights(attention: MultiHeadAttention, inputs: tuple[Tensor, Packed, Tensor, Packed]) -> Tensor:
+def recomputed_weights(attention: SelfAttention | CrossAttention, inputs: tuple[Any, ...]) -> Tensor:
     """The weights with which an attention combined its values, for a batch of one sequence.
 
     Args:
@@ -154,14 +154,8 @@ def recomputed_weights(attention: MultiHeadAttention, inputs: tuple[Tensor, Pack
     Returns:
         `(heads, num_queries, num_keys)`.
     """
-    x, sequences, memory, memory_sequences = inputs
-    queries = attention.query_projection(x).unflatten(-1, (attention.num_heads, -1))  # (num_tokens, heads, head_dim)
-    keys, _ = attention.keys_and_values(memory)
-    if attention.rotary is not None:
-        queries = attention.rotary(queries, sequences.values)
-        keys = attention.rotary(keys, memory_sequences.values)
-    scale = attention.head_dim**-0.5 if attention.scale is None else attention.scale
-    return attention_weights(queries, keys, causal=attention.causal, scale=scale)
+    queries, keys, _ = attention.queries_keys_values(*inputs)
+    return attention_weights(queries, keys, causal=attention.causal, scale=attention.scale)
 
 
 Layers = tuple[NDArray[np.float32], ...]
@@ -183,11 +177,11 @@ def _weights(model: EncoderDecoder, source: Packed, target_input: Packed) -> tup
 
 
 @contextmanager
-def _captured(layers: Sequence[TransformerLayer]) -> Iterator[dict[MultiHeadAttention, NDArray[np.float32]]]:
+def _captured(layers: Sequence[TransformerLayer]) -> Iterator[dict[nn.Module, NDArray[np.float32]]]:
     """While this lasts, each attention of the layers leaves its weights in the dictionary when it is called."""
-    weights: dict[MultiHeadAttention, NDArray[np.float32]] = {}
+    weights: dict[nn.Module, NDArray[np.float32]] = {}
 
-    def keep(attention: MultiHeadAttention, inputs: Any, output: Tensor) -> None:
+    def keep(attention: SelfAttention | CrossAttention, inputs: tuple[Any, ...], output: Tensor) -> None:
         weights[attention] = recomputed_weights(attention, inputs).float().cpu().numpy()
 
     attentions = [a for layer in layers for a in (layer.self_attention, layer.cross_attention) if a is not None]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from translator.kernels.reference import attention_weights
-from translator.model.attention import MultiHeadAttention
+from translator.model.attention import SelfAttention
 from translator.model.layers import FeedForward
 from translator.packing import Packed
 
@@ -92,10 +92,10 @@ def worked_example() -> WorkedExample:
         return WorkedExample(WORDS, (first, second), tuple(_comparison(first, second)))
 
 
-def identity_attention() -> MultiHeadAttention:
+def identity_attention() -> SelfAttention:
     """One head of two dimensions whose queries, keys, values and output are what goes in."""
-    attention = MultiHeadAttention(2, 1, scale=1.0, backend="reference")
-    for projection in (attention.query_projection, attention.key_value_projection, attention.output_projection):
+    attention = SelfAttention(2, 1, scale=1.0, backend="reference")
+    for projection in (attention.query_key_value_projection, attention.output_projection):
         projection.weight.data.copy_(torch.eye(2).repeat(projection.out_features // 2, 1))
         projection.bias.data.zero_()
     return attention.eval()
@@ -113,9 +113,9 @@ def example_feed_forward() -> FeedForward:
 def _layer(inputs: Sequence[Sequence[float]]) -> WorkedLayer:
     """One layer of the example."""
     x = _vector(inputs)  # (3, 2)
-    sentence = Packed.from_sequences([range(len(x))])
+    sentence = Packed.from_sequences([range(len(x))]).layout()
     network = example_feed_forward().double()
-    attended = identity_attention().double()(x, sentence, x, sentence)
+    attended = identity_attention().double()(x, sentence)
     return WorkedLayer(
         inputs=_rows(x),
         scores=_rows(x @ x.T),

@@ -1,4 +1,4 @@
-"""The Transformer: attention, layers, embeddings, and the models wired from them."""
+"""Transformer models: encoder-decoder, encoder-only and decoder-only."""
 
 from translator.model.base import DecodingState, SequenceBatch
 from translator.model.decoder_only import DecoderOnly

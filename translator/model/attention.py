@@ -1,34 +1,120 @@
-"""Multi-head attention over packed sequences, and the cache through which a decoder attends to what it has produced."""
+"""Multi-head self- and cross-attention over packed sequences, and the key-value caches of decoding."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from translator.kernels import packed_attention
 from translator.model.embedding import RotaryPositions
-from translator.packing import Packed
+from translator.packing import SequenceLayout
 
-_ROOM = 16  # positions by which a cache grows
+_CACHE_GROWTH = 16  # positions added when a cache is full
 
 
 class MultiHeadAttention(nn.Module):
-    """Attention in several subspaces at once (Vaswani et al., 2017, section 3.2.2).
+    """Base of `SelfAttention` and `CrossAttention` (Vaswani et al., 2017, section 3.2.2).
 
-    Self-attention where `memory` is the input itself, cross-attention where it is another sequence.
+    A subclass creates its input projections first and `output_projection` last: fresh weights are drawn, and stored, in
+    the order of creation.
 
     Args:
         d_model: width of the hidden states.
-        num_heads: heads; each has `d_model / num_heads` dimensions.
-        causal: a query sees no key after its own position.
+        num_heads: number of heads; each has `d_model / num_heads` dimensions.
+        causal: mask keys after the query's own position.
         dropout: probability that an attention weight is dropped in training.
-        max_positions: with a number, queries and keys are rotated by position (RoPE) up to that length.
         scale: factor on the scores; `head_dim ** -0.5` by default.
         backend: see `kernels.packed_attention`.
+
+    Raises:
+        ValueError: if `d_model` is not divisible by `num_heads`.
+    """
+
+    output_projection: nn.Linear
+
+    def __init__(
+        self, d_model: int, num_heads: int, *, causal: bool, dropout: float, scale: float | None, backend: str
+    ) -> None:
+        super().__init__()
+        if d_model % num_heads:
+            raise ValueError(
+                f"d_model must be divisible by num_heads. Received: d_model={d_model}, num_heads={num_heads}."
+            )
+        self.num_heads = num_heads
+        self.head_dim = d_model // num_heads
+        self.causal = causal
+        self.dropout = dropout
+        self.scale = self.head_dim**-0.5 if scale is None else scale
+        self.backend = backend
+
+    def attend(
+        self, projections: Sequence[Tensor], layout: SequenceLayout, memory_layout: SequenceLayout, seed: Tensor | None
+    ) -> Tensor:
+        """Return the attention output of projected queries, keys and values, itself projected.
+
+        Args:
+            projections: as `kernels.packed_attention` takes them.
+            layout: layout of the queries.
+            memory_layout: layout of the keys and values.
+            seed: `(1,)` int64, seed of dropout; required in training with dropout.
+
+        Returns:
+            `(num_tokens, d_model)`.
+        """
+        is_dropping = self.training and self.dropout > 0
+        attended = packed_attention(
+            projections,
+            layout.cu_seqlens,
+            memory_layout.cu_seqlens,
+            layout.max_seqlen,
+            memory_layout.max_seqlen,
+            causal=self.causal,
+            scale=self.scale,
+            dropout_p=self.dropout if is_dropping else 0.0,
+            seed=seed if is_dropping else None,
+            backend=self.backend,
+        )
+        return self._merge_heads(attended)
+
+    def _merge_heads(self, attended: Tensor) -> Tensor:
+        out: Tensor = self.output_projection(attended.flatten(1))
+        return out
+
+    def _split_heads(self, x: Tensor) -> Tensor:
+        """`(num_tokens, m * d_model)` to `(num_tokens, m, heads, head_dim)`."""
+        return x.view(x.shape[0], -1, self.num_heads, self.head_dim)
+
+
+class QueryKeyValueProjection(nn.Linear):
+    """One linear layer for queries, keys and values: rows of `weight` in this order, `d_model` each."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__(d_model, 3 * d_model)
+
+    def initialized_parts(self) -> tuple[Tensor, Tensor]:
+        """Views of the weight that are initialized separately: queries; keys with values.
+
+        The bound of Glorot's initialization depends on the number of rows. These are the matrices that
+        `CrossAttention` has, so both kinds of attention start from the same distribution.
+        """
+        return self.weight[: self.in_features], self.weight[self.in_features :]
+
+
+class SelfAttention(MultiHeadAttention):
+    """Attention of each sequence to itself.
+
+    Args:
+        d_model: see `MultiHeadAttention`.
+        num_heads: see `MultiHeadAttention`.
+        causal: see `MultiHeadAttention`.
+        dropout: see `MultiHeadAttention`.
+        max_positions: with rotary positions, the number of positions; None without.
+        scale: see `MultiHeadAttention`.
+        backend: see `MultiHeadAttention`.
     """
 
     def __init__(
@@ -42,127 +128,157 @@ class MultiHeadAttention(nn.Module):
         scale: float | None = None,
         backend: str = "auto",
     ) -> None:
-        super().__init__()
-        if d_model % num_heads:
-            raise ValueError(
-                f"d_model must be divisible by num_heads. Received: d_model={d_model}, num_heads={num_heads}."
-            )
-        self.num_heads = num_heads
-        self.head_dim = d_model // num_heads
-        self.causal = causal
-        self.dropout = dropout
-        self.scale = scale
-        self.backend = backend
-        self.query_projection = nn.Linear(d_model, d_model)
-        self.key_value_projection = nn.Linear(d_model, 2 * d_model)
+        super().__init__(d_model, num_heads, causal=causal, dropout=dropout, scale=scale, backend=backend)
+        self.query_key_value_projection = QueryKeyValueProjection(d_model)
         self.output_projection = nn.Linear(d_model, d_model)
         self.rotary = RotaryPositions(self.head_dim, max_positions) if max_positions else None
 
-    def forward(self, x: Tensor, sequences: Packed, memory: Tensor, memory_sequences: Packed) -> Tensor:
-        """Attend from `x` to `memory`.
+    def forward(self, x: Tensor, layout: SequenceLayout, *, seed: Tensor | None = None) -> Tensor:
+        """Attend within each sequence.
 
         Args:
             x: `(num_tokens, d_model)`.
-            sequences: where the sequences of `x` lie, and the positions of their tokens.
-            memory: `(num_memory_tokens, d_model)`; `x` itself in self-attention.
-            memory_sequences: where the sequences of `memory` lie.
+            layout: layout of the sequences in `x`.
+            seed: see `attend`.
 
         Returns:
             `(num_tokens, d_model)`.
         """
-        projections = self._projections(x, memory)
-        if self.rotary is not None:
-            queries, keys, values = (part for projection in projections for part in projection.unbind(1))
-            queries = self.rotary(queries, sequences.values)
-            keys = self.rotary(keys, memory_sequences.values)
-            projections = [queries.unsqueeze(1), keys.unsqueeze(1), values.unsqueeze(1)]
-        is_dropping = self.training and self.dropout > 0
-        attended = packed_attention(
-            projections,
-            sequences.cu_seqlens,
-            memory_sequences.cu_seqlens,
-            sequences.max_seqlen,
-            memory_sequences.max_seqlen,
-            causal=self.causal,
-            scale=self.scale,
-            dropout_p=self.dropout if is_dropping else 0.0,
-            seed=torch.randint(2**62, (1,), device=x.device) if is_dropping else None,
-            backend=self.backend,
-        )
-        out: Tensor = self.output_projection(attended.flatten(1))
-        return out
+        return self.attend(self.project(x, layout.positions), layout, layout, seed)
 
-    def _projections(self, x: Tensor, memory: Tensor) -> list[Tensor]:
-        """Queries, keys and values, `(num_tokens, m, heads, head_dim)`; those of self-attention in one product."""
-        if memory is not x:
-            projected = [self.query_projection(x), self.key_value_projection(memory)]
-        else:
-            layers = (self.query_projection, self.key_value_projection)
-            weight, bias = torch.cat([layer.weight for layer in layers]), torch.cat([layer.bias for layer in layers])
-            projected = [F.linear(x, weight, bias)]
-        return [y.view(y.shape[0], -1, self.num_heads, self.head_dim) for y in projected]
+    def project(self, x: Tensor, positions: Tensor | None) -> list[Tensor]:
+        """Queries, keys and values as `kernels.packed_attention` takes them, rotated with rotary positions.
+
+        Args:
+            x: `(num_tokens, d_model)`.
+            positions: `(num_tokens,)` int64; read with rotary positions only.
+        """
+        joint = self._split_heads(self.query_key_value_projection(x))  # (num_tokens, 3, heads, head_dim)
+        if self.rotary is None:
+            return [joint]
+        assert positions is not None
+        rotated = self.rotary(joint[:, :2].flatten(1, 2), positions)  # (num_tokens, 2 * heads, head_dim)
+        return [rotated.view(joint[:, :2].shape), joint[:, 2:]]
+
+    def queries_keys_values(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of `forward` with these arguments: three of `(num_tokens, heads, head_dim)`."""
+        return _separated(self.project(x, layout.positions))
+
+    def step(self, x: Tensor, cache: Cache, position: int | Tensor) -> Tensor:
+        """Attend from one more token of each row to the cache and to the token itself.
+
+        Args:
+            x: `(rows, d_model)`.
+            cache: earlier tokens of the rows; the new ones are added.
+            position: a number; `(rows,)` int64 if positions differ between rows; or `(1,)` int64 on the device, which
+                a CUDA graph reads anew at every step.
+
+        Returns:
+            `(rows, d_model)`.
+        """
+        positions = None if self.rotary is None else positions_of(position, x)
+        queries, keys, values = _separated(self.project(x, positions))
+        return self._merge_heads(cache.attend(queries, keys, values, self.scale))
+
+
+class CrossAttention(MultiHeadAttention):
+    """Attention of each sequence to the sequence of a memory with the same number.
+
+    Arguments are those of `MultiHeadAttention`.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        *,
+        dropout: float = 0.0,
+        scale: float | None = None,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__(d_model, num_heads, causal=False, dropout=dropout, scale=scale, backend=backend)
+        self.query_projection = nn.Linear(d_model, d_model)
+        self.key_value_projection = nn.Linear(d_model, 2 * d_model)
+        self.output_projection = nn.Linear(d_model, d_model)
+
+    def forward(
+        self,
+        x: Tensor,
+        layout: SequenceLayout,
+        memory: Tensor,
+        memory_layout: SequenceLayout,
+        *,
+        seed: Tensor | None = None,
+    ) -> Tensor:
+        """Attend from each sequence to its memory.
+
+        Args:
+            x: `(num_tokens, d_model)`.
+            layout: layout of the sequences in `x`.
+            memory: `(num_memory_tokens, d_model)`.
+            memory_layout: layout of the sequences in `memory`.
+            seed: see `attend`.
+
+        Returns:
+            `(num_tokens, d_model)`.
+        """
+        return self.attend(self.project(x, memory), layout, memory_layout, seed)
+
+    def project(self, x: Tensor, memory: Tensor) -> list[Tensor]:
+        """Queries of `x`, keys and values of `memory`, as `kernels.packed_attention` takes them."""
+        return [self._split_heads(self.query_projection(x)), self._split_heads(self.key_value_projection(memory))]
 
     def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Projected keys and values of `(num_tokens, d_model)`: two of `(num_tokens, heads, head_dim)`, not rotated."""
-        keys, values = self.key_value_projection(memory).chunk(2, dim=-1)
-        return self._heads(keys), self._heads(values)
+        """Project `(num_tokens, d_model)` to keys and values, two of `(num_tokens, heads, head_dim)`."""
+        keys, values = self._split_heads(self.key_value_projection(memory)).unbind(1)
+        return keys, values
 
-    def step_self(self, x: Tensor, cache: Cache, position: int | Tensor) -> Tensor:
-        """One more token of each row, which attends to the cache and to itself: `(rows, d_model)` to the same.
+    def queries_keys_values(
+        self, x: Tensor, layout: SequenceLayout, memory: Tensor, memory_layout: SequenceLayout
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of `forward` with these arguments: three of `(num_tokens, heads, head_dim)`."""
+        return _separated(self.project(x, memory))
 
-        The position is a number, `(rows,)` int64 where the rows' differ, or `(1,)` on the device where a CUDA graph
-        must read it anew at every step.
-        """
-        queries = self._heads(self.query_projection(x))
-        keys, values = self.keys_and_values(x)
-        if self.rotary is not None:
-            positions = positions_of(position, x)
-            queries, keys = self.rotary(queries, positions), self.rotary(keys, positions)
-        return self._projected(cache.attend(queries, keys, values, self._scale()))
+    def step(self, x: Tensor, memory: Memory) -> Tensor:
+        """Attend from one more token of each row to the memory of its sentence: `(rows, d_model)`, same shape out."""
+        queries = self._split_heads(self.query_projection(x)).squeeze(1)  # (rows, heads, head_dim)
+        return self._merge_heads(memory.attend(queries, self.scale))
 
-    def step_cross(self, x: Tensor, memory: Memory) -> Tensor:
-        """One more token of each row, which attends to the memory of its sentence: `(rows, d_model)` to the same."""
-        return self._projected(memory.attend(self._heads(self.query_projection(x)), self._scale()))
 
-    def _projected(self, attended: Tensor) -> Tensor:
-        out: Tensor = self.output_projection(attended.flatten(1))
-        return out
-
-    def _scale(self) -> float:
-        return self.head_dim**-0.5 if self.scale is None else self.scale
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], self.num_heads, self.head_dim)
+def _separated(projections: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    queries, keys, values = (part for projection in projections for part in projection.unbind(1))
+    return queries, keys, values
 
 
 def positions_of(position: int | Tensor, rows: Tensor) -> Tensor:
-    """The position of each of `rows: (n, ...)`, `(n,)` int64, given as one number or `(1,)` for all, or for each."""
+    """Position of each of `rows: (n, ...)`, `(n,)` int64, from a number or `(1,)` for all, or `(n,)`."""
     if isinstance(position, Tensor):
         return position.expand(rows.shape[0])
     return torch.full(rows.shape[:1], position, device=rows.device)
 
 
 class Cache(Protocol):
-    """What a layer of the decoder remembers of the tokens that each row has produced."""
+    """Keys and values of the tokens that each row has produced, for one layer of a decoder."""
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-        """Add one token a row, and attend to all so far: thrice `(rows, heads, head_dim)` to the same."""
+        """Add one token per row and attend to all so far: three `(rows, heads, head_dim)`, same shape out."""
 
 
 class Memory(Protocol):
-    """What a layer of the decoder holds of the encoder's output."""
+    """Keys and values of the encoder's output, for one layer of a decoder."""
 
     def attend(self, queries: Tensor, scale: float) -> Tensor:
-        """Attend from each row to its sentence: `(rows, heads, head_dim)` to the same.
+        """Attend from each row to its sentence: `(rows, heads, head_dim)`, same shape out.
 
-        The rows of one sentence stand together and are as many for each, so they share one product with its keys.
+        Rows of one sentence are adjacent and equally many for each sentence, so that they share one product with its
+        keys.
         """
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float, bias: Tensor) -> Tensor:
-    """Plain attention, `(n, heads, queries, head_dim)` over `(n, heads, keys, head_dim)`, to the former shape.
+    """Return the attention of `(n, heads, queries, head_dim)` to `(n, heads, keys, head_dim)`, in the former shape.
 
-    The bias is added to the scores; minus infinity hides a key.
+    The bias is added to the scores; minus infinity masks a key.
     """
     scores = torch.bmm((queries * scale).flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).float()
     scores.view(*queries.shape[:3], -1).add_(bias)
@@ -173,15 +289,15 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float, bias: T
 class KeyValueCache:
     """Keys and values of the tokens that each row has produced so far, for one layer.
 
-    Room is made for several positions at once, so that a step writes one position instead of copying all. Attention
-    runs over the whole room, its empty part hidden: torch multiplies rounder and larger matrices faster.
+    Capacity grows by several positions at once, so that most steps write one position instead of copying all.
+    Attention runs over the whole capacity with its empty part masked: torch multiplies a few even shapes faster.
     """
 
     def __init__(self) -> None:
         self.length = 0
-        self._keys: Tensor | None = None  # (rows, heads, room, head_dim)
+        self._keys: Tensor | None = None  # (rows, heads, capacity, head_dim)
         self._values: Tensor | None = None
-        self._bias = torch.empty(0)  # (room,)
+        self._bias = torch.empty(0)  # (capacity,)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         """See `Cache`."""
@@ -190,26 +306,26 @@ class KeyValueCache:
         return _attend(queries[:, :, None], self._keys, self._values, scale, self._bias).squeeze(2)
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Add one token a row, `(rows, heads, head_dim)`; gives all so far, `(rows, heads, length, head_dim)`."""
+        """Add one token per row, `(rows, heads, head_dim)`; return all so far, `(rows, heads, length, head_dim)`."""
         if self._keys is None or self._values is None or self.length == self._keys.shape[2]:
             self._keys, self._values = self._grown(self._keys, keys), self._grown(self._values, values)
             self._bias = torch.full((self._keys.shape[2],), -torch.inf, device=keys.device)
             self._bias[: self.length] = 0
         self._keys[:, :, self.length] = keys
         self._values[:, :, self.length] = values
-        self._bias[self.length].fill_(0)  # an assignment would wait for a CUDA device
+        self._bias[self.length].fill_(0)  # assigning a number would synchronize with a CUDA device
         self.length += 1
         return self._keys[:, :, : self.length], self._values[:, :, : self.length]
 
     def reorder(self, rows: Tensor) -> None:
-        """Make row i what row `rows[i]` was."""
+        """Replace row i by row `rows[i]`."""
         if self._keys is not None and self._values is not None:
-            # index_select copies whole rows; indexing by brackets takes four times as long
+            # index_select copies whole rows; indexing with brackets takes four times as long
             self._keys, self._values = self._keys.index_select(0, rows), self._values.index_select(0, rows)
 
     def _grown(self, old: Tensor | None, like: Tensor) -> Tensor:
         rows, heads, head_dim = like.shape
-        new = like.new_zeros(rows, heads, self.length + _ROOM, head_dim)
+        new = like.new_zeros(rows, heads, self.length + _CACHE_GROWTH, head_dim)
         if old is not None:
             new[:, :, : self.length] = old
         return new

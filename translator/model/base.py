@@ -1,4 +1,4 @@
-"""What the three architectures share: tokens in, as vectors with positions; hidden states out, as logits and a loss."""
+"""Base class of the architectures: embedding, logits, loss, initialization and decoding state."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from translator.kernels import linear_cross_entropy
 from translator.kernels.checks import is_checking_values
-from translator.model.attention import CrossMemory, KeyValueCache
+from translator.model.attention import CrossMemory, KeyValueCache, QueryKeyValueProjection
 from translator.model.embedding import PositionTable, TokenEmbedding
 from translator.model.layers import Dropout
 from translator.packing import IGNORE_INDEX, Packed
 
 
 class SequenceBatch(Protocol):
-    """What `loss` needs of a batch; `data.batching.Batch` is one, and says what each objective puts into it."""
+    """Batch that `loss` reads; `data.batching.Batch` implements it and documents the content for each objective."""
 
     @property
     def source(self) -> Packed: ...
@@ -30,13 +30,13 @@ class SequenceBatch(Protocol):
 
 @dataclass
 class DecodingState:
-    """Where the decoder stands: one row for each hypothesis, the rows of a sentence side by side.
+    """State of a decoder: one row per hypothesis, with the rows of a sentence adjacent.
 
     Attributes:
-        position: tokens that each row has taken.
-        rows: how many there are, as many for each sentence.
-        caches: keys and values of the rows' tokens, one for each layer.
-        memories: keys and values of the sentences, one for each layer.
+        position: number of tokens that each row has consumed.
+        rows: number of rows, the same for each sentence.
+        caches: keys and values of the rows' tokens, one per layer.
+        memories: keys and values of the sentences, one per layer.
     """
 
     position: int
@@ -50,17 +50,16 @@ class DecodingState:
 
 
 class Transformer(nn.Module):
-    """The ends of a model; what lies between is its architecture's.
+    """Base class of all architectures: everything before and after the layers.
 
-    A subclass sets the attributes, each when its turn has come: the order in which parameters are made is the order in
-    which they are drawn and stored.
+    A subclass sets the attributes in the order in which parameters are to be initialized and stored.
 
     Attributes:
-        max_positions: longest sequence in tokens.
-        label_smoothing: of the training loss.
-        output_embedding: projects hidden states to pieces.
-        positions: added to the tokens' vectors; none with rotary positions, which enter in attention.
-        dropout: on the sum.
+        max_positions: maximum length of a sequence in tokens.
+        label_smoothing: label smoothing of the training loss.
+        output_embedding: projection of hidden states to the vocabulary.
+        positions: position vectors added to token vectors; None with rotary positions, which attention applies.
+        dropout: dropout on the sum.
     """
 
     max_positions: int
@@ -70,7 +69,7 @@ class Transformer(nn.Module):
     dropout: Dropout
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of every piece: `(n, d_model)` to `(n, vocab_size)`, same dtype."""
+        """Return the logits of every token: `(n, d_model)` to `(n, vocab_size)`, same dtype."""
         return self.output_embedding.logits(hidden)
 
     def _embed(self, embedding: TokenEmbedding, tokens: Tensor, positions: Tensor) -> Tensor:
@@ -81,14 +80,14 @@ class Transformer(nn.Module):
         return dropped
 
     def _cross_entropy(self, hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Label-smoothed cross entropy of `hidden @ weight.T`, summed over real labels in nats, and their number.
+        """Return the summed label-smoothed cross entropy of `hidden @ weight.T` in nats, and the number of labels.
 
         Args:
             hidden: `(n, d_model)`.
             weight: `(num_classes, d_model)`.
-            labels: `(n,)` int64; rows with IGNORE_INDEX do not count.
+            labels: `(n,)` int64; rows with IGNORE_INDEX are ignored.
         """
-        if torch.is_autocast_enabled(hidden.device.type):  # custom operators cast for themselves
+        if torch.is_autocast_enabled(hidden.device.type):  # autocast does not cast inputs of custom operators
             hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         loss = linear_cross_entropy(
             hidden,
@@ -99,30 +98,32 @@ class Transformer(nn.Module):
         )
         return loss, (labels != IGNORE_INDEX).sum()
 
-    def _draw_weights(self) -> None:
-        """Fresh weights for every linear layer (Glorot and Bengio, 2010); embeddings have drawn theirs."""
+    def _initialize_linear_layers(self) -> None:
+        """Initialize every linear layer (Glorot and Bengio, 2010); embeddings initialize themselves."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
+                joint = module.initialized_parts() if isinstance(module, QueryKeyValueProjection) else None
+                for weight in joint or (module.weight,):
+                    nn.init.xavier_uniform_(weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
 
 def position_table(kind: str, max_positions: int, d_model: int) -> PositionTable | None:
-    """Positions to add to the tokens' vectors; None where they are `rotary`."""
+    """Return the position vectors to add to token vectors; None if `kind` is `rotary`."""
     return PositionTable(max_positions, d_model, kind) if kind != "rotary" else None
 
 
 def reordered(state: DecodingState, rows: Tensor, sentences: Sequence[int] | None) -> DecodingState:
-    """The state whose row i continues row `rows[i]` of this one; see `decoding.search.Decodable.reorder`.
+    """Return the state whose row i continues row `rows[i]` of this one; see `Decodable.reorder` in `decoding`.
 
     Args:
         state: changed in place.
-        rows: `(n,)` int64; as many for each sentence that stays.
-        sentences: those that stay, in order; None for all.
+        rows: `(n,)` int64; equally many for each remaining sentence.
+        sentences: indices of the remaining sentences, in order; None for all.
 
     Raises:
-        ValueError: the rows mix sentences; the state is as it was.
+        ValueError: if the rows mix sentences; the state is unchanged.
     """
     check_order(rows, state.rows, state.num_sentences, sentences)
     for cache in state.caches:
@@ -135,9 +136,9 @@ def reordered(state: DecodingState, rows: Tensor, sentences: Sequence[int] | Non
 
 
 def check_order(rows: Tensor, old_rows: int, old_sentences: int, sentences: Sequence[int] | None) -> None:
-    """Raise ValueError where a state cannot be reordered so; arguments as in `reordered`.
+    """Raise ValueError if a state cannot be reordered in this way; arguments as in `reordered`.
 
-    On CUDA, where it would wait for the device, which rows they are is checked only with TRANSLATOR_CHECK=1.
+    On CUDA the values of `rows` are checked only with TRANSLATOR_CHECK=1, because that synchronizes with the device.
     """
     kept = range(old_sentences) if sentences is None else sentences
     is_even = len(rows) % max(1, len(kept)) == 0 and list(kept) == sorted(set(kept))
@@ -146,6 +147,6 @@ def check_order(rows: Tensor, old_rows: int, old_sentences: int, sentences: Sequ
         is_even = (rows // beams).tolist() == [sentence for sentence in kept for _ in range(len(rows) // len(kept))]
     if not is_even:
         raise ValueError(
-            "rows must keep the sentences in order, as many rows for each. "
+            "rows must keep the sentences in order, with equally many rows for each. "
             f"Received: rows {rows.tolist()} for sentences {list(kept)} of {old_sentences} with {old_rows} rows."
         )

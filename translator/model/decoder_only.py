@@ -1,4 +1,4 @@
-"""The decoder alone: one causal stack that continues a text, and translates where the text is a source."""
+"""The decoder-only model: a causal stack for language modeling, and for translation with the source as a prefix."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from translator.packing import Packed, pad
 class DecoderOnly(Transformer):
     """A causal language model (Radford et al., 2018) over packed batches.
 
-    It reads each source and then its target as one sequence, and predicts the target: with empty sources it models
-    language; with x + EOS before BOS + y it translates, EOS and BOS being the separator between the languages.
+    Each source and its target are one sequence, of which the target is predicted. With empty sources this is a language
+    model; with x + EOS as source and BOS + y as target it translates, with EOS and BOS as the separator.
 
     Args:
-        options: what all layers share.
+        options: options shared by all layers.
         heads: attention heads of each layer.
-        vocab_size: pieces of the one vocabulary.
-        is_tied: one matrix for input and output.
+        vocab_size: size of the vocabulary.
+        is_tied: use one matrix for input and output.
         positions: `interleaved` or `halves` (sinusoids), `learned` or `rotary`.
-        max_positions: longest sequence in tokens, source and target together.
-        final_norm: whether a layer norm ends the stack.
-        label_smoothing: of the loss.
+        max_positions: maximum length of a sequence in tokens, source and target together.
+        final_norm: apply a layer norm after the stack.
+        label_smoothing: label smoothing of the training loss.
     """
 
     def __init__(
@@ -52,47 +52,55 @@ class DecoderOnly(Transformer):
         self.positions = position_table(positions, max_positions, options.d_model)
         self.decoder = TransformerStack(options, heads, causal=True, cross_attention=False, final_norm=final_norm)
         self.dropout = Dropout(options.dropout)
-        self._draw_weights()
+        self._initialize_linear_layers()
 
-    def forward(self, source: Packed, target_input: Packed) -> Tensor:
-        """Hidden states from which each next target token is predicted.
+    def forward(self, source: Packed, target_input: Packed, seed: Tensor | None = None) -> Tensor:
+        """Return the hidden states from which each next target token is predicted.
 
         Args:
-            source: packed token ids that each text begins with; they may all be empty.
-            target_input: packed token ids that follow, as many sequences.
+            source: packed token ids of the prefix of each text; all may be empty.
+            target_input: packed token ids that follow, equally many sequences.
+            seed: see `EncoderDecoder.forward`.
 
         Returns:
             `(num_target_tokens, d_model)`.
         """
         joined, target_rows = joined_sequences(source, target_input)
-        positions = joined.with_values(joined.positions())
-        hidden: Tensor = self.decoder(self._embed(self.token_embedding, joined.values, positions.values), positions)
+        layout = joined.layout()
+        hidden: Tensor = self.decoder(
+            self._embed(self.token_embedding, joined.values, layout.positions), layout, seed=seed
+        )
         return hidden[target_rows]
 
-    def loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
-        """Label-smoothed cross entropy, summed over real target tokens in nats, and the number of these tokens."""
-        hidden = self(batch.source, batch.target_input)
+    def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the label-smoothed cross entropy, summed over target tokens in nats, and the number of target tokens.
+
+        Args:
+            batch: source, target input and labels.
+            seed: see `EncoderDecoder.forward`.
+        """
+        hidden = self(batch.source, batch.target_input, seed)
         return self._cross_entropy(hidden, self.output_embedding.weight, batch.labels)
 
     def start(self, source: Packed) -> DecodingState:
-        """Read the beginnings, one row for each, and stand before the token that follows; they may be empty."""
-        positions = source.with_values(source.positions())
-        hidden = self._embed(self.token_embedding, source.values, positions.values)
+        """Return the state after the prefixes, one row for each; prefixes may be empty."""
+        layout = source.layout()
+        hidden = self._embed(self.token_embedding, source.values, layout.positions)
         is_padding = torch.arange(int(source.lengths.max()), device=hidden.device) >= source.lengths[:, None]
         bias = torch.zeros(is_padding.shape, device=hidden.device).masked_fill_(is_padding, -torch.inf)
         memories = []
         for layer in self.decoder.layers:
             assert isinstance(layer, TransformerLayer)
+            hidden, *prefix = layer.prefill(hidden, layout)
             keys, values = (
                 pad(source.with_values(x)).transpose(1, 2).contiguous()  # (num_sentences, heads, longest, head_dim)
-                for x in layer.self_keys_and_values(hidden, positions)
+                for x in prefix
             )
             memories.append(CrossMemory(keys, values, bias[:, None, None]))
-            hidden = layer(hidden, positions)
         return DecodingState(0, source.num_sequences, [KeyValueCache() for _ in memories], memories)
 
     def step(self, tokens: Tensor, state: DecodingState) -> Tensor:
-        """Take one token a row and score the next.
+        """Consume one token per row and return the logits of the next.
 
         Args:
             tokens: `(rows,)` int64.
@@ -110,41 +118,41 @@ class DecoderOnly(Transformer):
         return logits
 
     def reorder(self, state: DecodingState, rows: Tensor, sentences: Sequence[int] | None = None) -> DecodingState:
-        """Make row i what row `rows[i]` was; see `base.reordered`."""
+        """Replace row i by row `rows[i]`; see `base.reordered`."""
         return reordered(state, rows, sentences)
 
 
 @dataclass(frozen=True)
 class _ContinuedCache:
-    """One layer's memory of a text: its beginning, which the rows of a sentence share, and what each row added."""
+    """Keys and values of one layer: the prefix, shared by the rows of a sentence, and the tokens added by each row."""
 
-    beginning: CrossMemory
+    prefix: CrossMemory
     added: KeyValueCache
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         """See `attention.Cache`."""
         keys, values = self.added.append(keys, values)  # (rows, heads, length, head_dim)
-        num_sentences, heads, longest, head_dim = self.beginning.keys.shape
+        num_sentences, heads, longest, head_dim = self.prefix.keys.shape
         grouped = queries.view(num_sentences, -1, heads, head_dim).transpose(1, 2) * scale
-        to_beginning = torch.matmul(grouped, self.beginning.keys.transpose(-1, -2)).float() + self.beginning.bias
-        to_beginning = to_beginning.transpose(1, 2).reshape(len(queries), heads, 1, longest)
+        to_prefix = torch.matmul(grouped, self.prefix.keys.transpose(-1, -2)).float() + self.prefix.bias
+        to_prefix = to_prefix.transpose(1, 2).reshape(len(queries), heads, 1, longest)
         to_added = torch.matmul(queries[:, :, None] * scale, keys.transpose(-1, -2)).float()
-        weights = torch.softmax(torch.cat((to_beginning, to_added), dim=-1), dim=-1).to(values.dtype)
-        beginning, added = weights[..., :longest], weights[..., longest:]
-        shared = beginning.reshape(num_sentences, -1, heads, longest).transpose(1, 2)  # as `grouped`
-        from_beginning = torch.matmul(shared, self.beginning.values).transpose(1, 2).reshape(queries.shape)
-        return from_beginning + torch.matmul(added, values).squeeze(2)
+        weights = torch.softmax(torch.cat((to_prefix, to_added), dim=-1), dim=-1).to(values.dtype)
+        prefix, added = weights[..., :longest], weights[..., longest:]
+        shared = prefix.reshape(num_sentences, -1, heads, longest).transpose(1, 2)  # as `grouped`
+        from_prefix = torch.matmul(shared, self.prefix.values).transpose(1, 2).reshape(queries.shape)
+        return from_prefix + torch.matmul(added, values).squeeze(2)
 
 
 def joined_sequences(first: Packed, second: Packed) -> tuple[Packed, Tensor]:
-    """Each sequence of one packed batch followed by the same one of another; filler stays at the end.
+    """Concatenate each sequence of one packed batch with the same sequence of another; trailing padding stays last.
 
     Args:
         first: `(n,)` values.
-        second: `(m,)` values, as many sequences.
+        second: `(m,)` values, equally many sequences.
 
     Returns:
-        The joined sequences, `(n + m,)`, and where among them the rows of `second` lie, `(m,)` int64.
+        The joined sequences, `(n + m,)`, and the row of each row of `second` among them, `(m,)` int64.
     """
     num_rows = len(first.values)
     first_rows = _moved_rows(first, second.cu_seqlens)
@@ -156,7 +164,7 @@ def joined_sequences(first: Packed, second: Packed) -> tuple[Packed, Tensor]:
 
 
 def _moved_rows(packed: Packed, shifts: Tensor) -> Tensor:
-    """Where each row goes if sequence s moves by `shifts[s]` and filler by `shifts[-1]`: `(num_tokens,)` int64."""
+    """Return each row plus the shift of its sequence, `shifts[-1]` in trailing padding: `(num_tokens,)` int64."""
     rows = torch.arange(len(packed.values), device=packed.values.device)
-    sequence = torch.searchsorted(packed.cu_seqlens[1:], rows, right=True)  # num_sequences for filler
+    sequence = torch.searchsorted(packed.cu_seqlens[1:], rows, right=True)  # num_sequences for trailing padding
     return rows + shifts[sequence]

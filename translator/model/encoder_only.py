@@ -1,4 +1,4 @@
-"""The encoder alone: one bidirectional stack that restores masked pieces, or tells classes of text apart."""
+"""The encoder-only model: a bidirectional stack for masked language modeling or classification."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from translator.packing import Packed
 
 
 class EncoderOnly(Transformer):
-    """BERT (Devlin et al., 2019) over packed batches, without its second segment.
+    """BERT (Devlin et al., 2019) over packed batches, without segment embeddings.
 
-    Without a classifier it predicts the piece at each position. With one it predicts the class of each text from the
-    mean of its encodings, which learns from fewer texts than the encoding of one mark, as BERT has it.
+    Without a classifier it predicts the token at each position. With one it predicts the class of each text from the
+    mean of its encodings, which needs fewer training texts than the encoding of one special token, as in BERT.
 
     Args:
-        options: what all layers share.
+        options: options shared by all layers.
         heads: attention heads of each layer.
-        vocab_size: pieces of the vocabulary.
-        is_tied: one matrix for input and output.
-        num_labels: classes; 0 is no classifier.
+        vocab_size: size of the vocabulary.
+        is_tied: use one matrix for input and output.
+        num_labels: number of classes; 0 for no classifier.
         positions: `interleaved` or `halves` (sinusoids), `learned` or `rotary`.
-        max_positions: longest sequence in tokens.
-        final_norm: whether a layer norm ends the stack.
-        label_smoothing: of the loss.
+        max_positions: maximum length of a sequence in tokens.
+        final_norm: apply a layer norm after the stack.
+        label_smoothing: label smoothing of the training loss.
     """
 
     def __init__(
@@ -53,31 +53,38 @@ class EncoderOnly(Transformer):
         self.encoder = TransformerStack(options, heads, causal=False, cross_attention=False, final_norm=final_norm)
         self.dropout = Dropout(options.dropout)
         self.classifier = nn.Linear(options.d_model, num_labels, bias=False) if num_labels else None
-        self._draw_weights()
+        self._initialize_linear_layers()
 
-    def encode(self, source: Packed) -> Tensor:
-        """Tokens in their contexts: `(num_source_tokens, d_model)`."""
-        positions = source.with_values(source.positions())
-        hidden: Tensor = self.encoder(self._embed(self.token_embedding, source.values, positions.values), positions)
+    def encode(self, source: Packed, seed: Tensor | None = None) -> Tensor:
+        """Encode tokens: `(num_source_tokens, d_model)`; for `seed` see `EncoderDecoder.forward`."""
+        layout = source.layout()
+        hidden: Tensor = self.encoder(
+            self._embed(self.token_embedding, source.values, layout.positions), layout, seed=seed
+        )
         return hidden
 
     def class_logits(self, source: Packed) -> Tensor:
-        """Scores of every class for each text, EOS last: `(num_sequences, num_labels)` in float32."""
+        """Return the class logits of each text, given with its EOS: `(num_sequences, num_labels)`, float32."""
         assert self.classifier is not None
-        scores: Tensor = self.classifier(self._means_of(source))
+        scores: Tensor = self.classifier(self._mean_encodings(source))
         return scores.float()
 
-    def loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
-        """Label-smoothed cross entropy, summed over real labels in nats, and their number."""
-        if self.classifier is None:
-            return self._cross_entropy(self.encode(batch.source), self.output_embedding.weight, batch.labels)
-        return self._cross_entropy(self._means_of(batch.source), self.classifier.weight, batch.labels)
+    def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the label-smoothed cross entropy, summed over labels in nats, and the number of labels.
 
-    def _means_of(self, source: Packed) -> Tensor:
-        """The mean encoding of each text under dropout: `(num_sequences, d_model)`; zeros where a text has no token."""
-        encodings = self.encode(source)
+        Args:
+            batch: source and labels.
+            seed: see `EncoderDecoder.forward`.
+        """
+        if self.classifier is None:
+            return self._cross_entropy(self.encode(batch.source, seed), self.output_embedding.weight, batch.labels)
+        return self._cross_entropy(self._mean_encodings(batch.source, seed), self.classifier.weight, batch.labels)
+
+    def _mean_encodings(self, source: Packed, seed: Tensor | None = None) -> Tensor:
+        """Return the mean encoding of each text after dropout: `(num_sequences, d_model)`; zeros for empty texts."""
+        encodings = self.encode(source, seed)
         rows = torch.arange(len(encodings), device=encodings.device)
-        sequence = torch.searchsorted(source.cu_seqlens[1:], rows, right=True)  # num_sequences for filler
+        sequence = torch.searchsorted(source.cu_seqlens[1:], rows, right=True)  # num_sequences for trailing padding
         sums = encodings.new_zeros(source.num_sequences + 1, encodings.shape[1]).index_add(0, sequence, encodings)
         means: Tensor = self.dropout(sums[:-1] / source.lengths.clamp(min=1)[:, None])
         return means

@@ -1,4 +1,4 @@
-"""The layer that every architecture here is made of, and stacks of it."""
+"""Transformer layers, their sublayers, and stacks of layers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from translator.kernels import dropout_mask
-from translator.model.attention import Cache, Memory, MultiHeadAttention
-from translator.packing import Packed
+from translator.model.attention import Cache, CrossAttention, Memory, SelfAttention
+from translator.packing import SequenceLayout
+
+SEEDS_PER_LAYER = 2  # of attention dropout: one for self-attention, the next for cross-attention
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swiglu": F.silu}
 
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """What all layers of a model share; the fields mean what they mean in `config.ModelConfig`.
+    """Options shared by all layers of a model; fields have the meaning they have in `config.ModelConfig`.
 
-    `rotary_positions` is the number of positions with rotary positions, otherwise None.
+    `rotary_positions` is the number of positions if positions are rotary, otherwise None.
     """
 
     d_model: int
@@ -35,34 +37,42 @@ class LayerOptions:
 
 
 class Dropout(nn.Module):
-    """Inverted dropout (Srivastava et al., 2014), on the CPU with a mask that is cheap to draw."""
+    """Inverted dropout (Srivastava et al., 2014), with a fast random mask on the CPU.
+
+    Args:
+        p: probability that an element is dropped.
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` with each element dropped with probability p in training and the rest scaled by 1 / (1 - p)."""
+        """In training, zero each element of `x` with probability p and scale the rest by 1 / (1 - p)."""
         if not self.training or self.p == 0:
             return x
-        return x * dropout_mask(x, self.p) if _is_masked_by_hand(x) else F.dropout(x, self.p)
+        return x * dropout_mask(x, self.p) if _uses_fast_mask(x) else F.dropout(x, self.p)
 
     def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """`residual` plus `x` under dropout, in one pass where the mask is drawn by hand."""
-        if self.training and self.p and _is_masked_by_hand(x):
+        """Return `residual` plus `x` after dropout, in one pass where the fast mask is used."""
+        if self.training and self.p and _uses_fast_mask(x):
             return torch.addcmul(residual, x, dropout_mask(x, self.p))
         dropped: Tensor = self(x)
         return residual + dropped
 
 
-def _is_masked_by_hand(x: Tensor) -> bool:
+def _uses_fast_mask(x: Tensor) -> bool:
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with an activation between, the same for each token (Vaswani et al., 2017, section 3.3).
+    """Position-wise feed-forward network of two linear layers (Vaswani et al., 2017, section 3.3).
 
-    With `swiglu` the activation is gated by a third (Shazeer, 2020).
+    Args:
+        d_model: width of the hidden states.
+        d_ff: width between the two layers.
+        activation: `relu`, `gelu`, or `swiglu`, which adds a gate (Shazeer, 2020).
+        dropout: probability of dropout after the activation.
     """
 
     def __init__(self, d_model: int, d_ff: int, activation: str = "relu", dropout: float = 0.0) -> None:
@@ -74,8 +84,8 @@ class FeedForward(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`(num_tokens, d_model)` to `(num_tokens, d_model)`."""
-        inner: Tensor = self.inner_projection(x)  # (num_tokens, d_ff), twice that when gated
+        """Transform `(num_tokens, d_model)`, same shape out."""
+        inner: Tensor = self.inner_projection(x)  # (num_tokens, d_ff), or 2 * d_ff if gated
         if self.is_gated:
             gate, inner = inner.chunk(2, dim=-1)
             inner = self.activation(gate) * inner
@@ -89,9 +99,9 @@ class TransformerLayer(nn.Module):
     """Self-attention, optional cross-attention and a feed-forward network, each with a residual connection and a norm.
 
     Args:
-        options: what all layers share.
+        options: options shared by all layers.
         num_heads: attention heads of this layer.
-        causal: self-attention sees no later token.
+        causal: mask later tokens in self-attention.
         cross_attention: attend to a memory after self-attention.
     """
 
@@ -99,7 +109,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         d_model = options.d_model
         self.is_pre_norm = options.norm == "pre"
-        self.self_attention = MultiHeadAttention(
+        self.self_attention = SelfAttention(
             d_model,
             num_heads,
             causal=causal,
@@ -108,9 +118,9 @@ class TransformerLayer(nn.Module):
             backend=options.attention,
         )
         self.self_attention_norm = nn.LayerNorm(d_model)
-        self.cross_attention: MultiHeadAttention | None = None
+        self.cross_attention: CrossAttention | None = None
         if cross_attention:
-            self.cross_attention = MultiHeadAttention(
+            self.cross_attention = CrossAttention(
                 d_model, num_heads, dropout=options.attention_dropout, backend=options.attention
             )
             self.cross_attention_norm = nn.LayerNorm(d_model)
@@ -119,46 +129,63 @@ class TransformerLayer(nn.Module):
         self.dropout = Dropout(options.dropout)
 
     def forward(
-        self, x: Tensor, sequences: Packed, memory: Tensor | None = None, memory_sequences: Packed | None = None
+        self,
+        x: Tensor,
+        layout: SequenceLayout,
+        memory: Tensor | None = None,
+        memory_layout: SequenceLayout | None = None,
+        seed: Tensor | None = None,
     ) -> Tensor:
-        """One layer over packed sequences.
+        """Apply the layer to packed sequences.
 
         Args:
             x: `(num_tokens, d_model)`.
-            sequences: offsets of the sequences in `x`; its values are the tokens' positions.
+            layout: layout of the sequences in `x`.
             memory: `(num_memory_tokens, d_model)`, for layers with cross-attention.
-            memory_sequences: likewise for the memory.
+            memory_layout: layout of the sequences in `memory`.
+            seed: `(1,)` int64, seed of attention dropout; see `SEEDS_PER_LAYER`.
 
         Returns:
             `(num_tokens, d_model)`.
         """
-        attention_input = self._before(x, self.self_attention_norm)
-        attended = self.self_attention(attention_input, sequences, attention_input, sequences)
+        attended = self.self_attention(self._before(x, self.self_attention_norm), layout, seed=seed)
         x = self._after(x, attended, self.self_attention_norm)
         if self.cross_attention is not None:
-            assert memory is not None and memory_sequences is not None
+            assert memory is not None and memory_layout is not None
+            cross_seed = None if seed is None else seed + 1
             attention_input = self._before(x, self.cross_attention_norm)
-            attended = self.cross_attention(attention_input, sequences, memory, memory_sequences)
+            attended = self.cross_attention(attention_input, layout, memory, memory_layout, seed=cross_seed)
             x = self._after(x, attended, self.cross_attention_norm)
-        transformed = self.feed_forward(self._before(x, self.feed_forward_norm))
-        return self._after(x, transformed, self.feed_forward_norm)
+        return self._feed_forward(x)
+
+    def prefill(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, Tensor, Tensor]:
+        """Apply a layer without cross-attention and return what later tokens attend to.
+
+        Args:
+            x: `(num_tokens, d_model)`.
+            layout: layout of the sequences in `x`.
+
+        Returns:
+            The result of `forward`, then keys and values, both `(num_tokens, heads, head_dim)`.
+        """
+        attention_input = self._before(x, self.self_attention_norm)
+        queries, keys, values = self.self_attention.queries_keys_values(attention_input, layout)
+        attended = self.self_attention.attend([queries, keys, values], layout, layout, seed=None)
+        return self._feed_forward(self._after(x, attended, self.self_attention_norm)), keys, values
 
     def step(self, x: Tensor, cache: Cache, position: int | Tensor, memory: Memory | None) -> Tensor:
-        """One layer for one more token of each row: `(rows, d_model)` to the same; adds the token to the cache."""
-        attended = self.self_attention.step_self(self._before(x, self.self_attention_norm), cache, position)
+        """Apply the layer to one more token of each row, `(rows, d_model)`, and add the token to the cache."""
+        attended = self.self_attention.step(self._before(x, self.self_attention_norm), cache, position)
         x = self._after(x, attended, self.self_attention_norm)
         if self.cross_attention is not None:
             assert memory is not None
-            attended = self.cross_attention.step_cross(self._before(x, self.cross_attention_norm), memory)
+            attended = self.cross_attention.step(self._before(x, self.cross_attention_norm), memory)
             x = self._after(x, attended, self.cross_attention_norm)
+        return self._feed_forward(x)
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         transformed = self.feed_forward(self._before(x, self.feed_forward_norm))
         return self._after(x, transformed, self.feed_forward_norm)
-
-    def self_keys_and_values(self, x: Tensor, sequences: Packed) -> tuple[Tensor, Tensor]:
-        """What later tokens attend to: `(num_tokens, d_model)` to two of `(num_tokens, heads, head_dim)`, rotated."""
-        attention = self.self_attention
-        keys, values = attention.keys_and_values(self._before(x, self.self_attention_norm))
-        return (keys if attention.rotary is None else attention.rotary(keys, sequences.values)), values
 
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
         normed: Tensor = norm(x) if self.is_pre_norm else x
@@ -170,14 +197,14 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerStack(nn.Module):
-    """Layers one after the other, with a norm at the end where the configuration asks for one.
+    """Stack of layers, optionally followed by a layer norm.
 
     Args:
-        options: what all layers share.
-        heads: attention heads of each layer; as many layers as numbers.
+        options: options shared by all layers.
+        heads: attention heads of each layer; its length is the number of layers.
         causal: see `TransformerLayer`.
         cross_attention: see `TransformerLayer`.
-        final_norm: whether a layer norm follows the last layer.
+        final_norm: apply a layer norm after the last layer.
     """
 
     def __init__(
@@ -190,18 +217,27 @@ class TransformerStack(nn.Module):
         self.final_norm = nn.LayerNorm(options.d_model) if final_norm else nn.Identity()
 
     def forward(
-        self, x: Tensor, sequences: Packed, memory: Tensor | None = None, memory_sequences: Packed | None = None
+        self,
+        x: Tensor,
+        layout: SequenceLayout,
+        memory: Tensor | None = None,
+        memory_layout: SequenceLayout | None = None,
+        seed: Tensor | None = None,
     ) -> Tensor:
-        """Arguments and result as in `TransformerLayer.forward`."""
-        for layer in self.layers:
-            x = layer(x, sequences, memory, memory_sequences)
+        """Apply all layers; arguments and result as in `TransformerLayer.forward`.
+
+        Layer i takes its seeds from `seed + SEEDS_PER_LAYER * i` on.
+        """
+        for number, layer in enumerate(self.layers):
+            layer_seed = None if seed is None else seed + SEEDS_PER_LAYER * number
+            x = layer(x, layout, memory, memory_layout, layer_seed)
         out: Tensor = self.final_norm(x)
         return out
 
     def step(
         self, x: Tensor, caches: Sequence[Cache], position: int | Tensor, memories: Sequence[Memory | None]
     ) -> Tensor:
-        """One more token of each row through every layer: `(rows, d_model)` to the same."""
+        """Apply all layers to one more token of each row: `(rows, d_model)`, same shape out."""
         for layer, cache, memory in zip(self.layers, caches, memories, strict=True):
             assert isinstance(layer, TransformerLayer)
             x = layer.step(x, cache, position, memory)

@@ -1,4 +1,4 @@
-"""Whole models: wirings of the one layer."""
+"""The encoder-decoder model, and `build_model` for all architectures."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from translator.model.base import DecodingState, SequenceBatch, Transformer, pos
 from translator.model.decoder_only import DecoderOnly
 from translator.model.embedding import TokenEmbedding
 from translator.model.encoder_only import EncoderOnly
-from translator.model.layers import Dropout, LayerOptions, TransformerLayer, TransformerStack
-from translator.packing import Packed, pad
+from translator.model.layers import SEEDS_PER_LAYER, Dropout, LayerOptions, TransformerLayer, TransformerStack
+from translator.packing import Packed, SequenceLayout, pad
 
 if TYPE_CHECKING:
     from translator.config import ModelConfig
@@ -24,16 +24,16 @@ class EncoderDecoder(Transformer):
     """The Transformer of Vaswani et al. (2017) over packed batches.
 
     Args:
-        options: what all layers share.
+        options: options shared by all layers.
         encoder_heads: attention heads of each encoder layer.
         decoder_heads: attention heads of each decoder layer.
-        source_vocab_size: pieces of the source vocabulary.
-        target_vocab_size: pieces of the target vocabulary.
+        source_vocab_size: size of the source vocabulary.
+        target_vocab_size: size of the target vocabulary.
         tied_embeddings: `all`, `target` or `none`.
         positions: `interleaved` or `halves` (sinusoids), `learned` or `rotary`.
-        max_positions: longest sequence in tokens.
-        final_norm: whether a layer norm ends each stack.
-        label_smoothing: of the loss.
+        max_positions: maximum length of a sequence in tokens.
+        final_norm: apply a layer norm after each stack.
+        label_smoothing: label smoothing of the training loss.
     """
 
     def __init__(
@@ -69,37 +69,48 @@ class EncoderDecoder(Transformer):
             options, decoder_heads, causal=True, cross_attention=True, final_norm=final_norm
         )
         self.dropout = Dropout(options.dropout)
-        self._draw_weights()
+        self._initialize_linear_layers()
 
     def encode(self, source: Packed) -> Tensor:
-        """Source tokens to the memory that the decoder attends to: `(num_source_tokens, d_model)`."""
-        positions = source.with_values(source.positions())
-        hidden: Tensor = self.encoder(self._embed(self.source_embedding, source.values, positions.values), positions)
+        """Encode source tokens: `(num_source_tokens, d_model)`, the memory that the decoder attends to."""
+        return self._encode(source, source.layout(), None)
+
+    def _encode(self, source: Packed, layout: SequenceLayout, seed: Tensor | None) -> Tensor:
+        embedded = self._embed(self.source_embedding, source.values, layout.positions)
+        hidden: Tensor = self.encoder(embedded, layout, seed=seed)
         return hidden
 
-    def forward(self, source: Packed, target_input: Packed) -> Tensor:
-        """Hidden states from which each next target token is predicted.
+    def forward(self, source: Packed, target_input: Packed, seed: Tensor | None = None) -> Tensor:
+        """Return the hidden states from which each next target token is predicted.
 
         Args:
             source: packed token ids, each sentence with its EOS.
             target_input: packed token ids, BOS first.
+            seed: `(1,)` int64, seed of attention dropout, different for every batch; required in training with
+                `attention_dropout`. Every attention module derives its own seed from it.
 
         Returns:
             `(num_target_tokens, d_model)`.
         """
-        memory = self.encode(source)
-        positions = target_input.with_values(target_input.positions())
-        embedded = self._embed(self.target_embedding, target_input.values, positions.values)
-        hidden: Tensor = self.decoder(embedded, positions, memory, source)
+        source_layout, target_layout = source.layout(), target_input.layout()
+        memory = self._encode(source, source_layout, seed)
+        embedded = self._embed(self.target_embedding, target_input.values, target_layout.positions)
+        decoder_seed = None if seed is None else seed + SEEDS_PER_LAYER * len(self.encoder.layers)
+        hidden: Tensor = self.decoder(embedded, target_layout, memory, source_layout, decoder_seed)
         return hidden
 
-    def loss(self, batch: SequenceBatch) -> tuple[Tensor, Tensor]:
-        """Label-smoothed cross entropy, summed over real target tokens in nats, and the number of these tokens."""
-        hidden = self(batch.source, batch.target_input)
+    def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the label-smoothed cross entropy, summed over target tokens in nats, and the number of target tokens.
+
+        Args:
+            batch: source, target input and labels.
+            seed: as in `forward`.
+        """
+        hidden = self(batch.source, batch.target_input, seed)
         return self._cross_entropy(hidden, self.output_embedding.weight, batch.labels)
 
     def start(self, source: Packed) -> DecodingState:
-        """Encode source sentences and stand before their first target token, one row for each sentence."""
+        """Encode source sentences and return the state before their first target token, one row per sentence."""
         memory = source.with_values(self.encode(source))
         longest = int(source.lengths.max())
         is_padding = torch.arange(longest, device=memory.values.device) >= source.lengths[:, None]
@@ -115,7 +126,7 @@ class EncoderDecoder(Transformer):
         return DecodingState(0, source.num_sequences, [KeyValueCache() for _ in memories], memories)
 
     def step(self, tokens: Tensor, state: DecodingState) -> Tensor:
-        """Take one token a row and score the next.
+        """Consume one token per row and return the logits of the next.
 
         Args:
             tokens: `(rows,)` int64.
@@ -131,16 +142,16 @@ class EncoderDecoder(Transformer):
     def score(
         self, tokens: Tensor, position: int | Tensor, caches: Sequence[Cache], memories: Sequence[Memory]
     ) -> Tensor:
-        """Scores of the token after: `tokens: (rows,)` at a position, a number or `(1,)` int64, to the logits."""
+        """Return the logits of the tokens after `tokens: (rows,)` at a position, a number or `(1,)` int64."""
         embedded = self._embed(self.target_embedding, tokens, positions_of(position, tokens))
         return self.logits(self.decoder.step(embedded, caches, position, memories))
 
     def reorder(self, state: DecodingState, rows: Tensor, sentences: Sequence[int] | None = None) -> DecodingState:
-        """Make row i what row `rows[i]` was; see `base.reordered`."""
+        """Replace row i by row `rows[i]`; see `base.reordered`."""
         return reordered(state, rows, sentences)
 
     def decoder_layers(self) -> list[TransformerLayer]:
-        """First to last."""
+        """Return the layers of the decoder, first to last."""
         return [layer for layer in self.decoder.layers if isinstance(layer, TransformerLayer)]
 
 
@@ -154,14 +165,14 @@ def build_model(
     label_smoothing: float = 0.0,
     num_labels: int = 0,
 ) -> Model:
-    """A model with fresh weights, drawn from torch's default generator.
+    """Return a model with random weights, drawn from torch's default generator.
 
     Args:
         config: the `model` section of a configuration.
-        source_vocab_size: pieces of the source vocabulary.
-        target_vocab_size: pieces of the target vocabulary.
-        label_smoothing: of the training loss.
-        num_labels: classes that an encoder alone tells apart; 0 is no classifier.
+        source_vocab_size: size of the source vocabulary.
+        target_vocab_size: size of the target vocabulary.
+        label_smoothing: label smoothing of the training loss.
+        num_labels: number of classes of an encoder-only classifier; 0 for no classifier.
     """
     options = LayerOptions(
         d_model=config.d_model,
@@ -176,7 +187,7 @@ def build_model(
     )
     encoder_heads = _per_layer(config.encoder_heads, config.encoder_layers)
     decoder_heads = _per_layer(config.decoder_heads, config.decoder_layers)
-    ends = _Ends(
+    shared = _SharedArguments(
         positions=config.sinusoids if config.positions == "sinusoidal" else config.positions,
         max_positions=config.max_positions,
         final_norm=config.norm == "pre" if config.final_norm is None else config.final_norm,
@@ -192,7 +203,7 @@ def build_model(
                 source_vocab_size=source_vocab_size,
                 target_vocab_size=target_vocab_size,
                 tied_embeddings=config.tied_embeddings,
-                **ends,
+                **shared,
             )
         case "encoder_only":
             return EncoderOnly(
@@ -201,14 +212,14 @@ def build_model(
                 vocab_size=source_vocab_size,
                 is_tied=is_tied,
                 num_labels=num_labels,
-                **ends,
+                **shared,
             )
         case "decoder_only":
-            return DecoderOnly(options, heads=decoder_heads, vocab_size=target_vocab_size, is_tied=is_tied, **ends)
+            return DecoderOnly(options, heads=decoder_heads, vocab_size=target_vocab_size, is_tied=is_tied, **shared)
 
 
-class _Ends(TypedDict):
-    """What every architecture takes besides its layers."""
+class _SharedArguments(TypedDict):
+    """Arguments that every architecture takes."""
 
     positions: str
     max_positions: int

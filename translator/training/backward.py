@@ -31,12 +31,13 @@ class Backward:
             mode = "reduce-overhead" if options.cuda_graphs else None  # torch's name for CUDA graphs, idle on a CPU
             self._loss = torch.compile(model.loss, dynamic=not static_shapes, mode=mode)
 
-    def __call__(self, batch: SequenceBatch, number: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: SequenceBatch, number: int, seed: Tensor) -> tuple[Tensor, Tensor]:
         """Add the gradients of one micro-batch to the model's.
 
         Args:
             batch: on the device.
             number: of the micro-batch in its step; the first finds gradients that are None.
+            seed: `(1,)` int64 on the device, seed of attention dropout, different for every batch.
 
         Returns:
             The summed loss, without its history, and the number of labels. Both are to be used before the next call.
@@ -45,7 +46,7 @@ class Backward:
             # What the graphs gave for the last micro-batch is done with.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=self._is_mixed):
-            loss, count = self._loss(batch)
+            loss, count = self._loss(batch, seed)
         loss.backward()
         if self._has_graphs and self._accumulates and number == 0:
             self._copy_gradients()

@@ -157,8 +157,11 @@ class Trainer:
         state.optimizer.zero_grad()
         for number in range(options.accumulation):
             batch = next(state.stream).to(self.ranks.device)
-            torch.manual_seed(draw_seed(self.config.seed, batch.index))
-            loss, count = self.backward(batch, number)
+            seed = draw_seed(self.config.seed, batch.index)
+            torch.manual_seed(seed)
+            # filled on the device: copying a number from the host would synchronize
+            attention_seed = torch.full((1,), seed, dtype=torch.int64, device=self.ranks.device)
+            loss, count = self.backward(batch, number, attention_seed)
             sums[0] += loss
             sums[1] += count
 
