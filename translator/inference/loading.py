@@ -9,6 +9,7 @@ import torch
 from translator.checkpoint import LoadedModel, load_model
 from translator.checkpoint.location import find_model
 from translator.engines.hardware import choose_device, choose_dtype, set_threads
+from translator.model.backends import use_supported_attention
 
 
 def load_to_decode(
@@ -19,4 +20,5 @@ def load_to_decode(
     chosen, dtype = choose_device(device), choose_dtype(precision)
     loaded = load_model(find_model(name_or_path), str(chosen))
     loaded.model.to(dtype)
+    use_supported_attention(loaded.model)
     return loaded, chosen

@@ -40,11 +40,14 @@ def choose_backend(backend: str, device_type: str, dtype: torch.dtype, head_dim:
         return _automatic(device_type, dtype, head_dim)
     if backend == "grouped" and device_type != "cpu":
         raise ValueError(f"backend grouped serves the CPU. Received: tensors on {device_type}. Use auto or sdpa.")
-    if backend == "triton":
-        obstacle = _obstacle(device_type, dtype, head_dim)
-        if obstacle:
-            raise ValueError(f"backend triton cannot serve this: {obstacle}. Use auto, sdpa or reference.")
+    if obstacle := backend_obstacle(backend, device_type, dtype, head_dim):
+        raise ValueError(f"backend triton cannot serve this: {obstacle}. Use auto, sdpa or reference.")
     return backend
+
+
+def backend_obstacle(backend: str, device_type: str, dtype: torch.dtype, head_dim: int) -> str | None:
+    """Return why a configured attention backend cannot be used, or None if it can; arguments as of `choose_backend`."""
+    return _obstacle(device_type, dtype, head_dim) if backend == "triton" else None
 
 
 # What torch.compiler.assume_constant_result(choose_backend) does, short of importing the compiler, which takes seconds:
