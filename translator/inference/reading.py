@@ -10,6 +10,7 @@ from translator.inference.capitals import fold_capitals
 from translator.inference.splitting import sentences_of, split_text
 from translator.inference.texts import clean
 from translator.tokenizer import Tokenizer
+from translator.tokenizer.invisible import remove_invisible
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,12 @@ def read_lines(texts: Sequence[str], tokenizer: Tokenizer, longest_source: int, 
         options: `fold_capitals` and `split_sentences`.
     """
     sources = [clean(text) for text in texts]
-    read = [fold_capitals(source, tokenizer) for source in sources] if options.fold_capitals else sources
+    visible = [remove_invisible(source) for source in sources]
+    read = [fold_capitals(source, tokenizer) for source in visible] if options.fold_capitals else visible
     lines = []
-    for text, source, folded, ids in zip(texts, sources, read, tokenizer.encode_batch(read), strict=True):
-        flags: tuple[str, ...] = ("invalid_bytes",) if source != text else ()
-        flags = (*flags, "capitals") if folded != source else flags
+    for number, (source, folded, ids) in enumerate(zip(sources, read, tokenizer.encode_batch(read), strict=True)):
+        flags: tuple[str, ...] = ("invalid_bytes",) if source != texts[number] else ()
+        flags = (*flags, "capitals") if folded != visible[number] else flags
         parts: tuple[tuple[int, ...], ...] = (tuple(ids),)
         if not ids:
             parts, flags = (), (*flags, "empty")
