@@ -39,6 +39,22 @@ def add_filter(parser: argparse.ArgumentParser, metavar: str, verb: str) -> None
     parser.add_argument("--quiet", action="store_true", help="print no prompt and no notices")
 
 
+def open_files(arguments: argparse.Namespace, stack: ExitStack) -> tuple[list[int], BinaryIO]:
+    """Open input and output until the stack is closed.
+
+    Returns:
+        The descriptor of the input, none if the texts are arguments; and the output.
+
+    Raises:
+        LineError: if there are both an input file and texts as arguments.
+        StreamError: if a file cannot be opened.
+    """
+    if arguments.sentences and arguments.input is not None:
+        raise LineError("Sentences as arguments and --input are mutually exclusive. Pass only one.")
+    sources = [] if arguments.sentences else [stack.enter_context(open_input(arguments.input))]
+    return sources, stack.enter_context(open_output(arguments.output, sources))
+
+
 def run_filter(
     arguments: argparse.Namespace,
     load: Callable[[], Callable[[Sequence[str]], Sequence[Result]]],
@@ -53,11 +69,8 @@ def run_filter(
         write: writes one result, given the output, the number of the text from 0 and the result.
         notices: message to print at the end for each flag, with `{}` in place of the number of lines.
     """
-    if arguments.sentences and arguments.input is not None:
-        raise LineError("Sentences as arguments and --input are mutually exclusive. Pass only one.")
     with ExitStack() as stack:
-        sources = [] if arguments.sentences else [stack.enter_context(open_input(arguments.input))]
-        output = stack.enter_context(open_output(arguments.output, sources))
+        sources, output = open_files(arguments, stack)
         process = load()
         windows = _windows(sources[0], arguments.quiet) if sources else [arguments.sentences]
         counts: Counter[str] = Counter()

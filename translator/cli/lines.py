@@ -40,6 +40,18 @@ def read_windows(descriptor: int) -> Iterator[list[str]]:
         raise LineError(f"The input must be readable text. Received: {error.strerror}.") from error
 
 
+def read_text(descriptor: int) -> str:
+    """Return all text of a file descriptor, decoded as in `read_windows`, with its line ends.
+
+    Raises:
+        LineError: if the input is not text, is damaged or cannot be read.
+    """
+    try:
+        return utf8_stream(DescriptorReader(descriptor)).read().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise LineError(f"The input must be readable text. Received: {error.strerror}.") from error
+
+
 def _windows(descriptor: int) -> Iterator[list[str]]:
     stream = utf8_stream(DescriptorReader(descriptor))
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""`translator translate MODEL`: a filter, one line in, one line out."""
+"""`translator translate MODEL`: a filter, one line in, one line out; documents with `--document`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, hypothesis_json, run_filter
-from translator.cli.lines import to_json, write_line
+from translator.cli.lines import LineError, to_json, write_line
 from translator.cli.options import add_decoding, add_model, add_search, decoding_changes, load_translator
 from translator.config.decoding import SAMPLING_FIELDS
 
@@ -33,6 +33,11 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--n-best", dest="num_hypotheses", type=int, metavar="N", help="write the N best as `line ||| text ||| score`"
     )
+    parser.add_argument(
+        "--document",
+        action="store_true",
+        help="translate a document: join wrapped lines, split sentences, keep paragraphs, lists and blank lines",
+    )
     parser.add_argument("--json", action="store_true", help="write an object a line: text, score, tokens, flags")
     add_search(parser)
     add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
@@ -41,10 +46,19 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Translate until the input ends."""
+    changes = decoding_changes(arguments)
+    if arguments.document:
+        if arguments.json or arguments.num_hypotheses is not None:
+            raise LineError("--document is mutually exclusive with --json and --n-best. Omit one of them.")
+        changes = {"split_sentences": True} | changes
 
     def load() -> Any:
-        return partial(load_translator(arguments).translate, **decoding_changes(arguments))
+        return partial(load_translator(arguments).translate, **changes)
 
+    if arguments.document:
+        from translator.cli.documents import run_documents
+
+        return run_documents(arguments, load, _NOTICES)
     return run_filter(
         arguments,
         load,
