@@ -4,10 +4,18 @@
 
 FOLDER defaults to `translator/data/embedded`, the files that are installed with the package.
 
-| file                       | columns                   |
-|----------------------------|---------------------------|
-| phrasebook-SPLIT.parquet   | fr, en, construction      |
-| sentiment-SPLIT.parquet    | text, label, construction |
+| file                     | columns                                             |
+|--------------------------|-----------------------------------------------------|
+| phrasebook-SPLIT.parquet | fr, en, construction, alignment, possible_alignment |
+| sentiment-SPLIT.parquet  | text, label, construction                           |
+
+`alignment` holds the word alignment that the grammar knows, in Pharaoh form: `0-0 1-2` links French token 0 with
+English token 0, and 1 with 2. `corpora.alignment` defines the tokens. A link means that both tokens belong to the
+smallest constituent that the grammar renders as a whole. Links of constituents that are a single token in at least one
+language are in `alignment`: these are the sure links of the alignment error rate (Och and Ney, 2003). Links of
+constituents of several tokens in both languages, such as `hier soir` and `last night`, are in `possible_alignment`:
+each token with each. Words without a counterpart, such as a French article that English omits, have no link. Both
+columns are null for authored sentences, whose alignment is not known.
 """
 
 from __future__ import annotations
@@ -29,17 +37,20 @@ _ZSTD_LEVEL = 19
 
 
 def phrasebook_table(pairs: list[phrasebook.Pair]) -> pa.Table:
-    """Return pairs as a table with the columns fr, en and construction."""
+    """Return pairs as a table."""
+    alignments = [pair.alignment for pair in pairs]
     columns = {
         "fr": [pair.french for pair in pairs],
         "en": [pair.english for pair in pairs],
         "construction": [pair.construction for pair in pairs],
+        "alignment": [alignment and alignment.sure for alignment in alignments],
+        "possible_alignment": [alignment and alignment.possible for alignment in alignments],
     }
-    return pa.table(columns)
+    return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns]))
 
 
 def sentiment_table(examples: list[sentiment.Example]) -> pa.Table:
-    """Return remarks as a table with the columns text, label and construction."""
+    """Return remarks as a table."""
     columns = {
         "text": [example.text for example in examples],
         "label": [example.label for example in examples],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from corpora.alignment import add_mark, linked, mark, new_mark, plain
 from corpora.phrasebook import english, french
 from corpora.phrasebook.lexicon import Governor, Verb
 from corpora.phrasebook.phrases import NounPhrase, Subject
@@ -11,6 +13,32 @@ from corpora.phrasebook.phrases import NounPhrase, Subject
 GOING_TO = Governor("aller", "", "be going to", False, "s")
 _NEGATION_TAILS = {"plus": "anymore", "pas encore": "yet"}
 _NEGATIVE = ("pas", "plus", "rien", "pas encore")  # jamais is "never", which leaves the English verb positive
+
+
+class ClauseMarks(NamedTuple):
+    """Marks of the constituents of a clause besides subject and object.
+
+    Attributes:
+        auxiliary, main: finite auxiliary and main verb, which a simple tense has in one word.
+        governor_auxiliary, governor_main: the same of the governor.
+        not_: "ne … pas" and "not"; negation: the word that is more than that: rien, plus, encore.
+        pronouns: clitics and what stands for them in English.
+        frequency: the adverb of frequency.
+    """
+
+    auxiliary: str
+    main: str
+    governor_auxiliary: str
+    governor_main: str
+    not_: str
+    negation: str
+    pronouns: str
+    frequency: str
+
+    @classmethod
+    def new(cls) -> ClauseMarks:
+        """Marks of another clause."""
+        return cls(*(new_mark() for _ in cls._fields))
 
 
 @dataclass(frozen=True)
@@ -29,6 +57,7 @@ class Clause:
         governor: verb that takes this one as its infinitive: vouloir, aller, commencer à.
         agreement: gender and number of a direct object before the verb, with which an avoir participle agrees.
         is_habit: an action verb in the present that English puts into the simple present.
+        marks: of its constituents, for the word alignment.
     """
 
     subject: Subject
@@ -44,6 +73,7 @@ class Clause:
     governor: Governor | None = None
     agreement: tuple[str, bool] = ("m", False)
     is_habit: bool = False
+    marks: ClauseMarks = field(default_factory=ClauseMarks.new)
 
     def french(self, is_inverted: bool = False) -> str:
         """The clause in French, without capital or final mark."""
@@ -55,7 +85,7 @@ class Clause:
         group = english_group(self, is_negative)
         head = self.subject.english
         if group.auxiliary:
-            head = english.with_auxiliary(head, group.auxiliary, is_negative)
+            head = english.with_auxiliary(head, group.auxiliary, is_negative, self.marks.not_)
         return english.join(head, *english_predicate(self, group))
 
     def english_question(self, question_word: str = "") -> str:
@@ -65,7 +95,8 @@ class Clause:
         return english.join(start, *english_predicate(self, group))
 
     def with_tail(self, french_tail: str, english_tail: str) -> Clause:
-        """The clause with a complement added at its end."""
+        """The clause with a complement added at its end; its words render each other if they are not marked yet."""
+        french_tail, english_tail = linked(french_tail, english_tail)
         return replace(
             self,
             french_tail=f"{self.french_tail} {french_tail}".strip(),
@@ -76,8 +107,9 @@ class Clause:
 def french_words(clause: Clause, is_inverted: bool = False) -> list[str]:
     """The words of a French clause in order, not yet elided."""
     subject, person = clause.subject, clause.subject.person
-    reflexive = french.REFLEXIVES[person] if clause.verb.is_reflexive else ""
-    before_verb = [reflexive, clause.clitics]
+    marks = clause.marks
+    reflexive = mark(french.REFLEXIVES[person] if clause.verb.is_reflexive else "", marks.main)
+    before_verb = [reflexive, mark(clause.clitics, marks.pronouns)]
     leading, finite, trailing = _verb_cluster(clause, person, before_verb)
     if is_inverted:
         finite = inverted(finite, subject)
@@ -85,25 +117,39 @@ def french_words(clause: Clause, is_inverted: bool = False) -> list[str]:
     negated_object = clause.object and (
         clause.object.negated() if clause.negation not in ("", "rien") else clause.object.raw
     )
-    particle = "ne" if clause.negation else ""
-    words = [subject_words, particle, *leading, finite, clause.negation, clause.frequency[0], *trailing]
+    particle = mark("ne" if clause.negation else "", marks.not_)
+    frequency = mark(clause.frequency[0], marks.frequency)
+    words = [subject_words, particle, *leading, finite, _french_negation(clause), frequency, *trailing]
     return [*words, negated_object or "", clause.french_tail]
+
+
+def _french_negation(clause: Clause) -> str:
+    """The second part of a negation: pas and jamais with the mark of "ne", the others with one of their own."""
+    if clause.negation in ("pas", "jamais"):
+        return mark(clause.negation, clause.marks.not_)
+    if clause.negation == "pas encore":
+        return f"{mark('pas', clause.marks.not_)} {mark('encore', clause.marks.negation)}"
+    return mark(clause.negation, clause.marks.negation)
 
 
 def _verb_cluster(clause: Clause, person: int, before_verb: list[str]) -> tuple[list[str], str, list[str]]:
     """What comes before the finite verb, the finite verb, and what follows it."""
     tense = {"background": "imparfait", "since": "present"}.get(clause.tense, clause.tense)
-    verb, governor = clause.verb, clause.governor
+    verb, governor, marks = clause.verb, clause.governor, clause.marks
+    simple = marks.auxiliary + marks.main
     if governor:
-        infinitive = [governor.tail, *before_verb, verb.french]
+        tail = mark(governor.tail, marks.governor_main)
+        infinitive = [tail, *before_verb, mark(verb.french, simple)]
         if tense == "past":
-            participle = french.past_participle(governor.french)
-            return [], french.conjugate("avoir", "present", person), [participle, *infinitive]
-        return [], french.conjugate(governor.french, tense, person), infinitive
+            participle = mark(french.past_participle(governor.french), marks.governor_main)
+            auxiliary = mark(french.conjugate("avoir", "present", person), marks.governor_auxiliary)
+            return [], auxiliary, [participle, *infinitive]
+        finite = french.conjugate(governor.french, tense, person)
+        return [], mark(finite, marks.governor_auxiliary + marks.governor_main), infinitive
     if tense == "past":
         auxiliary = french.conjugate("être" if verb.uses_etre else "avoir", "present", person)
-        return before_verb, auxiliary, [agreeing_participle(clause)]
-    return before_verb, french.conjugate(verb.french, tense, person), []
+        return before_verb, mark(auxiliary, marks.auxiliary), [mark(agreeing_participle(clause), marks.main)]
+    return before_verb, mark(french.conjugate(verb.french, tense, person), simple), []
 
 
 def agreeing_participle(clause: Clause) -> str:
@@ -116,7 +162,7 @@ def agreeing_participle(clause: Clause) -> str:
 def inverted(finite: str, subject: Subject) -> str:
     """Finite verb and pronoun of an inverted question, with the euphonic t: mange-t-il, finit-elle."""
     pronoun = subject.inverted_pronoun
-    needs_t = pronoun[0] in "ieo" and finite[-1] in "aeco"
+    needs_t = pronoun[0] in "ieo" and plain(finite)[-1] in "aeco"
     return f"{finite}-t-{pronoun}" if needs_t else f"{finite}-{pronoun}"
 
 
@@ -141,26 +187,32 @@ def english_tense(clause: Clause) -> str:
 
 def english_group(clause: Clause, needs_auxiliary: bool) -> english.VerbGroup:
     """Conjugate the verb of a clause, with its governor if it has one."""
-    verb = clause.subject.fill(clause.verb.english.replace("~", _separator(clause)))
-    governor = clause.governor
+    marks = clause.marks
+    verb = mark(clause.subject.fill(clause.verb.english.replace("~", _separator(clause))), marks.main)
+    governor, auxiliary = clause.governor, marks.auxiliary
     if governor:
-        inner = english.gerund(verb) if governor.is_gerund else verb
-        verb = f"{governor.english} {inner}"
-    return english.verb_group(verb, english_tense(clause), clause.subject.agreement, needs_auxiliary)
+        inner = add_mark(english.gerund(verb) if governor.is_gerund else verb, marks.auxiliary)
+        verb = f"{mark(governor.english, marks.governor_main)} {inner}"
+        auxiliary = marks.governor_auxiliary
+    group = english.verb_group(verb, english_tense(clause), clause.subject.agreement, needs_auxiliary)
+    if group.auxiliary:
+        return english.VerbGroup(mark(group.auxiliary, auxiliary), mark(group.main, auxiliary))
+    return english.VerbGroup("", mark(add_mark(group.main, auxiliary), auxiliary))
 
 
 def _separator(clause: Clause) -> str:
     """An object pronoun goes inside a separable verb (turn it off), an object noun after it (turn off the light)."""
-    return f" {clause.english_object} " if clause.english_object else " "
+    return f" {mark(clause.english_object, clause.marks.pronouns)} " if clause.english_object else " "
 
 
 def english_predicate(clause: Clause, group: english.VerbGroup) -> list[str]:
     """What follows subject and auxiliary in English."""
-    adverb = "never" if clause.negation == "jamais" else clause.frequency[1]
-    pronoun = "" if "~" in clause.verb.english else clause.english_object
+    marks = clause.marks
+    adverb = mark("never", marks.not_) if clause.negation == "jamais" else mark(clause.frequency[1], marks.frequency)
+    pronoun = "" if "~" in clause.verb.english else mark(clause.english_object, marks.pronouns)
     noun = clause.object.english(_indefinite_mode(clause)) if clause.object else ""
-    nothing = "anything" if clause.negation == "rien" else ""
-    tail = _NEGATION_TAILS.get(clause.negation, "")
+    nothing = mark("anything", marks.negation) if clause.negation == "rien" else ""
+    tail = mark(_NEGATION_TAILS.get(clause.negation, ""), marks.negation)
     return [adverb, group.main, pronoun, nothing, noun, clause.english_tail, tail]
 
 

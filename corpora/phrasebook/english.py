@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+from corpora.alignment import mark, plain, split_marks
 from corpora.tables import read_table
 
 _VOWELS = "aeiou"
@@ -42,8 +43,10 @@ def plural(noun: str) -> str:
 
 
 def _split(verb: str) -> tuple[str, str]:
-    head, space, rest = verb.partition(" ")
-    return head, space + rest
+    """Split a verb into its first word without marks, and the rest with them."""
+    first, space, rest = verb.partition(" ")
+    head, marks = split_marks(first)
+    return head, marks + space + rest
 
 
 def third_person(verb: str) -> str:
@@ -151,14 +154,14 @@ def verb_group(verb: str, tense: str, agreement: str, needs_auxiliary: bool) -> 
         agreement: first, third or plural.
         needs_auxiliary: True in questions and negations, where English wants do-support.
     """
-    head, rest = _split(verb)
-    rest = rest.strip()
+    head = _split(verb)[0]
+    first, _, rest = verb.partition(" ")
     if head == "can":
         if tense == "future":
             return VerbGroup("will", f"be able to {rest}")
         return VerbGroup("could" if tense in ("past", "used") else "can", rest)
     if head == "just":
-        return VerbGroup("has" if agreement == "third" else "have", f"just {participle(rest)}")
+        return VerbGroup("has" if agreement == "third" else "have", f"{first} {participle(rest)}")
     if tense == "future":
         return VerbGroup("will", verb)
     if tense == "conditional":
@@ -182,16 +185,23 @@ def verb_group(verb: str, tense: str, agreement: str, needs_auxiliary: bool) -> 
     return VerbGroup("", third_person(verb) if agreement == "third" else verb)
 
 
-def with_auxiliary(subject: str, auxiliary: str, is_negative: bool) -> str:
-    """Join subject and auxiliary, contracted as in speech: I'm, she'll, they don't."""
-    if is_negative and auxiliary != "am":
-        return subject + " " + _NEGATIVES.get(auxiliary, auxiliary + "n't")
-    joined = (
-        subject + _CLITICS[auxiliary] if subject in _PRONOUNS and auxiliary in _CLITICS else f"{subject} {auxiliary}"
-    )
-    if subject in _PRONOUNS and auxiliary in ("have", "has"):
-        joined = subject + ("'ve" if auxiliary == "have" else "'s")
-    return joined + " not" if is_negative else joined.rstrip()
+def with_auxiliary(subject: str, auxiliary: str, is_negative: bool, negation: str = "") -> str:
+    """Join subject and auxiliary, contracted as in speech: I'm, she'll, they don't.
+
+    Args:
+        negation: marks of "not".
+    """
+    finite, marks = split_marks(auxiliary)
+    if is_negative and finite != "am":
+        stem = _NEGATIVES.get(finite, finite + "n't").removesuffix("n't")
+        return f"{subject} {stem}{marks}n't{negation}"
+    is_pronoun = plain(subject) in _PRONOUNS
+    joined = f"{subject} {auxiliary}"
+    if is_pronoun and finite in _CLITICS:
+        joined = subject + _CLITICS[finite] + marks
+    if is_pronoun and finite in ("have", "has"):
+        joined = subject + ("'ve" if finite == "have" else "'s") + marks
+    return f"{joined} {mark('not', negation)}" if is_negative else joined.rstrip()
 
 
 def join(*parts: str) -> str:

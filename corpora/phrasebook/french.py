@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 
+from corpora.alignment import opened, plain, split_marks
 from corpora.tables import read_table
 
 NO_BREAK = "\u00a0"
@@ -58,7 +59,7 @@ _IMPERATIVES = {"être": ("sois", "soyons", "soyez"), "avoir": ("aie", "ayons", 
 
 def starts_with_vowel(word: str) -> bool:
     """Whether a word begins with a vowel sound that calls for elision, "bel" or "cet"."""
-    lowered = word.lower()
+    lowered = plain(word).lower()
     if lowered.startswith(_NO_ELISION):
         return False
     # "y" is a vowel as a pronoun only: le yaourt, le yacht, but j'y vais.
@@ -70,8 +71,10 @@ def spell(*parts: str) -> str:
     words = " ".join(part for part in parts if part).split(" ")
     out = [words[0]]
     for before, after in pairwise(words):
-        if before in _ELIDABLE and _elides(before, after):
-            out[-1] = out[-1][:-1] + "'" + after
+        if plain(before) in _ELIDABLE and _elides(plain(before), plain(after)):
+            letters, marks = split_marks(out[-1])
+            elided = letters[:-1] + "'" + marks
+            out[-1] = (elided if marks or after == plain(after) else opened(elided)) + after
         else:
             out.append(after)
     return " ".join(out)
@@ -96,11 +99,13 @@ def with_a(phrase: str) -> str:
 
 
 def _contract(preposition: str, phrase: str, contractions: dict[str, str]) -> str:
-    first, _, rest = phrase.partition(" ")
+    article, _, rest = phrase.partition(" ")
+    first, marks = split_marks(article)
     # A masculine article elides before a vowel instead: de l'arbre.
-    if first == "le" and starts_with_vowel(rest):
+    if first not in contractions or (first == "le" and starts_with_vowel(rest)):
         return f"{preposition} {phrase}"
-    return f"{contractions[first]} {rest}" if first in contractions else f"{preposition} {phrase}"
+    contracted = contractions[first] + marks
+    return f"{opened(contracted) if marks else contracted} {rest}"  # the preposition in it has no mark yet
 
 
 def sentence(text: str, mark: str = ".") -> str:

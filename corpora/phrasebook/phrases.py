@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from corpora.alignment import mark, new_mark, plain
 from corpora.phrasebook import english, french
 from corpora.phrasebook.lexicon import Adjective, Noun
 
@@ -35,6 +36,7 @@ class Subject:
         agreement: English agreement: first, third or plural.
         possessive: index into POSSESSIVES, and `english_possessive` its English form.
         is_pronoun: pronouns invert in questions and contract in English.
+        mark: of the pronoun, the name or the head noun; empty if no sentence has been made with it.
     """
 
     french: str
@@ -46,13 +48,23 @@ class Subject:
     possessive: int
     english_possessive: str
     is_pronoun: bool
+    mark: str = ""
+
+    def again(self) -> Subject:
+        """The same pronoun or name as another constituent of a sentence."""
+        new = new_mark()
+        return replace(self, french=mark(plain(self.french), new), english=mark(plain(self.english), new), mark=new)
+
+    def is_named(self, *french_forms: str) -> bool:
+        """Whether the subject in French is one of these."""
+        return plain(self.french) in french_forms
 
     @property
     def inverted_pronoun(self) -> str:
         """The pronoun that follows the verb in an inverted question."""
         if self.is_pronoun:
             return self.french
-        return ("elle" if self.gender == "f" else "il") + ("s" if self.is_plural else "")
+        return mark(("elle" if self.gender == "f" else "il") + ("s" if self.is_plural else ""), self.mark)
 
     def fill(self, text: str) -> str:
         """Put the subject's own possessive and reflexive into an English verb: "do one's hair"."""
@@ -85,7 +97,7 @@ PRONOUNS = (
 
 def named(name: str, gender: str) -> Subject:
     """A person called by name."""
-    return Subject(name, name, 2, gender, False, "third", 2, "his" if gender == "m" else "her", False)
+    return Subject(name, name, 2, gender, False, "third", 2, "his" if gender == "m" else "her", False).again()
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,7 @@ class NounPhrase:
         english_body: English noun with its adjectives; `english_determiner` may be empty.
         kind: definite, indefinite, partitive, demonstrative, possessive, generic or number.
         is_plural, english_plural: number, which may differ between the languages (les devoirs, the homework).
+        mark: of the noun, and `determiner_mark` of the determiner.
     """
 
     noun: Noun
@@ -107,6 +120,8 @@ class NounPhrase:
     kind: str
     is_plural: bool
     english_plural: bool
+    mark: str
+    determiner_mark: str
 
     @property
     def gender(self) -> str:
@@ -137,12 +152,12 @@ class NounPhrase:
         if not self.is_indefinite:
             return english.join(self.english_determiner, self.english_body)
         if self.english_plural or self.noun.count in ("m", "x"):
-            return english.join("" if mode == "bare" else mode, self.english_body)
-        return f"{english.article(self.english_body)} {self.english_body}"
+            return english.join("" if mode == "bare" else mark(mode, self.determiner_mark), self.english_body)
+        return f"{mark(english.article(self.english_body), self.determiner_mark)} {self.english_body}"
 
     def negated(self) -> str:
         """The French phrase as the object of a negated verb: de pain, but le pain."""
-        return f"de {self.body}" if self.is_indefinite else self.raw
+        return f"{mark('de', self.determiner_mark)} {self.body}" if self.is_indefinite else self.raw
 
     def as_subject(self) -> Subject:
         """The phrase as the subject of a clause."""
@@ -150,7 +165,9 @@ class NounPhrase:
         own = "their" if self.english_plural else "his" if self.gender == "m" else "her"
         person, possessive = (5, 5) if self.is_plural else (2, 2)
         english_form = self.english("some")
-        return Subject(self.raw, english_form, person, self.gender, self.is_plural, agreement, possessive, own, False)
+        return Subject(
+            self.raw, english_form, person, self.gender, self.is_plural, agreement, possessive, own, False, self.mark
+        )
 
 
 def noun_phrase(
@@ -174,15 +191,34 @@ def noun_phrase(
         is_plural = False
     if kind == "indefinite" and noun.count in ("m", "d"):
         kind = "partitive"
-    before = [_before(adjective, noun, is_plural) for adjective in adjectives if adjective.position == "b"]
-    after = [adjective.agree(noun.gender, is_plural) for adjective in adjectives if adjective.position != "b"]
-    body = " ".join([*before, noun.french_plural if is_plural and noun.count == "c" else noun.french, *after])
+    noun_mark, determiner_mark = new_mark(), new_mark()
+    before = [(_before(one, noun, is_plural), one.english, new_mark()) for one in adjectives if one.position == "b"]
+    after = [(one.agree(noun.gender, is_plural), one.english, new_mark()) for one in adjectives if one.position != "b"]
+    french_noun = mark(noun.french_plural if is_plural and noun.count == "c" else noun.french, noun_mark)
+    body = " ".join(
+        [*(mark(form, own) for form, _, own in before), french_noun, *(mark(form, own) for form, _, own in after)]
+    )
     english_plural = noun.count in ("p", "d") or (is_plural and noun.count == "c")
     english_noun = noun.english_plural if is_plural and noun.count == "c" else noun.english
-    ordered = sorted(adjectives, key=lambda adjective: adjective.position != "b")
-    english_body = " ".join([*(adjective.english for adjective in ordered), english_noun])
-    determiner, english_determiner = _determiners(kind, noun, body, is_plural, english_plural, owner, number)
-    return NounPhrase(noun, determiner, body, english_determiner, english_body, kind, is_plural, english_plural)
+    english_body = " ".join(
+        [*(mark(meaning, own) for _, meaning, own in before + after), mark(english_noun, noun_mark)]
+    )
+    determiner, english_determiner = (
+        mark(words, determiner_mark)
+        for words in _determiners(kind, noun, plain(body), is_plural, english_plural, owner, number)
+    )
+    return NounPhrase(
+        noun,
+        determiner,
+        body,
+        english_determiner,
+        english_body,
+        kind,
+        is_plural,
+        english_plural,
+        noun_mark,
+        determiner_mark,
+    )
 
 
 _BEFORE_VOWEL = {"beau": "bel", "nouveau": "nouvel", "vieux": "vieil"}

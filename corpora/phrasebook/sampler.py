@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
+from corpora.alignment import linked, plain
 from corpora.phrasebook import french
 from corpora.phrasebook.clauses import Clause
 from corpora.phrasebook.lexicon import Adjective, Adverbial, Governor, Lexicon, Noun, Verb, load_lexicon
@@ -214,13 +215,13 @@ class Sampler:
     def another_name(self, subject: Subject) -> Subject:
         """Somebody called by name who is not the subject."""
         name = self.name()
-        while name.french == subject.french:
+        while plain(name.french) == plain(subject.french):
             name = self.name()
         return name
 
     def pronoun(self, *allowed: str) -> Subject:
         """A personal pronoun, one of the given French ones if any are given."""
-        return self.choice([one for one in PRONOUNS if not allowed or one.french in allowed])
+        return self.choice([one for one in PRONOUNS if not allowed or one.french in allowed]).again()
 
     def owner(self, subject: Subject | None) -> Subject:
         """Whose thing it is: mostly the subject's own, for son and sa say nothing about the owner's gender."""
@@ -251,7 +252,7 @@ class Sampler:
         draw = self.rng.random()
         if "m" in verb.flags or "f" in verb.flags:
             gender = "f" if "f" in verb.flags else "m"
-            return self.choice([one for one in PRONOUNS if one.gender == gender and not one.is_plural])
+            return self.choice([one for one in PRONOUNS if one.gender == gender and not one.is_plural]).again()
         if verb.frame == "i" and draw < 0.35:
             noun = self.noun(*verb.classes)
             owner = self.owner(None)
@@ -368,6 +369,6 @@ class Sampler:
         classes = verb.classes if verb.frame in "ab" else ("relation", "family")
         if self.chance(0.4):
             name = self.name()
-            return f"à {name.french}", english_preposition + name.english
+            return linked(f"à {name.french}", english_preposition + name.english)
         phrase = self.thing(self.noun(*classes), None, "definite")
-        return french.with_a(phrase.raw), english_preposition + phrase.english()
+        return linked(french.with_a(phrase.raw), english_preposition + phrase.english())

@@ -11,11 +11,12 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from operator import itemgetter
 from zlib import crc32
 
+from corpora.alignment import Alignment, align, plain
 from corpora.phrasebook.constructions import CONSTRUCTIONS
 from corpora.phrasebook.constructions.base import Construction
 from corpora.phrasebook.lexicon import load_lexicon
@@ -35,11 +36,21 @@ AUTHORED = "authored"
 
 @dataclass(frozen=True)
 class Pair:
-    """A French sentence, its English translation, and the construction that it exercises."""
+    """A French sentence, its English translation, and the construction that it exercises.
+
+    Attributes:
+        marked: the same sentences with the marks of their constituents; None for authored sentences.
+    """
 
     french: str
     english: str
     construction: str
+    marked: tuple[str, str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """Links between the tokens of the sentences; None for authored sentences, whose alignment is not known."""
+        return align(*self.marked) if self.marked else None
 
 
 @dataclass(frozen=True)
@@ -154,10 +165,11 @@ def _draw_from(construction: Construction, sampler: Sampler, wanted: int, seen: 
     misses = 0
     while wanted > 0 and misses < _MAX_MISSES:
         sampler.begin(construction.name)
-        french, english = construction.generator(sampler)
+        marked = construction.generator(sampler)
+        french, english = map(plain, marked)
         if french in seen:
             misses += 1
             continue
         seen.add(french)
         wanted, misses = wanted - 1, 0
-        yield Draft(Pair(french, english, construction.name), tuple(sampler.combinations))
+        yield Draft(Pair(french, english, construction.name, marked), tuple(sampler.combinations))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from corpora.alignment import linked
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import Clause
 from corpora.phrasebook.lexicon import Verb, load_lexicon
@@ -38,8 +39,9 @@ def named_verb(infinitive: str, frames: str = "xmlop") -> Verb:
 
 
 def finish(french_text: str, english_text: str, mark: str = ".") -> Sentences:
-    """Capitalise both halves and end them with a mark."""
-    return french.sentence(french.spell(*french_text.split(" ")), mark), english.sentence(english_text, mark)
+    """Capitalise both halves and end them with a mark; words that are not marked yet render each other."""
+    french_text, english_text = linked(french.spell(*french_text.split(" ")), english_text)
+    return french.sentence(french_text, mark), english.sentence(english_text, mark)
 
 
 def statement(clause: Clause) -> Sentences:
@@ -51,7 +53,8 @@ def timed(sampler: Sampler, clause: Clause, slot: str) -> Sentences:
     """A clause with an adverbial at its end or, now and then, before it."""
     adverbial = sampler.adverbial(slot)
     if sampler.chance(0.25):
-        return finish(f"{adverbial.french}, {clause.french()}", f"{adverbial.english}, {clause.english()}")
+        when, meaning = linked(adverbial.french, adverbial.english)
+        return finish(f"{when}, {clause.french()}", f"{meaning}, {clause.english()}")
     return statement(clause.with_tail(adverbial.french, adverbial.english))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, parallel
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import Clause
 from corpora.phrasebook.constructions.base import (
@@ -28,16 +29,14 @@ def _relative_subject(sampler: Sampler) -> Sentences:
     sampler.adjective_rate = 0.1
     is_plural = sampler.chance(0.25)
     head = noun_phrase(sampler.noun("job", "=homme", "=femme", "=touriste", "=client", "=maire"), "definite", is_plural)
-    who = replace(head.as_subject(), french="qui", english="who")
+    who = replace(head.as_subject(), french="qui", english="who").again()
     clause = sampler.clause(sampler.choice(("present", "past")), "tttid", banned="ks", subject=who)
     if sampler.chance(0.5):
         adjective = sampler.human_adjective()
-        form = adjective.agree(head.gender, is_plural)
-        be = "are" if head.english_plural else "is"
-        etre = "sont" if is_plural else "est"
+        form, shape = linked(adjective.agree(head.gender, is_plural), adjective.english)
+        etre, be = linked("sont" if is_plural else "est", "are" if head.english_plural else "is")
         return finish(
-            f"{head.raw} {clause.french()} {etre} {form}",
-            f"{head.english()} {clause.english()} {be} {adjective.english}",
+            f"{head.raw} {clause.french()} {etre} {form}", f"{head.english()} {clause.english()} {be} {shape}"
         )
     verb = sampler.choice(verbs_of_persons())
     sampler.note("construction-verb", sampler.construction, verb.lemma)
@@ -59,7 +58,8 @@ def _relative_object(sampler: Sampler) -> Sentences:
     adjective = sampler.adjective(noun, is_predicate=True)
     outer = Clause(head.as_subject(), _ETRE, sampler.choice(("present", "imparfait")))
     word = "who" if noun.has("person", "family") else "that"
-    start = f"{head.raw} que {clause.french()}"
+    that, word = linked("que", word)
+    start = f"{head.raw} {that} {clause.french()}"
     meaning = f"{head.english()} {word} {clause.english()}"
     if adjective is None:
         return finish(f"voilà {start}", f"here is {meaning}")
@@ -67,8 +67,9 @@ def _relative_object(sampler: Sampler) -> Sentences:
     be_english = english.verb_group(
         "be", "past" if outer.tense == "imparfait" else "simple", outer.subject.agreement, False
     )
-    form = adjective.agree(noun.gender, head.is_plural)
-    return finish(f"{start} {be_french} {form}", f"{meaning} {be_english.auxiliary} {adjective.english}")
+    be_french, be = linked(be_french, be_english.auxiliary)
+    form, shape = linked(adjective.agree(noun.gender, head.is_plural), adjective.english)
+    return finish(f"{start} {be_french} {form}", f"{meaning} {be} {shape}")
 
 
 def any_graded(verb: Verb) -> bool:
@@ -180,12 +181,12 @@ def consequence(sampler: Sampler) -> Clause:
 
 
 _WEATHER_IFS = (
-    ("s'il pleut", "if it rains"),
-    ("s'il neige", "if it snows"),
-    ("s'il fait beau", "if the weather is nice"),
-    ("s'il fait froid", "if it's cold"),
-    ("s'il fait trop chaud", "if it's too hot"),
-    ("si le train est en retard", "if the train is late"),
+    ("s'|il|pleut", "if|it|rains"),
+    ("s'|il|neige", "if|it|snows"),
+    ("s'|il fait|beau", "if|the weather is|nice"),
+    ("s'|il|fait|froid", "if|it|'s|cold"),
+    ("s'|il|fait|trop|chaud", "if|it|'s|too|hot"),
+    ("si|le|train|est|en retard", "if|the|train|is|late"),
 )
 
 
@@ -194,7 +195,7 @@ def _if(sampler: Sampler) -> Sentences:
     negation = maybe_negation(sampler, 0.1)
     result = replace(consequence(sampler), negation=negation)
     if sampler.chance(0.3):
-        start, meaning = sampler.choice(_WEATHER_IFS)
+        start, meaning = parallel(*sampler.choice(_WEATHER_IFS))
     else:
         condition = replace(occasion(sampler, "present"), is_habit=True)
         start, meaning = f"si {condition.french()}", f"if {condition.english()}"
@@ -235,7 +236,8 @@ def _since(sampler: Sampler) -> Sentences:
         place = sampler.choice(sampler.lexicon.places)
         name = place.french if place.preposition == "à" else place.french.split(" ")[-1].removeprefix("l'")
         clause = Clause(subject, replace(named_verb("habiter", "l"), flags=""), "since")
-        clause = clause.with_tail(f"{place.preposition} {name}", f"in {place.english}")
+        name, english_name = linked(name, place.english)
+        clause = clause.with_tail(f"{place.preposition} {name}", f"in {english_name}")
         slot = "long since"
     elif draw < 0.4:
         friend = sampler.name()

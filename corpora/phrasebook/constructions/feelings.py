@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, mark
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import Clause
 from corpora.phrasebook.constructions.base import (
@@ -34,26 +35,27 @@ def _body(sampler: Sampler) -> Sentences:
     sampler.note("construction-noun", sampler.construction, noun.french)
     if draw < 0.7:
         tense = sampler.choice(("present", "present", "imparfait"))
-        owner = subject.english_possessive if subject.is_pronoun else f"{subject.english}'s"
+        owner = mark(subject.english_possessive, subject.mark) if subject.is_pronoun else f"{subject.english}'s"
         part = Subject(
             "", f"{owner} {phrase.english_body}", 2, "m", False, "plural" if is_plural else "third", 2, "his", False
         )
         negation = maybe_negation(sampler, 0.15)
-        said = Clause(subject, named_verb("avoir"), tense, negation=negation).with_tail(
-            f"mal {french.with_a(phrase.raw)}", ""
-        )
         felt = Clause(part, Verb("avoir", "hurt", "x", (), "s", False), tense, negation=negation)
+        tail = f"{mark('mal', felt.marks.main)} {french.with_a(phrase.raw)}"
+        said = Clause(subject, named_verb("avoir"), tense, negation=negation, marks=felt.marks).with_tail(tail, "")
         return finish(said.french(), felt.english())
     french_verb, meaning, nouns = sampler.choice(_INJURIES)
     noun = sampler.choice([one for one in sampler.lexicon.nouns if one.french in nouns])
-    verb = Verb(french_verb, f"{meaning} one's {noun.english}", "r", (), "", True)
     hurt = noun_phrase(noun, "definite")
+    injured = f"{mark(_OWN, hurt.determiner_mark)} {mark(noun.english, hurt.mark)}"
+    verb = Verb(french_verb, f"{meaning} {injured}", "r", (), "", True)
     # The participle does not agree: the reflexive pronoun is an indirect object here.
     bare = replace(subject, gender="m", is_plural=False)
     clause = Clause(bare, verb, "past", negation=maybe_negation(sampler, 0.15)).with_tail(hurt.raw, "")
     return timed(sampler, clause, "past") if sampler.chance(0.4) else statement(clause)
 
 
+_OWN = "one's"  # becomes the subject's possessive
 _INJURIES = (
     ("casser", "break", ("bras", "jambe", "cheville", "doigt", "pied")),
     ("brûler", "burn", ("main", "doigt", "bras")),
@@ -89,7 +91,9 @@ def _sensation(sampler: Sampler) -> Sentences:
         degree = sampler.choice((("", ""), ("très", "very"))) if is_gradable else ("", "")
         named = sensation.replace("de la", "de") if negation else sensation
         clause = Clause(subject, Verb("avoir", "be", "x", (), "s", False), tense, negation=negation)
-        clause = clause.with_tail(f"{degree[0]} {named}".strip(), english.join(degree[1], meaning))
+        very, english_very = linked(*degree)
+        named, meaning = linked(named, meaning)
+        clause = clause.with_tail(f"{very} {named}".strip(), english.join(english_very, meaning))
         if tense == "present" and not negation and not degree[0] and subject.is_pronoun and sampler.chance(0.3):
             return finish(f"est-ce que {clause.french()}", clause.english_question(), "?")
         return statement(clause)
@@ -116,6 +120,7 @@ def _sensation(sampler: Sampler) -> Sentences:
         tail = f"{word} de {phrase.body}" if is_bare else f"{word} de {phrase.raw}"
     verb = Verb("avoir", meaning, "x", (), "s", False)
     clause = Clause(subject, verb, tense, negation=negation)
+    tail = mark(tail, clause.marks.main)
     return statement(clause.with_tail(tail, phrase.english("any" if negation else "some")))
 
 
@@ -131,7 +136,8 @@ def state(sampler: Sampler, subject: Subject, tense: str, index: int | None = No
     verb, tail, meaning, _, _ = sampler.choice(_STATES) if index is None else _STATES[index]
     mood = Verb(verb, meaning, "x", (), "s", False)
     form = french.plural(tail) if subject.is_plural and tail in ("malade", "triste") else tail
-    return Clause(subject, mood, tense, french_tail=form)
+    clause = Clause(subject, mood, tense)
+    return replace(clause, french_tail=mark(form, clause.marks.main))
 
 
 def _because(sampler: Sampler) -> Sentences:
@@ -146,7 +152,7 @@ def _because(sampler: Sampler) -> Sentences:
     subject = sampler.subject()
     direct = sampler.object_of(verb, subject) if verb.frame == "t" else None
     clause = Clause(subject, verb, "past", direct, negation=negation)
-    again = subject if subject.is_pronoun else pronoun_for(sampler, subject)
+    again = subject.again() if subject.is_pronoun else pronoun_for(sampler, subject)
     reason = state(sampler, again, "imparfait", index)
     return finish(f"{clause.french()} parce que {reason.french()}", f"{clause.english()} because {reason.english()}")
 

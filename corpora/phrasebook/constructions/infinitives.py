@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, mark
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import Clause
 from corpora.phrasebook.constructions.base import (
@@ -68,9 +69,10 @@ def infinitive(clause: Clause, is_negative: bool = False) -> Sentences:
     direct = clause.object
     raw = "" if direct is None else direct.negated() if is_negative else direct.raw
     meaning = "" if direct is None else direct.english("any" if is_negative else "some")
-    reflexive = french.REFLEXIVES[clause.subject.person] if clause.verb.is_reflexive else ""
-    words = " ".join(filter(None, (reflexive, clause.verb.french, raw, clause.french_tail)))
-    base = clause.subject.fill(clause.verb.english.replace("~", " "))
+    main = clause.marks.main
+    reflexive = mark(french.REFLEXIVES[clause.subject.person] if clause.verb.is_reflexive else "", main)
+    words = " ".join(filter(None, (reflexive, mark(clause.verb.french, main), raw, clause.french_tail)))
+    base = mark(clause.subject.fill(clause.verb.english.replace("~", " ")), main)
     return words, english.join(base, meaning, clause.english_tail)
 
 
@@ -90,11 +92,11 @@ def _purpose(sampler: Sampler) -> Sentences:
         return finish(f"{went.french()} pour {words}", f"{went.english()} to {meaning}")
     if draw < 0.8:
         first = sampler.clause(sampler.choice(("past", "future")), "ttir", needed="h", banned="us")
-        french_end, english_end = sampler.choice(_BEFORE)
+        french_end, english_end = linked(*sampler.choice(_BEFORE))
         return statement(first.with_tail(f"avant de {french_end}", f"before {english_end}"))
     first = Clause(sampler.subject(), sampler.choice(_WITHOUT_VERBS), "past")
     sampler.note("construction-verb", sampler.construction, first.verb.lemma)
-    french_end, english_end = sampler.choice(_WITHOUT)
+    french_end, english_end = linked(*sampler.choice(_WITHOUT))
     return statement(first.with_tail(f"sans {french_end}", f"without {english_end}"))
 
 

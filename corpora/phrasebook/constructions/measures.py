@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, mark, parallel
 from corpora.phrasebook import english
 from corpora.phrasebook.clauses import Clause
 from corpora.phrasebook.constructions.base import (
@@ -51,19 +52,26 @@ def _price(sampler: Sampler) -> Sentences:
     cost = named_verb("coûter", "x")
     draw = sampler.rng.random()
     if draw < 0.2:
-        verb = "coûtent" if is_plural else "coûte"
+        how_much, meaning = linked("combien", "how much")
         does = "do" if phrase.english_plural else "does"
-        return finish(f"combien {verb} {phrase.raw}", f"how much {does} {subject.english} cost", "?")
+        verb, does_cost = linked("coûtent" if is_plural else "coûte", f"{does} cost")
+        does, cost_word = does_cost.split(" ")
+        return finish(f"{how_much} {verb} {phrase.raw}", f"{meaning} {does} {subject.english} {cost_word}", "?")
     low, high = next(bounds for tags, bounds in _PRICES if noun.has(*tags))
     euros = sampler.rng.randint(low, high)
     tense = sampler.choice(("present", "present", "present", "imparfait"))
     clause = Clause(subject, cost, tense)
     if draw < 0.4 and euros < 300:
         cents = sampler.choice((5, 10, 20, 25, 50, 75, 90, 95, 99))
-        return statement(clause.with_tail(f"{euros},{cents:02d} euros", f"{euros}.{cents:02d} euros"))
+        return statement(clause.with_tail(*_euros(f"{euros},{cents:02d}", f"{euros}.{cents:02d}")))
     if draw < 0.6:
-        return statement(clause.with_tail(f"{euros} euros", f"{euros} euros"))
-    return statement(clause.with_tail(f"{french_number(euros)} euros", f"{english_number(euros)} euros"))
+        return statement(clause.with_tail(*_euros(str(euros), str(euros))))
+    return statement(clause.with_tail(*_euros(french_number(euros), english_number(euros))))
+
+
+def _euros(number: str, english_number: str) -> Sentences:
+    number, english_number = linked(number, english_number)
+    return linked(f"{number} euros", f"{english_number} euros")
 
 
 _PRICES: tuple[tuple[tuple[str, ...], tuple[int, int]], ...] = (
@@ -79,13 +87,17 @@ def _clock(sampler: Sampler) -> Sentences:
     hour, minute = sampler.rng.randint(0, 23), 5 * sampler.rng.randint(0, 11)
     told, meaning = clock_time(hour, minute)
     sampler.note("construction-time", sampler.construction, told)
-    part = _part_of_day(hour, minute)
+    told, meaning = linked(told, meaning)
+    part = linked(*_part_of_day(hour, minute))
     draw = sampler.rng.random()
     if draw < 0.25:
         return finish(f"il est {told} {part[0]}".strip(), english.join(f"it's {meaning}", part[1]))
     if draw < 0.6:
         thing, scheduled, infinitive_form = sampler.choice(_SCHEDULE)
-        return finish(f"{thing} {infinitive_form} à {told}", f"{scheduled} at {meaning}")
+        begins, english_thing = scheduled.split(" ")[-1], scheduled.rpartition(" ")[0]
+        thing, english_thing = linked(thing, english_thing)
+        verb_form, begins = linked(infinitive_form, begins)
+        return finish(f"{thing} {verb_form} à {told}", f"{english_thing} {begins} at {meaning}")
     if draw < 0.7:
         thing, _, does = sampler.choice(_ASK_SCHEDULE)
         return finish(f"à quelle heure {thing}", does, "?")
@@ -143,8 +155,9 @@ def _date(sampler: Sampler) -> Sentences:
     month = sampler.rng.randrange(12)
     day = sampler.rng.randint(1, MONTH_LENGTHS[month])
     told, meaning = date(day, month)
-    weekday, english_weekday = sampler.choice(DAYS)
+    weekday, english_weekday = linked(*sampler.choice(DAYS))
     sampler.note("construction-date", sampler.construction, told)
+    told, meaning = _linked_date(told, meaning)
     draw = sampler.rng.random()
     if draw < 0.15:
         return finish(f"nous sommes le {told}", f"today is {meaning}")
@@ -152,15 +165,17 @@ def _date(sampler: Sampler) -> Sentences:
         return finish(f"nous sommes le {weekday} {told}", f"today is {english_weekday}, {meaning}")
     if draw < 0.6:
         subject = sampler.subject()
-        born = french_born(subject)
-        was = "were" if subject.agreement == "plural" else "was"
+        born, was_born = _born(subject)
         year = sampler.rng.randint(1930, 2019)
         if sampler.chance(0.5):
-            return finish(f"{born} le {told} {year}", f"{subject.english} {was} born on {meaning}, {year}")
-        return finish(f"{born} en {year}", f"{subject.english} {was} born in {year}")
+            text, translation = linked(f"{told} {year}", f"{meaning}, {year}")
+            return finish(f"{born} le {text}", f"{subject.english} {was_born} on {translation}")
+        when, meaning = linked(str(year), str(year))
+        return finish(f"{born} en {when}", f"{subject.english} {was_born} in {meaning}")
     if draw < 0.75:
-        thing, english_thing = sampler.choice(_ANNUAL)
-        return finish(f"{thing} est le {told}", f"{english_thing} is on {meaning}")
+        thing, english_thing = parallel(*sampler.choice(_ANNUAL))
+        be, is_ = linked("est", "is")
+        return finish(f"{thing} {be} le {told}", f"{english_thing} {is_} on {meaning}")
     verb = sampler.choice(verbs_named("i", ("arriver", "partir", "venir", "revenir", "rentrer", "déménager")))
     sampler.note("construction-verb", sampler.construction, verb.lemma)
     clause = Clause(sampler.subject(), verb, sampler.choice(("past", "future")))
@@ -168,32 +183,41 @@ def _date(sampler: Sampler) -> Sentences:
 
 
 _ANNUAL = (
-    ("mon anniversaire", "my birthday"),
-    ("ton anniversaire", "your birthday"),
-    ("la fête", "the party"),
-    ("l'examen", "the exam"),
-    ("le concert", "the concert"),
-    ("le mariage", "the wedding"),
-    ("la réunion", "the meeting"),
+    ("mon|anniversaire", "my|birthday"),
+    ("ton|anniversaire", "your|birthday"),
+    ("la|fête", "the|party"),
+    ("l'|examen", "the|exam"),
+    ("le|concert", "the|concert"),
+    ("le|mariage", "the|wedding"),
+    ("la|réunion", "the|meeting"),
     ("l'anniversaire de Paul", "Paul's birthday"),
     ("l'anniversaire de Marie", "Marie's birthday"),
-    ("le prochain match", "the next game"),
+    ("le|prochain|match", "the|next|game"),
 )
 
 
-def french_born(subject: Subject) -> str:
-    """ "elle est née", "ils sont nés"."""
-    be = conjugate("être", "present", subject.person)
-    return f"{subject.french} {be} {agree('né', subject.gender, subject.is_plural)}"
+def _linked_date(told: str, meaning: str) -> Sentences:
+    """Link "3 mai" and "May 3" crosswise."""
+    day, month = told.split(" ")
+    english_month, english_day = meaning.split(" ")
+    (day, english_day), (month, english_month) = linked(day, english_day), linked(month, english_month)
+    return f"{day} {month}", f"{english_month} {english_day}"
+
+
+def _born(subject: Subject) -> Sentences:
+    """ "elle est née", "ils sont nés"; "was born", "were born"."""
+    be, was = linked(conjugate("être", "present", subject.person), "were" if subject.agreement == "plural" else "was")
+    participle, born = linked(agree("né", subject.gender, subject.is_plural), "born")
+    return f"{subject.french} {be} {participle}", f"{was} {born}"
 
 
 def _age(sampler: Sampler) -> Sentences:
     draw = sampler.rng.random()
     subject = sampler.subject() if draw < 0.8 else sampler.name()
     if draw < 0.15:
-        asked = subject if subject.french not in ("je", "nous", "on") else sampler.pronoun("tu", "vous")
+        asked = subject if not subject.is_named("je", "nous", "on") else sampler.pronoun("tu", "vous")
         have = Clause(asked, named_verb("avoir"))
-        be = Clause(asked, _ETRE)
+        be = Clause(asked, _ETRE, marks=have.marks)
         return finish(f"quel âge {have.french(is_inverted=True)}", be.english_question("how old"), "?")
     years = sampler.rng.randint(2, 99)
     sampler.note("construction-number", sampler.construction, str(years))
@@ -202,18 +226,24 @@ def _age(sampler: Sampler) -> Sentences:
         gap = sampler.rng.randint(2, 30)
         how, meaning = sampler.choice((("plus", "older"), ("moins", "younger")))
         clause = Clause(subject, named_verb("avoir"))
+        number, english_gap = linked(french_number(gap), english_number(gap))
+        years_fr, years_en = linked("ans", "years")
+        more, meaning = linked(f"de {how}", meaning)
+        than, english_than = linked("que", "than")
         return finish(
-            f"{clause.french()} {french_number(gap)} ans de {how} que {rival.french}",
-            f"{subject.english} is {english_number(gap)} years {meaning} than {rival.english}",
+            f"{clause.french()} {number} {years_fr} {more} {than} {rival.french}",
+            f"{subject.english} {mark('is', clause.marks.auxiliary)} {english_gap} {years_en} {meaning} "
+            f"{english_than} {rival.english}",
         )
     tense = sampler.choice(("present", "present", "imparfait", "future"))
     negation = maybe_negation(sampler, 0.1)
     have = Clause(subject, named_verb("avoir"), tense, negation=negation)
-    be = Clause(subject, _ETRE, tense, negation=negation)
+    be = Clause(subject, _ETRE, tense, negation=negation, marks=have.marks)
     time = {"future": ("bientôt", "soon"), "imparfait": ("à cette époque", "at that time")}.get(tense, ("", ""))
-    time = time if sampler.chance(0.4) else ("", "")
+    time = linked(*time) if sampler.chance(0.4) else ("", "")
     is_written = sampler.chance(0.75)
     number, meaning = (french_number(years), english_number(years)) if is_written else (str(years), str(years))
+    number, meaning = linked(number, meaning)
     return finish(
         f"{have.french()} {number} ans {time[0]}".strip(),
         english.join(be.english(), f"{meaning} years old", time[1]),
@@ -221,24 +251,24 @@ def _age(sampler: Sampler) -> Sentences:
 
 
 _COUNTS = (
-    ("il y a {} élèves dans cette école", "there are {} pupils in this school", "m", 90, 900),
-    ("ce livre a {} pages", "this book has {} pages", "f", 50, 1200),
-    ("il y a {} habitants dans notre village", "there are {} inhabitants in our village", "m", 100, 9999),
-    ("la bibliothèque a {} livres", "the library has {} books", "m", 1000, 9999),
-    ("{} personnes sont venues au concert", "{} people came to the concert", "f", 40, 5000),
-    ("le voyage a duré {} jours", "the trip lasted {} days", "m", 3, 60),
-    ("cette tour a {} marches", "this tower has {} steps", "f", 60, 999),
-    ("nous avons marché pendant {} kilomètres", "we walked for {} kilometers", "m", 500, 4900),
-    ("il y a {} chaises dans la salle", "there are {} chairs in the room", "f", 10, 200),
-    ("j'ai compté {} étoiles", "I counted {} stars", "f", 10, 400),
-    ("le stade a {} places", "the stadium has {} seats", "f", 1000, 9999),
-    ("cette usine fabrique {} voitures par mois", "this factory makes {} cars a month", "f", 100, 5000),
-    ("elle a écrit {} mots", "she wrote {} words", "m", 50, 9999),
-    ("la montagne fait {} mètres de haut", "the mountain is {} meters high", "m", 500, 4900),
-    ("ils ont vendu {} billets", "they sold {} tickets", "m", 30, 6000),
-    ("nous avons reçu {} lettres", "we received {} letters", "f", 3, 300),
-    ("il me doit {} euros", "he owes me {} euros", "m", 5, 3000),
-    ("le village est à {} kilomètres d'ici", "the village is {} kilometers from here", "m", 2, 300),
+    ("il y a|{}|élèves|dans|cette|école", "there are|{}|pupils|in|this|school", "m", 90, 900),
+    ("ce|livre|a|{}|pages", "this|book|has|{}|pages", "f", 50, 1200),
+    ("il y a|{}|habitants|dans|notre|village", "there are|{}|inhabitants|in|our|village", "m", 100, 9999),
+    ("la|bibliothèque|a|{}|livres", "the|library|has|{}|books", "m", 1000, 9999),
+    ("{}|personnes|sont venues|au|concert", "{}|people|came|to the|concert", "f", 40, 5000),
+    ("le|voyage|a duré|{}|jours", "the|trip|lasted|{}|days", "m", 3, 60),
+    ("cette|tour|a|{}|marches", "this|tower|has|{}|steps", "f", 60, 999),
+    ("nous|avons marché|pendant|{}|kilomètres", "we|walked|for|{}|kilometers", "m", 500, 4900),
+    ("il y a|{}|chaises|dans|la|salle", "there are|{}|chairs|in|the|room", "f", 10, 200),
+    ("j'|ai compté|{}|étoiles", "I|counted|{}|stars", "f", 10, 400),
+    ("le|stade|a|{}|places", "the|stadium|has|{}|seats", "f", 1000, 9999),
+    ("cette|usine|fabrique|{}|voitures|par|mois", "this|factory|makes|{}|cars|a|month", "f", 100, 5000),
+    ("elle|a écrit|{}|mots", "she|wrote|{}|words", "m", 50, 9999),
+    ("la|montagne|fait|{}|mètres|de haut", "the|mountain|is|{}|meters|high", "m", 500, 4900),
+    ("ils|ont vendu|{}|billets", "they|sold|{}|tickets", "m", 30, 6000),
+    ("nous|avons reçu|{}|lettres", "we|received|{}|letters", "f", 3, 300),
+    ("il|me doit|{}|euros", "he|owes me|{}|euros", "m", 5, 3000),
+    ("le|village|est à|{}|kilomètres|d'ici", "the|village|is|{}|kilometers|from here", "m", 2, 300),
 )
 
 
@@ -254,16 +284,18 @@ def _number(sampler: Sampler) -> Sentences:
         noun = sampler.choice([one for one in nouns_of(verb.classes) if one.count == "c" and not one.has("vehicle")])
         number = sampler.rng.randint(2, 21 if sampler.chance(0.6) else 99)
         sampler.note("verb-object", verb.lemma, noun.french)
-        numeral = (french_number(number, noun.gender == "f"), english_number(number))
-        phrase = noun_phrase(noun, "number", True, number=numeral)
+        numerals = (french_number(number, noun.gender == "f"), english_number(number))
+        phrase = noun_phrase(noun, "number", True, number=numerals)
         return statement(Clause(subject, verb, "past", phrase))
     text, meaning, gender, low, high = sampler.choice(_COUNTS)
     number = _between(sampler, low, high)
     # Digits as they are written in either language: 3 200 and 3,200.
     if sampler.chance(0.25):
         spaced = f"{number:,}".replace(",", "\u202f")
-        return finish(text.format(spaced), meaning.format(f"{number:,}"))
-    return finish(text.format(french_number(number, gender == "f")), meaning.format(english_number(number)))
+        numeral, english_numeral = linked(spaced, f"{number:,}")
+    else:
+        numeral, english_numeral = linked(french_number(number, gender == "f"), english_number(number))
+    return finish(*parallel(text.format(numeral), meaning.format(english_numeral)))
 
 
 _COLD = ("=eau", "=lait", "=vin", "=bière", "=jus d'orange", "=limonade", "=cidre")
@@ -319,10 +351,10 @@ def _more_than(sampler: Sampler) -> Sentences:
     rival = sampler.name()
     subject = replace(sampler.pronoun()) if sampler.chance(0.6) else sampler.person().as_subject()
     clause = Clause(subject, named_verb("avoir"), sampler.choice(("present", "present", "imparfait", "future")))
-    link = "as" if how == "autant de" else "than"
+    than, link = linked("que", "as" if how == "autant de" else "than")
     return statement(
         clause.with_tail(
-            f"{how} {phrase.body} que {rival.french}", f"{word} {phrase.english_body} {link} {rival.english}"
+            f"{how} {phrase.body} {than} {rival.french}", f"{word} {phrase.english_body} {link} {rival.english}"
         )
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 
-from corpora.phrasebook import english, french
+from corpora.alignment import linked, mark
+from corpora.phrasebook import french
 from corpora.phrasebook.clauses import GOING_TO, Clause
 from corpora.phrasebook.constructions.base import (
     Construction,
@@ -16,6 +17,7 @@ from corpora.phrasebook.constructions.base import (
     statement,
     time_slot,
 )
+from corpora.phrasebook.constructions.situations import comparison
 from corpora.phrasebook.lexicon import Verb, load_lexicon
 from corpora.phrasebook.numbers import english_number, french_number
 from corpora.phrasebook.phrases import Subject, noun_phrase
@@ -111,7 +113,7 @@ def _indirect(sampler: Sampler) -> Sentences:
         return _with_time(sampler, replace(clause, english_object=meaning))
     clause = replace(clause, object=sampler.object_of(verb, subject))
     if "o" in verb.flags:
-        return _with_time(sampler, clause.with_tail("", f"to {meaning}"))
+        return _with_time(sampler, clause.with_tail("", mark(f"to {meaning}", clause.marks.pronouns)))
     return _with_time(sampler, replace(clause, english_object=meaning))
 
 
@@ -145,7 +147,11 @@ def _antecedent(sampler: Sampler) -> Sentences:
     sampler.note("verb-object", second.lemma, noun.french)
     person = sampler.name() if sampler.chance(0.5) else sampler.pronoun("je", "il", "elle", "tu", "nous", "ils")
     phrase = sampler.thing(noun, person, "indefinite", "definite", "demonstrative")
-    again = person if person.is_pronoun else sampler.choice([sampler.pronoun("elle" if person.gender == "f" else "il")])
+    again = (
+        person.again()
+        if person.is_pronoun
+        else sampler.choice([sampler.pronoun("elle" if person.gender == "f" else "il")])
+    )
     pronoun = "les" if phrase.is_plural else "la" if phrase.gender == "f" else "le"
     meaning = "them" if phrase.english_plural else "it"
     told = Clause(person, first, "past", phrase)
@@ -219,6 +225,7 @@ def _some_of_it(sampler: Sampler) -> Sentences:
         clause = Clause(subject, verb, sampler.choice(("present", "imparfait", "future")), clitics="en")
     else:
         clause = replace(_tensed(sampler, verb, subject), clitics="en", negation="")
+    of_them = mark("of them", clause.marks.pronouns)
     draw = sampler.rng.random()
     if draw < 0.2 or verb.french == "boire":
         if sampler.chance(0.5):
@@ -227,9 +234,9 @@ def _some_of_it(sampler: Sampler) -> Sentences:
         return statement(replace(clause, english_object="some"))
     if draw < 0.35:
         word, meaning = sampler.choice((("plusieurs", "several"), ("beaucoup", "many"), ("quelques-uns", "a few")))
-        return statement(clause.with_tail(word, f"{meaning} of them"))
+        return statement(clause.with_tail(word, f"{meaning} {of_them}"))
     number = sampler.rng.randint(2, 20)
-    return statement(clause.with_tail(french_number(number), f"{english_number(number)} of them"))
+    return statement(clause.with_tail(french_number(number), f"{english_number(number)} {of_them}"))
 
 
 def _owned(sampler: Sampler) -> Sentences:
@@ -246,14 +253,9 @@ def _owned(sampler: Sampler) -> Sentences:
     form = adjective.agree(noun.gender, is_plural)
     verb = Clause(phrase.as_subject(), named_verb("être"), sampler.choice(("present", "imparfait")))
     mine = ("mine", "yours", "his", "ours", "yours", "theirs")[rival]
-    how = sampler.choice(("plus", "moins", "aussi"))
-    shown = {"plus": english.comparative(adjective.english), "moins": f"less {adjective.english}"}
-    meaning = f"{shown[how]} than" if how in shown else f"as {adjective.english} as"
-    degree = "meilleur" if (how, adjective.english) == ("plus", "good") else how
-    if degree == "meilleur":
-        degree, form = "", {"bon": "meilleur", "bonne": "meilleure", "bons": "meilleurs", "bonnes": "meilleures"}[form]
-    clause = verb.with_tail(f"{degree} {form} que {_mine(rival, noun.gender, is_plural)}".strip(), f"{meaning} {mine}")
-    return statement(clause)
+    theirs, mine = linked(_mine(rival, noun.gender, is_plural), mine)
+    degree, meaning = comparison(sampler.choice(("plus", "moins", "aussi")), form, adjective)
+    return statement(verb.with_tail(f"{degree} {theirs}", f"{meaning} {mine}"))
 
 
 def _mine(person: int, gender: str, is_plural: bool) -> str:

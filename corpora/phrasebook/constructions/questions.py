@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, parallel
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import GOING_TO, Clause
 from corpora.phrasebook.constructions.base import Construction, Sentences, finish, named_verb, time_slot
@@ -54,6 +55,7 @@ def _intonation(sampler: Sampler) -> Sentences:
 
 def _asked_with(sampler: Sampler, clause: Clause, french_word: str, english_word: str) -> Sentences:
     """A question word with inversion or with est-ce que."""
+    french_word, english_word = linked(french_word, english_word)
     if sampler.chance(0.5):
         text = f"{french_word} {clause.french(is_inverted=True)}"
     else:
@@ -131,7 +133,7 @@ _WHO = Subject("qui", "who", 2, "m", False, "third", 2, "his", False)
 def _who(sampler: Sampler) -> Sentences:
     if sampler.chance(0.6):
         tense = sampler.choice(("past", "past", "future", "present"))
-        clause = sampler.clause(tense, "tttdi", banned="k" if tense == "present" else "", subject=_WHO)
+        clause = sampler.clause(tense, "tttdi", banned="k" if tense == "present" else "", subject=_WHO.again())
         return finish(clause.french(), clause.english(), "?")
     verb = sampler.choice(verbs_of_persons())
     sampler.note("construction-verb", sampler.construction, verb.lemma)
@@ -182,22 +184,23 @@ def _which(sampler: Sampler) -> Sentences:
 
 
 _WONDERING = (
-    ("je ne sais pas", "I don't know"),
-    ("je me demande", "I wonder"),
+    ("je|ne sais pas", "I|don't know"),
+    ("je|me demande", "I|wonder"),
     ("dis-moi", "tell me"),
-    ("il veut savoir", "he wants to know"),
-    ("nous voulons savoir", "we want to know"),
-    ("personne ne sait", "nobody knows"),
-    ("elle a oublié", "she forgot"),
-    ("vous savez", "you know"),
-    ("Paul se demande", "Paul wonders"),
-    ("j'aimerais savoir", "I'd like to know"),
+    ("il|veut|savoir", "he|wants to|know"),
+    ("nous|voulons|savoir", "we|want to|know"),
+    ("personne ne|sait", "nobody|knows"),
+    ("elle|a oublié", "she|forgot"),
+    ("vous|savez", "you|know"),
+    ("Paul|se demande", "Paul|wonders"),
+    ("j'|aimerais|savoir", "I|'d like to|know"),
 )
 
 
 def _indirect(sampler: Sampler) -> Sentences:
     french_start, english_start = sampler.choice(_WONDERING)
-    can_be_if = french_start not in ("elle a oublié", "vous savez")
+    can_be_if = french_start not in ("elle|a oublié", "vous|savez")
+    french_start, english_start = parallel(french_start, english_start)
     words = (("pourquoi", "why"), ("quand", "when"), ("comment", "how"), *((("si", "if"),) * 2 if can_be_if else ()))
     french_word, english_word = sampler.choice(words)
     subject = sampler.choice(
@@ -222,23 +225,26 @@ def _where_is(sampler: Sampler) -> Sentences:
     kinds = ("possessive", "definite") if noun.has("portable", "jewel", "eyewear", "pet", "tool") else ("definite",)
     phrase = sampler.thing(noun, None, *kinds)
     subject = phrase.as_subject()
-    etre = "sont" if phrase.is_plural else "est"
-    be = "are" if phrase.english_plural else "is"
+    etre, be = linked("sont" if phrase.is_plural else "est", "are" if phrase.english_plural else "is")
+    ou, where = linked("où", "where")
     draw = sampler.rng.random()
     if draw < 0.4:
-        return finish(f"où {etre} {phrase.raw}", f"where {be} {subject.english}", "?")
+        return finish(f"{ou} {etre} {phrase.raw}", f"{where} {be} {subject.english}", "?")
     if draw < 0.55:
-        return finish(f"{phrase.raw} {etre} où", f"where {be} {subject.english}", "?")
+        return finish(f"{phrase.raw} {etre} {ou}", f"{where} {be} {subject.english}", "?")
     if draw < 0.7:
         clause = Clause(sampler.pronoun("tu", "vous"), named_verb("savoir"))
-        text = f"{clause.french(is_inverted=True)} où {etre} {phrase.raw}"
-        return finish(text, f"do you know where {subject.english} {be}", "?")
+        text = f"{clause.french(is_inverted=True)} {ou} {etre} {phrase.raw}"
+        return finish(text, f"{clause.english_question()} {where} {subject.english} {be}", "?")
     if draw < 0.85:
         start = sampler.choice(("peux-tu me dire", "pouvez-vous me dire"))
-        return finish(f"{start} où {etre} {phrase.raw}", f"can you tell me where {subject.english} {be}", "?")
+        start, can_you = linked(start.removesuffix(" me dire"), "can you")
+        (me, english_me), (dire, tell) = linked("me", "me"), linked("dire", "tell")
+        text = f"{start} {me} {dire} {ou} {etre} {phrase.raw}"
+        return finish(text, f"{can_you} {tell} {english_me} {where} {subject.english} {be}", "?")
     seeker = sampler.choice((sampler.pronoun("je", "il", "elle", "nous", "ils"), sampler.name()))
     knows = Clause(seeker, named_verb("savoir"), negation="pas")
-    return finish(f"{knows.french()} où {etre} {phrase.raw}", f"{knows.english()} where {subject.english} {be}")
+    return finish(f"{knows.french()} {ou} {etre} {phrase.raw}", f"{knows.english()} {where} {subject.english} {be}")
 
 
 CONSTRUCTIONS = (

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, parallel
 from corpora.phrasebook import english, french
-from corpora.phrasebook.clauses import Clause
+from corpora.phrasebook.clauses import Clause, ClauseMarks
 from corpora.phrasebook.constructions.base import (
     Construction,
     Sentences,
@@ -19,24 +20,24 @@ from corpora.phrasebook.sampler import Sampler
 _ETRE = named_verb("être")
 
 _THINKING = (
-    ("je pense que", "I think that"),
-    ("je crois que", "I believe that"),
-    ("il pense que", "he thinks that"),
-    ("elle croit que", "she believes that"),
-    ("nous savons que", "we know that"),
-    ("je suis sûr que", "I'm sure that"),
-    ("j'espère que", "I hope that"),
-    ("ils croient que", "they believe that"),
-    ("tu sais que", "you know that"),
-    ("Marie dit que", "Marie says that"),
-    ("on dit que", "people say that"),
-    ("le médecin pense que", "the doctor thinks that"),
+    ("je|pense|que", "I|think|that"),
+    ("je|crois|que", "I|believe|that"),
+    ("il|pense|que", "he|thinks|that"),
+    ("elle|croit|que", "she|believes|that"),
+    ("nous|savons|que", "we|know|that"),
+    ("je|suis|sûr|que", "I|'m|sure|that"),
+    ("j'|espère|que", "I|hope|that"),
+    ("ils|croient|que", "they|believe|that"),
+    ("tu|sais|que", "you|know|that"),
+    ("Marie|dit|que", "Marie|says|that"),
+    ("on|dit|que", "people|say|that"),
+    ("le|médecin|pense|que", "the|doctor|thinks|that"),
 )
 
 
 def _that(sampler: Sampler) -> Sentences:
     sampler.adjective_rate = 0.1
-    french_start, english_start = sampler.choice(_THINKING)
+    french_start, english_start = parallel(*sampler.choice(_THINKING))
     if sampler.chance(0.35):
         subject, adjective = sampler.described()
         form = adjective.agree(subject.gender, subject.is_plural)
@@ -64,12 +65,14 @@ def _quoted(sampler: Sampler) -> Sentences:
     said = french.sentence(clause.french())
     meaning = english.sentence(clause.english())
     if draw < 0.6:
-        text = french.spell(*f"{french.quoted(said.rstrip('.'))}, dit {speaker.french}.".split(" "))
-        return text, f'"{meaning.rstrip(".")}," says {speaker.english}.'
-    start = french.spell(*f"{speaker.french} a dit{french.NO_BREAK}:".split(" "))
+        tells, says = linked("dit", "says")
+        text = french.spell(*f"{french.quoted(said.rstrip('.'))}, {tells} {speaker.french}.".split(" "))
+        return text, f'"{meaning.rstrip(".")}," {says} {speaker.english}.'
+    told, said_so = linked("a dit", "said")
+    start = french.spell(*f"{speaker.french} {told}{french.NO_BREAK}:".split(" "))
     opening = start[0].upper() + start[1:]
-    told = speaker.english[0].upper() + speaker.english[1:]
-    return f"{opening} {french.quoted(said)}", f'{told} said, "{meaning}"'
+    teller = speaker.english[0].upper() + speaker.english[1:]
+    return f"{opening} {french.quoted(said)}", f'{teller} {said_so}, "{meaning}"'
 
 
 def _coordination(sampler: Sampler) -> Sentences:
@@ -81,7 +84,7 @@ def _coordination(sampler: Sampler) -> Sentences:
     link, meaning = sampler.choice(((" et", " and"), (", puis", ", then")))
     same = link == ", puis" or sampler.chance(0.3)
     other = (
-        (first.subject if first.subject.is_pronoun else pronoun_for(sampler, first.subject))
+        (first.subject.again() if first.subject.is_pronoun else pronoun_for(sampler, first.subject))
         if same
         else sampler.another_name(first.subject)
     )
@@ -92,7 +95,9 @@ def _coordination(sampler: Sampler) -> Sentences:
 def _contrast(sampler: Sampler, tense: str) -> Sentences:
     """One person did it, the other did not."""
     first = sampler.clause(tense, "tttir", banned="us", subject=sampler.subject(), kinds=("definite", "demonstrative"))
-    second = replace(first, subject=sampler.another_name(first.subject), negation="pas", object=None)
+    second = replace(
+        first, subject=sampler.another_name(first.subject), negation="pas", object=None, marks=ClauseMarks.new()
+    )
     if first.object:
         pronoun = "les" if first.object.is_plural else "la" if first.object.gender == "f" else "le"
         living = first.object.noun.has("person", "family")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import closed, linked, mark, parallel, plain
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import GOING_TO, Clause
 from corpora.phrasebook.constructions.base import (
@@ -30,14 +31,15 @@ def _attribute(sampler: Sampler) -> Sentences:
     tense = sampler.choice(("present", "present", "present", "imparfait", "future"))
     clause = Clause(subject, _ETRE, tense, negation=maybe_negation(sampler, 0.2))
     form = adjective.agree(subject.gender, subject.is_plural)
-    french_tail = " ".join(filter(None, (degree[0], form)))
-    return statement(clause.with_tail(french_tail, english.join(degree[1], adjective.english)))
+    very, meaning = linked(*degree)
+    form, english_form = linked(form, adjective.english)
+    return statement(clause.with_tail(" ".join(filter(None, (very, form))), english.join(meaning, english_form)))
 
 
 def _comparison(sampler: Sampler) -> Sentences:
     if sampler.chance(0.35):
         first, second = sampler.choice((sampler.name(), sampler.person().as_subject())), sampler.name()
-        if first.french == second.french:
+        if plain(first.french) == plain(second.french):
             first = sampler.pronoun("il", "elle")
         people = [one for one in sampler.lexicon.adjectives if "person" in one.tags and one.is_gradable]
         adjective = sampler.choice([one for one in people if one.english not in ("sick", "sure", "blond")])
@@ -85,17 +87,28 @@ _RIVALS = (
 def compared(sampler: Sampler, first: Subject, second: Subject, adjective: Adjective) -> Clause:
     """One is more, less or as adjective than another."""
     form = adjective.agree(first.gender, first.is_plural)
-    how = sampler.choice(("plus", "plus", "moins", "aussi"))
-    meaning = {
-        "plus": f"{english.comparative(adjective.english)} than",
-        "moins": f"less {adjective.english} than",
-        "aussi": f"as {adjective.english} as",
-    }[how]
-    degree = f"{how} {form}"
-    if how == "plus" and adjective.english == "good":
-        degree = {"bon": "meilleur", "bonne": "meilleure", "bons": "meilleurs", "bonnes": "meilleures"}[form]
+    degree, meaning = comparison(sampler.choice(("plus", "plus", "moins", "aussi")), form, adjective)
     clause = Clause(first, _ETRE, sampler.choice(("present", "present", "imparfait")))
-    return clause.with_tail(f"{degree} que {second.french}", f"{meaning} {second.english}")
+    return clause.with_tail(f"{degree} {second.french}", f"{meaning} {second.english}")
+
+
+_BETTER = {"bon": "meilleur", "bonne": "meilleure", "bons": "meilleurs", "bonnes": "meilleures"}
+
+
+def comparison(how: str, form: str, adjective: Adjective) -> Sentences:
+    """plus grand que, bigger than; less for moins, as … as for aussi."""
+    than, english_than = linked("que", "as" if how == "aussi" else "than")
+    more, shown = {"moins": "less", "aussi": "as"}.get(how, ""), adjective.english
+    if how == "plus":
+        more, _, shown = english.comparative(adjective.english).rpartition(" ")
+    if how == "plus" and adjective.english == "good":
+        degree, meaning = linked(_BETTER[form], shown)
+    elif more:
+        (degree, more), (form, shown) = linked(how, more), linked(form, shown)
+        degree, meaning = f"{degree} {form}", f"{more} {shown}"
+    else:
+        degree, meaning = linked(f"{how} {form}", shown)
+    return f"{degree} {than}", f"{meaning} {english_than}"
 
 
 def _superlative(sampler: Sampler) -> Sentences:
@@ -109,14 +122,15 @@ def _superlative(sampler: Sampler) -> Sentences:
     form = adjective.agree(noun.gender, is_plural)
     article = "les" if is_plural else "la" if noun.gender == "f" else "le"
     name = noun.french_plural if is_plural else noun.french
-    degree = f"plus {form}"
-    if adjective.english == "good":
-        degree = {"bon": "meilleur", "bonne": "meilleure", "bons": "meilleurs", "bonnes": "meilleures"}[form]
+    degree = _BETTER[form] if adjective.english == "good" else f"plus {form}"
+    degree, most = linked(degree, english.superlative(adjective.english))
+    article, the = linked(article, "the")
+    name, english_name = linked(name, noun.english_plural if is_plural else noun.english)
     before = adjective.position == "b"
     phrase = f"{article} {degree} {name}" if before else f"{article} {name} {article} {degree}"
-    meaning = f"the {english.superlative(adjective.english)} {noun.english_plural if is_plural else noun.english}"
-    start, be = ("ce sont", "these are") if is_plural else ("c'est", "it's")
-    return finish(f"{start} {phrase} {french_end}", f"{be} {meaning} {english_end}")
+    start, be = parallel("ce|sont", "these|are") if is_plural else parallel("c'|est", "it|'s")
+    french_end, english_end = linked(french_end, english_end)
+    return finish(f"{start} {phrase} {french_end}", f"{be} {the} {most} {english_name} {english_end}")
 
 
 _FIELDS = (
@@ -135,14 +149,17 @@ def _there_is(sampler: Sampler) -> Sentences:
     spot, where, groups = sampler.choice(_SPOTS)
     draw = sampler.rng.random()
     noun = sampler.noun(*groups)
-    sampler.note("noun-place", noun.french, spot)
+    sampler.note("noun-place", noun.french, _text(spot))
+    spot, where = parallel(spot, where)
     is_plural = noun.count == "c" and sampler.chance(0.45)
     if draw < 0.25:
         phrase = noun_phrase(noun, "indefinite", noun.count == "c")
         start, tense = sampler.choice((("il n'y a pas", "present"), ("il n'y avait pas", "past")))
         agreement = "plural" if phrase.english_plural else "third"
         be = english.verb_group("be", "simple" if tense == "present" else "past", agreement, True).auxiliary
-        return finish(f"{start} {phrase.negated()} {spot}", f"there {be}n't {phrase.english('any')} {where}")
+        no, not_ = linked("pas", "n't")
+        start = f"{start.removesuffix(' pas')} {no}"
+        return finish(f"{start} {phrase.negated()} {spot}", f"there {closed(be)}{not_} {phrase.english('any')} {where}")
     phrase = noun_phrase(noun, "indefinite", is_plural)
     agreement = "plural" if phrase.english_plural else "third"
     if draw < 0.55:
@@ -158,31 +175,37 @@ _PASSERS_BY = ("young", "=homme", "=femme", "=touriste", "=policier", "=jardinie
 
 
 _SPOTS = (
-    ("sur la table", "on the table", ("tableware", "desk", "fruit", "container", "food")),
-    ("dans le jardin", "in the garden", ("plant", "animal", "toy", "furniture", *_PASSERS_BY)),
-    ("dans la cuisine", "in the kitchen", ("tableware", "food", "furniture", "appliance")),
-    ("près d'ici", "near here", ("shop", "public", "sight")),
-    ("dans la rue", "in the street", ("vehicle", "pet", *_PASSERS_BY, "shop")),
-    ("dans le sac", "in the bag", ("desk", "portable", "fruit", "snack")),
-    ("dans la forêt", "in the forest", ("wild", "plant", "bird", "insect")),
-    ("sous le lit", "under the bed", ("toy", "pet", "clothing", "container")),
-    ("dans le salon", "in the living room", ("furniture", "switch", *_PASSERS_BY, "instrument")),
-    ("à la ferme", "on the farm", ("animal",)),
-    ("au zoo", "at the zoo", ("wild",)),
-    ("dans le réfrigérateur", "in the refrigerator", ("food", "drink", "vegetable")),
-    ("devant la maison", "in front of the house", ("vehicle", "plant", *_PASSERS_BY)),
-    ("derrière la porte", "behind the door", (*_PASSERS_BY, "pet", "container")),
-    ("dans l'armoire", "in the wardrobe", ("clothing", "linen")),
+    ("sur|la|table", "on|the|table", ("tableware", "desk", "fruit", "container", "food")),
+    ("dans|le|jardin", "in|the|garden", ("plant", "animal", "toy", "furniture", *_PASSERS_BY)),
+    ("dans|la|cuisine", "in|the|kitchen", ("tableware", "food", "furniture", "appliance")),
+    ("près|d'ici", "near|here", ("shop", "public", "sight")),
+    ("dans|la|rue", "in|the|street", ("vehicle", "pet", *_PASSERS_BY, "shop")),
+    ("dans|le|sac", "in|the|bag", ("desk", "portable", "fruit", "snack")),
+    ("dans|la|forêt", "in|the|forest", ("wild", "plant", "bird", "insect")),
+    ("sous|le|lit", "under|the|bed", ("toy", "pet", "clothing", "container")),
+    ("dans|le|salon", "in|the|living room", ("furniture", "switch", *_PASSERS_BY, "instrument")),
+    ("à|la|ferme", "on|the|farm", ("animal",)),
+    ("au|zoo", "at the|zoo", ("wild",)),
+    ("dans|le|réfrigérateur", "in|the|refrigerator", ("food", "drink", "vegetable")),
+    ("devant|la|maison", "in front of|the|house", ("vehicle", "plant", *_PASSERS_BY)),
+    ("derrière|la|porte", "behind|the|door", (*_PASSERS_BY, "pet", "container")),
+    ("dans|l'|armoire", "in|the|wardrobe", ("clothing", "linen")),
     ("en ville", "downtown", ("shop", "public", "sight", "event")),
-    ("dans le ciel", "in the sky", ("sky", "bird", "=avion", "=cerf-volant")),
-    ("sur le bureau", "on the desk", ("desk", "electronic", "paper", "written")),
+    ("dans|le|ciel", "in|the|sky", ("sky", "bird", "=avion", "=cerf-volant")),
+    ("sur|le|bureau", "on|the|desk", ("desk", "electronic", "paper", "written")),
 )
+
+
+def _text(spot: str) -> str:
+    """A place without the marks between its parts."""
+    return spot.replace("'|", "'").replace("|", " ")
 
 
 def _location(sampler: Sampler) -> Sentences:
     spot, where, groups = sampler.choice(_SPOTS)
     noun = sampler.noun(*groups)
-    sampler.note("noun-place", noun.french, spot)
+    sampler.note("noun-place", noun.french, _text(spot))
+    spot, where = parallel(spot, where)
     kinds = ("definite", "possessive") if noun.has(*OWNABLE) and not noun.has("person") else ("definite",)
     subject = sampler.thing(noun, None, *kinds).as_subject()
     tense = sampler.choice(("present", "present", "imparfait"))
@@ -195,7 +218,8 @@ def _location(sampler: Sampler) -> Sentences:
 def in_place(place: Place) -> Sentences:
     """A city or country after "in" or "to": en France, au Japon, à Paris."""
     name = place.french if place.preposition == "à" else place.french.split(" ", 1)[-1].removeprefix("l'")
-    return f"{place.preposition} {name}", place.english
+    name, english_name = linked(name, place.english)
+    return f"{place.preposition} {name}", english_name
 
 
 _MEANS = (
@@ -222,7 +246,7 @@ def _motion(sampler: Sampler) -> Sentences:
         noun = sampler.noun("place")
         sampler.note("verb-object", verb.lemma, noun.french)
         phrase = noun_phrase(noun, "definite")
-        tail, meaning = french.with_a(phrase.raw), f"to {_AT.get(noun.french, phrase.english())}"
+        tail, meaning = french.with_a(phrase.raw), f"to {mark(_AT.get(noun.french, phrase.english()), phrase.mark)}"
     elif draw < 0.75:
         place = sampler.choice(sampler.lexicon.places)
         sampler.note("verb-object", verb.lemma, place.french)
@@ -264,7 +288,7 @@ def _living(sampler: Sampler) -> Sentences:
     tense = "imparfait" if tense == "past" and verb.french == "habiter" else tense
     clause = Clause(subject, replace(verb, flags=""), tense, is_habit=True, negation=maybe_negation(sampler, 0.15))
     clause = clause.with_tail(tail, f"in {name}")
-    if tense == "present" and subject.french not in ("je", "nous", "on") and sampler.chance(0.25):
+    if tense == "present" and not subject.is_named("je", "nous", "on") and sampler.chance(0.25):
         return finish(f"est-ce que {clause.french()}", clause.english_question(), "?")
     return statement(clause)
 
@@ -282,7 +306,7 @@ def _owner(sampler: Sampler) -> Sentences:
     of = french.with_de(person.raw if person else name.french)
     to = french.with_a(person.raw if person else name.french)
     whose = person.english() if person else name.english
-    start, be = ("ce sont", "these are") if is_plural else ("c'est", "it's")
+    start, be = parallel("ce|sont", "these|are") if is_plural else parallel("c'|est", "it|'s")
     thing = noun_phrase(noun, "definite", is_plural)
     shown = noun_phrase(noun, "demonstrative", is_plural)
     verb = "sont" if is_plural else "est"
@@ -292,10 +316,11 @@ def _owner(sampler: Sampler) -> Sentences:
     if draw < 0.6:
         adjective = sampler.adjective(noun, is_predicate=True)
         assert adjective is not None, noun
-        form = adjective.agree(noun.gender, is_plural)
-        return finish(f"{thing.raw} {of} {verb} {form}", f"{whose}'s {thing.english_body} {is_are} {adjective.english}")
+        form, shape = linked(adjective.agree(noun.gender, is_plural), adjective.english)
+        verb, is_are = linked(verb, is_are)
+        return finish(f"{thing.raw} {of} {verb} {form}", f"{whose}'s {thing.english_body} {is_are} {shape}")
     if draw < 0.75:
-        belong = "belong" if shown.english_plural else "belongs"
+        verb, belong = linked(verb, "belong" if shown.english_plural else "belongs")
         return finish(f"{shown.raw} {verb} {to}", f"{shown.english()} {belong} to {whose}")
     if draw < 0.9:
         pronoun, mine = sampler.choice(
@@ -309,7 +334,9 @@ def _owner(sampler: Sampler) -> Sentences:
                 ("lui", "his"),
             )
         )
+        verb, is_are = linked(verb, is_are)
         return finish(f"{shown.raw} {verb} à {pronoun}", f"{shown.english()} {is_are} {mine}")
+    verb, is_are = linked(verb, is_are)
     return finish(f"à qui {verb} {shown.raw}", f"whose {shown.english_body} {is_are} {shown.english_determiner}", "?")
 
 

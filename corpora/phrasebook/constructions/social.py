@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, mark, parallel
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import GOING_TO, Clause
 from corpora.phrasebook.constructions.base import (
@@ -47,7 +48,7 @@ def _preference(sampler: Sampler) -> Sentences:
     )
     clause = Clause(subject, verb, tense, phrase, negation=negation, english_tail=adverb[1])
     if adverb[0]:
-        clause = replace(clause, frequency=(adverb[0], ""))
+        clause = replace(clause, frequency=(adverb[0], ""), english_tail=mark(adverb[1], clause.marks.frequency))
         return finish(clause.french(), replace(clause, frequency=("", "")).english())
     return statement(clause)
 
@@ -85,7 +86,8 @@ def _play(sampler: Sampler) -> Sentences:
     phrase = noun_phrase(noun, "definite", False)
     is_sport = noun.has("sport")
     tail = french.with_a(phrase.raw) if is_sport else french.with_de(phrase.raw)
-    meaning = noun.english if is_sport else f"the {noun.english}"
+    english_noun = mark(noun.english, phrase.mark)
+    meaning = english_noun if is_sport else f"{mark('the', phrase.determiner_mark)} {english_noun}"
     subject = sampler.subject()
     verb = named_verb("jouer", "p")
     draw = sampler.rng.random()
@@ -134,9 +136,10 @@ def _weather(sampler: Sampler) -> Sentences:
         place = f"in {place}"
     tense = sampler.choice(("present", "past", "future"))
     time = sampler.adverbial(tense) if tense != "present" and sampler.chance(0.7) else None
-    when, meaning_when = (time.french, time.english) if time else ("", "")
+    where, place = linked(where, place)
+    when, meaning_when = linked(time.french, time.english) if time else ("", "")
     it = sampler.pronoun("il")
-    it = replace(it, english="it")
+    it = replace(it, english="it").again()
     negation = maybe_negation(sampler, 0.2)
     if sampler.chance(0.5):
         infinitive_form, base = sampler.choice(_FALLING)
@@ -180,7 +183,7 @@ def _polite(sampler: Sampler) -> Sentences:
         sampler.note("construction-noun", sampler.construction, phrase.noun.french)
         wish = french.conjugate("vouloir", "conditional", subject.person)
         please = sampler.choice(("s'il vous plaît", "s'il vous plaît", "s'il te plaît"))
-        text, meaning = f"{subject.french} {wish} {phrase.raw}", f"{subject.english}'d like {phrase.english()}"
+        text, meaning = linked(f"{subject.french} {wish} {phrase.raw}", f"{subject.english}'d like {phrase.english()}")
         if sampler.chance(0.6):
             return finish(f"{text}, {please}", f"{meaning}, please")
         return finish(text, meaning)
@@ -190,11 +193,13 @@ def _polite(sampler: Sampler) -> Sentences:
         can = "pourrais" if can.startswith("pourrais") else can
         clause = sampler.clause("present", "ttda", banned="usle", subject=subject)
         words, meaning = infinitive(clause)
-        if subject.french == "je":
-            return finish(f"est-ce que je pourrais {words}", f"could I {meaning}", "?")
+        can, could = linked(can, "could")
+        asks = f"est-ce que {subject.french} {can} {words}"
+        if subject.is_named("je"):
+            return finish(asks, f"{could} {subject.english} {meaning}", "?")
         if sampler.chance(0.6):
-            return finish(f"{can}-{subject.french} {words}", f"could you {meaning}", "?")
-        return finish(f"est-ce que {subject.french} {can} {words}", f"could you {meaning}", "?")
+            return finish(f"{can}-{subject.french} {words}", f"{could} {subject.english} {meaning}", "?")
+        return finish(asks, f"{could} {subject.english} {meaning}", "?")
     subject = sampler.subject()
     would = french.conjugate("aimer", "conditional", subject.person)
     clause = sampler.clause("present", "tttira", banned="us", subject=subject)
@@ -235,9 +240,9 @@ def _exclamation(sampler: Sampler) -> Sentences:
     what += "s" if is_plural else ""
     if sampler.chance(0.6):
         return finish(f"{what} {phrase.body}", f"what {phrase.english('bare')}", "!")
-    start, be = ("ce sont", "these are") if is_plural else ("c'est", "it's")
+    start, be = parallel("ce|sont", "these|are") if is_plural else parallel("c'|est", "it|'s")
     if sampler.chance(0.3):
-        start, be = ("ce ne sont pas", "these aren't") if is_plural else ("ce n'est pas", "it isn't")
+        start, be = parallel("ce|ne sont pas", "these|aren't") if is_plural else parallel("ce|n'est pas", "it|isn't")
     return finish(f"{start} {phrase.raw}", f"{be} {phrase.english('bare')}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from corpora.alignment import linked, mark, new_mark, parallel, plain
 from corpora.phrasebook import english, french
 from corpora.phrasebook.clauses import GOING_TO, Clause
 from corpora.phrasebook.constructions.base import (
@@ -135,11 +136,11 @@ def childhood(subject: Subject) -> Sentences:
     """ "quand il était petit", with whoever is meant."""
     size = ("petites" if subject.gender == "f" else "petits") if subject.is_plural else "petit"
     size = "petite" if size == "petit" and subject.gender == "f" else size
-    was = "were" if subject.agreement == "plural" else "was"
-    return (
-        f"quand {subject.french} {french.imparfait('être')[subject.person]} {size}",
-        f"when {subject.english} {was} little",
-    )
+    be, was = linked(french.imparfait("être")[subject.person], "were" if subject.agreement == "plural" else "was")
+    when, meaning = linked("quand", "when")
+    size, little = linked(size, "little")
+    again = subject.again()
+    return f"{when} {again.french} {be} {size}", f"{meaning} {again.english} {was} {little}"
 
 
 def _imparfait(sampler: Sampler) -> Sentences:
@@ -153,13 +154,13 @@ def _imparfait(sampler: Sampler) -> Sentences:
 def _background(sampler: Sampler) -> Sentences:
     clause = sampler.clause("background", "tttiir", banned="ksleu")
     if sampler.chance(0.4):
-        french_event, english_event = sampler.choice(_EVENTS)
+        french_event, english_event = parallel(*sampler.choice(_EVENTS))
     else:
         verb = sampler.choice(_INTERRUPTING)
         sampler.note("construction-verb", "interruption", verb.lemma)
         witness = sampler.subject()
         # Nobody interrupts himself.
-        if witness.french == clause.subject.french:
+        if witness.is_named(plain(clause.subject.french)):
             witness = sampler.another_name(clause.subject)
         event = Clause(witness, verb, "past")
         french_event, english_event = event.french(), event.english()
@@ -172,14 +173,14 @@ _INTERRUPTING = tuple(
     if verb.frame == "i" and verb.french in ("arriver", "entrer", "tomber", "revenir", "crier", "éternuer")
 )
 _EVENTS = (
-    ("le téléphone a sonné", "the phone rang"),
-    ("la lumière s'est éteinte", "the light went out"),
-    ("quelqu'un a frappé à la porte", "someone knocked on the door"),
-    ("il a commencé à pleuvoir", "it started to rain"),
-    ("le bébé s'est réveillé", "the baby woke up"),
-    ("le train est arrivé", "the train arrived"),
-    ("le chien a aboyé", "the dog barked"),
-    ("on a entendu un cri", "we heard a scream"),
+    ("le|téléphone|a sonné", "the|phone|rang"),
+    ("la|lumière|s'est éteinte", "the|light|went out"),
+    ("quelqu'un|a frappé|à|la|porte", "someone|knocked|on|the|door"),
+    ("il|a commencé|à|pleuvoir", "it|started|to|rain"),
+    ("le|bébé|s'est réveillé", "the|baby|woke up"),
+    ("le|train|est arrivé", "the|train|arrived"),
+    ("le|chien|a aboyé", "the|dog|barked"),
+    ("on|a entendu|un|cri", "we|heard|a|scream"),
 )
 
 
@@ -239,16 +240,20 @@ def _imperative(sampler: Sampler) -> Sentences:
     verb = sampler.verb(sampler.choice("ttttr"), banned="kslmfu")
     kinds = ("definite", "definite", "demonstrative") if sampler.chance(0.7) else ()
     direct = sampler.object_of(verb, subject, *kinds) if verb.frame == "t" else None
+    verb_mark, not_mark = new_mark(), new_mark()
     form = french.imperative(verb.french, subject.person)
-    base = subject.fill(verb.english.replace("~", " "))
-    reflexive = french.REFLEXIVES[subject.person] if verb.is_reflexive else ""
+    base = mark(subject.fill(verb.english.replace("~", " ")), verb_mark)
+    reflexive = mark(french.REFLEXIVES[subject.person] if verb.is_reflexive else "", verb_mark)
+    lets = mark("let's", verb_mark)
     if is_negative:
-        words = french.spell("ne", reflexive, form, "pas", direct.negated() if direct else "")
-        order = f"let's not {base}" if subject.person == 3 else f"don't {base}"
+        no, part = mark("ne", not_mark), mark("pas", not_mark)
+        words = french.spell(no, reflexive, mark(form, verb_mark), part, direct.negated() if direct else "")
+        do_not = f"do{verb_mark}n't{not_mark}"
+        order = f"{lets} {mark('not', not_mark)} {base}" if subject.person == 3 else f"{do_not} {base}"
     else:
         attached = f"-{french.STRESSED_REFLEXIVES[subject.person]}" if verb.is_reflexive else ""
-        words = french.spell(form + attached, direct.raw if direct else "")
-        order = f"let's {base}" if subject.person == 3 else base
+        words = french.spell(mark(form + attached, verb_mark), direct.raw if direct else "")
+        order = f"{lets} {base}" if subject.person == 3 else base
     order = english.join(order, direct.english("any" if is_negative else "some") if direct else "")
     if subject.person == 3 or sampler.chance(0.6):
         return finish(words, order, "!")
