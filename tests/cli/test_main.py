@@ -25,9 +25,7 @@ def run_as_subcommand(monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def run(action: Callable[[], int]) -> int:
         module = ModuleType("translator.cli.act")
-        module.add_parser = lambda subparsers: (  # type: ignore[attr-defined]
-            subparsers.add_parser("act").set_defaults(run=lambda arguments: action())
-        )
+        module.add_arguments = lambda parser: parser.set_defaults(run=lambda arguments: action())  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setattr(cli, "SUBCOMMANDS", {"act": "act"})
         return cli.main(["act"])
@@ -114,13 +112,14 @@ def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("name", cli.SUBCOMMANDS)
-def test_each_subcommand_has_a_module_with_the_same_summary(name: str) -> None:
+def test_each_subcommand_has_a_description_and_runs_its_module(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     module = import_module(f"translator.cli.{name}")
-    subparsers = argparse.ArgumentParser(prog="translator").add_subparsers(metavar="COMMAND")
-    module.add_parser(subparsers)
-    assert list(subparsers.choices) == [name]
-    assert [action.help for action in subparsers._choices_actions] == [cli.SUBCOMMANDS[name]]
-    assert callable(module.run)
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    assert parser.description and parser.get_default("run") is module.run
+    assert cli.main([name, "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.startswith(f"usage: translator {name} ") and parser.description[:50] in shown
 
 
 def test_help_imports_little_and_translating_nothing_that_only_training_needs(model_directory: Path) -> None:

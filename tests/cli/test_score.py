@@ -34,7 +34,10 @@ def test_pairs_with_invalid_bytes_or_too_much_text_are_counted(
     (tmp_path / "pairs").write_bytes(b"caf\xe9\tcoffee\n" + b"x\t" + b"y " * 60 + b"\n")
     assert main(["score", str(model_directory), "--input", str(tmp_path / "pairs")]) == 0
     notices = capsys.readouterr().err
-    assert "1 line contained bytes that are not UTF-8" in notices and "1 line held more than the model takes" in notices
+    assert (
+        "1 line contained bytes that are not UTF-8" in notices
+        and "1 line exceeded the maximum length of the model" in notices
+    )
 
 
 def test_pairs_may_be_read_from_two_files(
@@ -85,7 +88,7 @@ def test_files_of_unequal_length_are_refused_with_both_counts(
 )
 def test_other_combinations_of_files_are_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "model", *options]) == 2
-    assert "Pairs come from --input, or from --source and --target." in capsys.readouterr().err
+    assert "Pairs are read from --input, or from both --source and --target." in capsys.readouterr().err
 
 
 def test_an_empty_file_name_does_not_mean_standard_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -58,8 +58,8 @@ def test_the_worked_example_needs_no_model(capsys: pytest.CaptureFixture[str]) -
     [
         ([], "trace needs a model and a sentence, or --worked-example. Received: neither."),
         (["MODEL"], "trace needs a model and a sentence, or --worked-example. Received: "),
-        (["MODEL", "oui", "--worked-example"], "--worked-example has a model, a sentence and a choice of its own."),
-        (["--worked-example", "--top-k", "2"], "--worked-example has a model, a sentence and a choice of its own."),
+        (["MODEL", "oui", "--worked-example"], "--worked-example takes no model, sentence or sampling options."),
+        (["--worked-example", "--top-k", "2"], "--worked-example takes no model, sentence or sampling options."),
         (["MODEL", "oui", "--seed", "3"], "--seed must come with --sample. Received: no --sample. Add it."),
         (["MODEL", ""], "A sentence must hold something to translate. Received: ''."),
         (["MODEL", "oui " * 40], "A sentence must have at most 30 pieces to be looked into. Received: "),

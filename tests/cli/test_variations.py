@@ -107,6 +107,7 @@ def test_generate_continues_lines_and_arguments(run: Run, home: Path, tmp_path: 
         ("evaluate", "masked_language_modeling", ("--test", "{sentiment: test}"), "It is pre-trained"),
         ("evaluate", "classification", ("--beam-size", "2"), "--beam-size does not apply to a model trained for cl"),
         ("evaluate", "classification", ("--no-repeat-ngram", "0"), "--no-repeat-ngram does not apply to a model"),
+        ("evaluate", "classification", ("--no-fold-capitals",), "--fold-capitals does not apply to a model"),
         ("evaluate", "translation", ("--baselines",), "--baselines does not apply to a model trained for t"),
         ("evaluate", "classification", ("--reference-column", "en"), "--reference-column does not apply to a model"),
         ("evaluate", "language_modeling", ("--reference-file", "x"), "--reference-file does not apply to a model"),

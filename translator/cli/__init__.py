@@ -20,18 +20,18 @@ from translator import __version__
 from translator.cli.parsing import parse
 from translator.cli.streams import discard_output, standard_streams
 
-# Name and summary of each subcommand. Its module has `add_parser(subparsers)`, which sets a function `run(arguments)`,
-# and is imported only if it is chosen, so that `--help` is fast.
+# Name and summary of each subcommand. Its module has `run(arguments)`, and `add_arguments(parser)`, which sets `run`. A
+# module is imported only if it is chosen, so that `--help` is fast.
 SUBCOMMANDS = {
     "train": "train a model from a YAML configuration",
     "translate": "translate lines, or sentences given as arguments",
     "classify": "label lines, or texts given as arguments, with a classifier",
     "generate": "continue lines, or prompts given as arguments, with a language model",
     "evaluate": "score a model on a test set",
-    "score": "log-probability of given translations",
+    "score": "log-probabilities of given translations",
     "attention": "draw attention maps",
     "embeddings": "nearest neighbors, angles and plots of word vectors",
-    "trace": "walk through one translation, number by number",
+    "trace": "show the intermediate values of one translation",
     "tokenizer": "train only the tokenizer of a configuration",
     "average": "average the weights of a run's last checkpoints",
     "bundle": "write a model to a small folder to distribute",
@@ -95,10 +95,9 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="subcommands", metavar="COMMAND", required=True)
     chosen = next((argument for argument in argv if not argument.startswith("-")), None)
     for name, summary in SUBCOMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary)
         if name == chosen:
-            import_module(f"translator.cli.{name}").add_parser(subparsers)
-        else:
-            subparsers.add_parser(name, help=summary)
+            import_module(f"translator.cli.{name}").add_arguments(subparser)
     return parser
 
 

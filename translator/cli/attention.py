@@ -15,13 +15,11 @@ if TYPE_CHECKING:
 _KINDS = ("encoder", "decoder", "cross")
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the subcommand."""
-    parser = subparsers.add_parser(
-        "attention",
-        help="draw attention maps",
-        description="Translate a sentence and draw the attention maps of all layers and heads: as an HTML page, or as "
-        "an image of one head (--layer and --head) or of a grid of heads.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Translate a sentence and draw the attention maps of all layers and heads: as an HTML page, or as "
+        "an image of one head (--layer and --head) or of a grid of heads."
     )
     add_one_model(parser)
     parser.add_argument("sentence", metavar="SENTENCE", help="sentence in the source language")

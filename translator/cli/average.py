@@ -1,4 +1,4 @@
-"""`translator average`: the mean of the last checkpoints of a run, as a checkpoint of its own."""
+"""`translator average`: the mean of the last checkpoints of a run, as a new checkpoint."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ import argparse
 import sys
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser(
-        "average",
-        help="average the weights of a run's last checkpoints",
-        description="Average the weights of a run's last checkpoints into checkpoints/average.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = "Average the weights of a run's last checkpoints into checkpoints/average."
     parser.add_argument("run_directory", help="directory of a training run")
-    parser.add_argument("--last", type=int, default=5, metavar="N", help="how many checkpoints (default 5)")
-    parser.add_argument("--best", action="store_true", help="point the run's `best` link at the average")
+    parser.add_argument("--last", type=int, default=5, metavar="N", help="number of checkpoints (default: %(default)s)")
+    parser.add_argument("--best", action="store_true", help="make the average the best checkpoint of the run")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Average."""
+    """Average the checkpoints."""
     from translator.checkpoint import (
         CheckpointError,
         average_weights,

@@ -6,13 +6,9 @@ import argparse
 import sys
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subparsers.add_parser(
-        "bundle",
-        help="write a model to a small folder to distribute",
-        description="Write configuration, tokenizer, weights and model card to a new folder.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = "Write configuration, tokenizer, weights and model card to a new folder."
     parser.add_argument("model", metavar="MODEL", help="run directory, checkpoint or bundle")
     parser.add_argument("folder", metavar="FOLDER", help="new folder; its name becomes the name of the model")
     parser.add_argument(

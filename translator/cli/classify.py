@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 _NOTICES = {"invalid_bytes": BYTES_NOTICE, "split": SPLIT_NOTICE}
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the subcommand."""
-    parser = subparsers.add_parser(
-        "classify",
-        help="label lines, or texts given as arguments, with a classifier",
-        description="Write the label of each line of standard input, or of each text given as an argument, followed by "
-        "a tab and its probability. An empty line gives an empty line.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Write the label of each line of standard input, or of each text given as an argument, followed by "
+        "a tab and its probability. An empty line gives an empty line."
     )
     add_model(parser)
     add_filter(parser, "TEXT", "classify")

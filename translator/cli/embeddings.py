@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from translator.inspection.embeddings import Contexts, Embeddings
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the subcommand."""
-    parser = subparsers.add_parser(
-        "embeddings",
-        help="nearest neighbors, angles and plots of word vectors",
-        description="Inspect word vectors: nearest neighbors, angles, projections, and the encodings of one word in "
-        "several sentences.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Inspect word vectors: nearest neighbors, angles, projections, and the encodings of one word in "
+        "several sentences."
     )
     add_one_model(parser)
     parser.set_defaults(run=run)

@@ -31,13 +31,11 @@ class Report(Protocol):
     def as_table(self) -> str: ...
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the subcommand."""
-    parser = subparsers.add_parser(
-        "evaluate",
-        help="score a model on a test set",
-        description="Score a model on a test set: a translation model by sacreBLEU's BLEU, chrF and TER, a classifier "
-        "by its accuracy and a confusion table, a language model by its perplexity.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Score a model on a test set: a translation model by sacreBLEU's BLEU, chrF and TER, a classifier "
+        "by its accuracy and a confusion table, a language model by its perplexity."
     )
     add_model(parser)
     parser.add_argument(
@@ -98,8 +96,10 @@ def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> Non
         "language_modeling": [*translation_only, "baselines", "output"],
     }
     for name in unused.get(objective, []):
-        value = getattr(arguments, name)
-        if value is not None and value is not False and value != []:  # 0 must be refused, too
+        not_given: tuple[object, ...] = (
+            (None, []) if name in SEARCH_OPTIONS else (None, [], False)
+        )  # --no-fold-capitals gives False
+        if getattr(arguments, name) not in not_given:
             raise OptionError(f"--{name.replace('_', '-')} does not apply to a model trained for {objective}.")
 
 

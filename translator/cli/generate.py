@@ -20,13 +20,11 @@ _NOTICES = {
 }
 
 
-def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
-    parser = subparsers.add_parser(
-        "generate",
-        help="continue lines, or prompts given as arguments, with a language model",
-        description="Continue each line of standard input, or the prompts given as arguments: by drawing, or with "
-        "--beam-size by searching for the likeliest text.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Continue each line of standard input, or the prompts given as arguments: by drawing, or with "
+        "--beam-size by searching for the likeliest text."
     )
     add_model(parser)
     add_filter(parser, "PROMPT", "continue")

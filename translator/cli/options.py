@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several subcommands share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SHORT_FLAGS = {"beam_size": ("-b",)}
 
 
 class OptionError(UserError):
-    """Options that cannot be used as given."""
+    """Invalid options or combinations of options."""
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def add_one_model(parser: argparse.ArgumentParser, *, is_optional: bool = False)
         "--precision",
         choices=("float32", "bfloat16"),
         default="float32",
-        help="of weights and products; bfloat16 is meant for GPUs (default: %(default)s)",
+        help="data type of weights and matrix products; bfloat16 is meant for GPUs (default: %(default)s)",
     )
 
 
@@ -82,10 +82,10 @@ def decoding_changes(arguments: argparse.Namespace) -> DecodingChanges:
 
 
 def output_ending(path: str, endings: Sequence[str]) -> str:
-    """The ending of an output file's name, without its dot.
+    """Return the suffix of an output file, in lower case and without its dot.
 
     Raises:
-        OptionError: it is none of `endings`.
+        OptionError: if it is not one of `endings`.
     """
     ending = Path(path).suffix.lower().removeprefix(".")
     if ending not in endings:
@@ -94,9 +94,10 @@ def output_ending(path: str, endings: Sequence[str]) -> str:
 
 
 def load_translator(arguments: argparse.Namespace) -> Translator:
-    """The model that the arguments name, on their device.
+    """Load the model that the arguments name, on their device.
 
-    What importing torch and loading make stays to the end: looking for garbage in it takes a sixth of the start.
+    Objects created by importing torch and loading the model live until the end. Garbage collection among them would
+    take a sixth of the start-up time.
     """
     gc.disable()
     try:

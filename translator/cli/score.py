@@ -1,4 +1,4 @@
-"""`translator score MODEL`: how probable the model finds given translations."""
+"""`translator score MODEL`: log-probabilities of given translations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, notify
 from translator.cli.lines import WINDOW_LINES, LineError, read_windows, to_json, write_line
@@ -21,31 +21,27 @@ if TYPE_CHECKING:
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
-    "too_long": "{} held more than the model takes and got no number.",
+    "too_long": "{} exceeded the maximum length of the model and got no number.",
 }
 
 
-def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
-    parser = subparsers.add_parser(
-        "score",
-        help="log-probability of given translations",
-        description="Write the log-probability of each pair, read as source<TAB>target lines or from two files.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = "Write the log-probability of each pair, read as source<TAB>target lines or from two files."
     add_model(parser)
     parser.add_argument("-i", "--input", metavar="FILE", help="source<TAB>target lines (default: standard input)")
-    parser.add_argument("--source", metavar="FILE", help="source lines")
-    parser.add_argument("--target", metavar="FILE", help="target lines")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write this file, not standard output")
-    parser.add_argument("--json", action="store_true", help="write an object a line, with the pieces and theirs")
+    parser.add_argument("--source", metavar="FILE", help="file of source lines, with --target")
+    parser.add_argument("--target", metavar="FILE", help="file of target lines, with --source")
+    parser.add_argument("-o", "--output", metavar="FILE", help="output file (default: standard output)")
+    parser.add_argument("--json", action="store_true", help="write one JSON object per line, with tokens")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Score until the input ends."""
+    """Score all pairs."""
     is_aligned = arguments.source is not None
     if is_aligned != (arguments.target is not None) or (is_aligned and arguments.input is not None):
-        raise LineError("Pairs come from --input, or from --source and --target. Received: another choice of these.")
+        raise LineError("Pairs are read from --input, or from both --source and --target. Pass only one choice.")
     paths = [arguments.source, arguments.target] if is_aligned else [arguments.input]
     with ExitStack() as stack:
         descriptors = [stack.enter_context(open_input(path)) for path in paths]
@@ -65,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _numbered(descriptor: int) -> Iterator[list[tuple[int, str]]]:
-    """Windows of lines with their numbers, from 1."""
+    """Yield windows of lines with their numbers, from 1."""
     number = 1
     for window in read_windows(descriptor):
         yield list(enumerate(window, number))
@@ -86,11 +82,11 @@ def _pairs(window: list[tuple[int, str]]) -> list[tuple[str, str]]:
 
 
 def _aligned(source: int, target: int) -> list[list[tuple[str, str]]]:
-    """Windows of pairs from two files."""
+    """Return windows of pairs from two files."""
     sources, targets = (list(chain.from_iterable(read_windows(descriptor))) for descriptor in (source, target))
     if len(sources) != len(targets):
         raise LineError(
-            "--source and --target must have as many lines. "
+            "--source and --target must have equally many lines. "
             f"Received: {len(sources):,} source lines and {len(targets):,} target lines."
         )
     pairs = list(zip(sources, targets, strict=True))

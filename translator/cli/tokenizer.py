@@ -6,13 +6,9 @@ import argparse
 import sys
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand."""
-    parser = subparsers.add_parser(
-        "tokenizer",
-        help="train only the tokenizer of a configuration",
-        description="Train the SentencePiece tokenizer of a configuration and write it to the model directory.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = "Train the SentencePiece tokenizer of a configuration and write it to the model directory."
     parser.add_argument("config", help="YAML file, such as configs/multi30k.yaml")
     parser.add_argument(
         "overrides", nargs="*", metavar="section.key=value", help="values that override those of the file"

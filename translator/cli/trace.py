@@ -1,4 +1,4 @@
-"""`translator trace MODEL SENTENCE`: every number of one translation, or of the worked example."""
+"""`translator trace MODEL SENTENCE`: the intermediate values of one translation, or of the worked example."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from translator.cli.streams import open_output
 from translator.config.decoding import SAMPLING_FIELDS
 
 
-def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
-    parser = subparsers.add_parser(
-        "trace",
-        help="walk through one translation, number by number",
-        description="Translate a sentence by the likeliest piece each time and show the way: pieces and ids, "
-        "embeddings, positions, each sublayer, each step's distribution and choice.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Translate a sentence by greedy search and show the intermediate values: tokens and ids, embeddings, "
+        "positions, each sublayer, and the distribution and choice of each step."
     )
     add_one_model(parser, is_optional=True)
-    parser.add_argument("sentence", metavar="SENTENCE", nargs="?", help="in the source language")
-    parser.add_argument("--worked-example", action="store_true", help='"Jane visits Paris" instead, without a model')
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="pieces shown of a step (default: %(default)s)")
-    parser.add_argument("--values", type=int, default=4, metavar="N", help="numbers of a vector (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="write an object")
-    group = parser.add_argument_group(
-        "sampling", "how the distribution changes; the likeliest piece is taken all the same"
+    parser.add_argument("sentence", metavar="SENTENCE", nargs="?", help="sentence in the source language")
+    parser.add_argument(
+        "--worked-example",
+        action="store_true",
+        help='"Jane visits Paris" instead, without a model',
     )
-    group.add_argument("--sample", action="store_true", help="draw from it, as translate --sample does")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="tokens shown per step (default: %(default)s)")
+    parser.add_argument(
+        "--values", type=int, default=4, metavar="N", help="values shown of a vector (default: %(default)s)"
+    )
+    parser.add_argument("--json", action="store_true", help="write one JSON object")
+    group = parser.add_argument_group(
+        "sampling", "changes the distributions; the most probable token is chosen unless --sample is given"
+    )
+    group.add_argument("--sample", action="store_true", help="choose tokens by sampling, as translate --sample does")
     add_decoding(group, SAMPLING_FIELDS)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trace, and write what was found."""
+    """Trace one translation and write the result."""
     text = _worked_example(arguments) if arguments.worked_example else _trace(arguments)
     with open_output(None, []) as output:
         write_line(output, text)
@@ -44,9 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _worked_example(arguments: argparse.Namespace) -> str:
     if arguments.model is not None or arguments.sample or _given_sampling(arguments):
-        raise OptionError(
-            "--worked-example has a model, a sentence and a choice of its own. Received: others. Leave them out."
-        )
+        raise OptionError("--worked-example takes no model, sentence or sampling options. Leave them out.")
     from translator.inspection.worked_example import format_worked_example, worked_example
 
     example = worked_example()

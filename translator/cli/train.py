@@ -1,29 +1,25 @@
-"""`translator train`: train what a YAML file describes, or go on where it stopped."""
+"""`translator train`: train the model of a YAML file, or resume its run."""
 
 from __future__ import annotations
 
 import argparse
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verb."""
-    parser = subparsers.add_parser(
-        "train",
-        help="train a model from a YAML configuration",
-        description="Train a model, or resume a run: the same command always goes on from the last checkpoint.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = "Train a model. If the run exists, the same command resumes it from its last checkpoint."
     parser.add_argument("config", help="YAML file, such as configs/multi30k.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="values over those of the file")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value", help="overrides of values in the file")
     parser.add_argument(
         "--allow-config-change",
         action="store_true",
-        help="let a resumed run differ from the configuration it began with",
+        help="allow a resumed run to differ from the configuration that it began with",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train."""
+    """Train or resume."""
     from translator.config import load_config
     from translator.training.trainer import train
 

@@ -21,12 +21,10 @@ _NOTICES = {
 }
 
 
-def add_parser(subparsers: Any) -> None:
-    """Declare the verb."""
-    parser = subparsers.add_parser(
-        "translate",
-        help="translate lines, or sentences given as arguments",
-        description="Translate standard input to standard output, line by line, or the sentences given as arguments.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the subcommand."""
+    parser.description = (
+        "Translate standard input to standard output, line by line, or the sentences given as arguments."
     )
     add_model(parser)
     add_filter(parser, "SENTENCE", "translate")
