@@ -165,6 +165,9 @@ def test_an_unknown_home_is_a_user_error_that_names_the_path(monkeypatch: pytest
     with pytest.raises(UserError, match=r"home directory is unknown. Set HOME.* Received: ~/run\."):
         expand_user("~/run")
     assert expand_user("runs/a") == Path("runs/a")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    with pytest.raises(UserError, match=r"cache directory is unknown. Set data.cache, XDG_CACHE_HOME or HOME\."):
+        cache_directory()
 
 
 def raise_key_error(*_: object) -> None:

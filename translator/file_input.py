@@ -74,8 +74,12 @@ def cache_directory() -> Path:
         UserError: if neither `XDG_CACHE_HOME` nor the home directory is known.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is invalid and must be ignored.
-    return (Path(base) if Path(base).is_absolute() else expand_user("~/.cache")) / "translator"
+    if Path(base).is_absolute():  # the XDG specification: a relative path must be ignored
+        return Path(base) / "translator"
+    try:
+        return expand_user("~/.cache/translator")
+    except UserError as error:
+        raise UserError("The cache directory is unknown. Set data.cache, XDG_CACHE_HOME or HOME.") from error
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:

@@ -199,6 +199,11 @@ def test_null_is_the_empty_text(tmp_path: Path) -> None:
         assert read(tmp_path, {"file": str(tmp_path / name)}) == [("a", "b"), ("", "")]
 
 
+def test_local_files_need_neither_a_home_nor_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translator.data.sources.cache_folder", None)
+    assert read(tmp_path, write_text(tmp_path, PLAIN)) == PLAIN
+
+
 def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:
     pq.write_table(pa.table({"french": ["a"], "english": ["b"]}), tmp_path / "a.parquet")
     (tmp_path / "a.csv").write_text("french,english\na,b\n")

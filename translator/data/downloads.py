@@ -18,18 +18,17 @@ from translator.file_input import expand_user
 _TIMEOUT_SECONDS = 60.0  # without receiving a byte
 
 
-def local_path(place: str, cache: Path) -> Path:
-    """Return the local file of a source, after downloading it if `place` is a URL that is not in the cache.
+def is_url(place: str) -> bool:
+    """Return True for a URL, False for a path."""
+    return place.startswith(("http://", "https://"))
 
-    Args:
-        place: path or URL.
-        cache: cache directory; downloads are kept in its folder `downloads`.
+
+def local_file(place: str) -> Path:
+    """Return the path of a file that exists and is not empty.
 
     Raises:
-        DataError: if the file is missing, is not a file or is empty, or if the download fails.
+        DataError: if the file is missing, is not a regular file, or is empty.
     """
-    if place.startswith(("http://", "https://")):
-        return _download(place, cache / "downloads")
     path = expand_user(place)
     try:
         status = path.stat()
@@ -44,8 +43,17 @@ def local_path(place: str, cache: Path) -> Path:
     return path
 
 
-def _download(url: str, folder: Path) -> Path:
-    """Download a URL unless it is in the folder already. The file appears complete or not at all."""
+def download(url: str, cache: Path) -> Path:
+    """Return the file of a URL from the cache, after downloading it if necessary. It appears complete or not at all.
+
+    Args:
+        url: address of the file.
+        cache: cache directory; downloads are kept in its folder `downloads`.
+
+    Raises:
+        DataError: if the download fails, is incomplete or is empty.
+    """
+    folder = cache / "downloads"
     name = Path(urllib.parse.urlparse(url).path).name or "index"
     path = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-{name}"
     if path.exists():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from translator.config import DataConfig, Form, Source
-from translator.data.downloads import local_path
+from translator.data.downloads import download, is_url, local_file
 from translator.data.embedded import embedded_file
 from translator.data.files import TEXT, DataError, Row, read_aligned, read_table
 from translator.data.hub import hub_commit, local_folder, read_hub
@@ -37,8 +37,7 @@ def read_rows(
         DataError: if a source is missing, empty or damaged, or lacks a column.
     """
     for source in sources:
-        for place in _places(source):
-            local_path(place, cache_folder(data))
+        _paths(source, data)
     return (
         tuple(_SURROGATES.sub("\ufffd", text) for text in row)
         for source in sources
@@ -112,7 +111,7 @@ def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str
     """Return what identifies the state of a source without reading it: files by path, size and modification time."""
     known = {key: value for key, value in source.model_dump().items() if key != "weight"}
     known["columns"] = _columns(source, data, form)
-    files = [local_path(place, cache_folder(data)) for place in _places(source)]
+    files = _paths(source, data)
     if source.hub and (folder := local_folder(source)):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
     elif source.hub:
@@ -134,11 +133,18 @@ def _places(source: Source) -> list[str]:
     return [source.file] if source.file else []
 
 
+def _paths(source: Source, data: DataConfig) -> list[Path]:
+    """Return the local files of a source, after downloading those given by URL."""
+    return [
+        download(place, cache_folder(data)) if is_url(place) else local_file(place) for place in _places(source)
+    ]
+
+
 def _open(source: Source, columns: Sequence[str], integer_columns: Sequence[str], data: DataConfig) -> Iterator[Row]:
     """Return these columns of the rows of a source; those in `integer_columns` may hold integers."""
     if source.hub:
         return read_hub(source, columns, integer_columns, describe(source))
-    paths = [local_path(place, cache_folder(data)) for place in _places(source)]
+    paths = _paths(source, data)
     if source.text:
         return read_aligned(*paths)
     return read_table(paths[0], columns, source.header, integer_columns)
