@@ -135,9 +135,7 @@ def _places(source: Source) -> list[str]:
 
 def _paths(source: Source, data: DataConfig) -> list[Path]:
     """Return the local files of a source, after downloading those given by URL."""
-    return [
-        download(place, cache_folder(data)) if is_url(place) else local_file(place) for place in _places(source)
-    ]
+    return [download(place, cache_folder(data)) if is_url(place) else local_file(place) for place in _places(source)]
 
 
 def _open(source: Source, columns: Sequence[str], integer_columns: Sequence[str], data: DataConfig) -> Iterator[Row]:
