@@ -1,15 +1,14 @@
-"""Cleaned text: what is left of the sources, as UTF-8 in the cache."""
+"""Cleaned text of the sources, stored as UTF-8 in the cache."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -20,14 +19,14 @@ from translator.data.sources import cache_folder, describe, identity, open_sourc
 from translator.data.store import IntArray, MappedArray, MappedRagged, RaggedWriter, build_once
 from translator.tokenizer.invisible import remove_invisible
 
-# The texts of a row, by what a row is.
+# Texts of a row, by form.
 SIDES: dict[Form, tuple[str, ...]] = {
     "pairs": ("source", "target"),
     "texts": ("source",),
     "labelled": ("source", "target"),
 }
 
-_FORMAT = 2  # of the cached text; counted up when its content or layout changes
+_FORMAT = 2  # version of the cached text; raise it when content or layout changes
 _BUCKETS = 64
 _BUFFERED_ROWS = 4096
 _ROWS_AT_ONCE = 1 << 16
@@ -35,13 +34,13 @@ _ROWS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class CleanText:
-    """Cleaned rows in the cache, numbered from 0 in the order of the sources; the kept ones are not all numbers.
+    """Cleaned rows in the cache, numbered from 0 in the order of the sources. Duplicates are stored, but not kept.
 
     Attributes:
-        fingerprint: of everything that decides what is in it, paths and times of files among them.
-        content: hash of the text alone, the same wherever the text lies.
-        report: what became of the rows of each source.
-        stored_bounds: rows of source i are numbers `stored_bounds[i]` to `stored_bounds[i + 1]`.
+        fingerprint: hash of everything that determines the rows, including paths and modification times of files.
+        content: hash of the text alone, independent of paths.
+        report: number of rows read, dropped and kept per source.
+        stored_bounds: rows of source i have the numbers `stored_bounds[i]` to `stored_bounds[i + 1] - 1`.
     """
 
     fingerprint: str
@@ -55,26 +54,26 @@ class CleanText:
         return len(self._kept)
 
     def kept(self, rows: slice) -> IntArray:
-        """Numbers of a run of the kept rows, duplicates left out: `(n,)` int64."""
+        """Return the numbers of a slice of the kept rows: `(n,)` int64."""
         numbers = self._kept.values[rows].copy()
         self._kept.release()
         return numbers
 
     def take(self, numbers: IntArray) -> tuple[list[str], ...]:
-        """The texts of these rows: first of one side, then of the other where there are two."""
+        """Return the texts of the given rows, one list per side."""
         sides = (side.take(numbers) for side in self._sides)
         return tuple(_texts(side.values, side.offsets) for side in sides)
 
     def source_of(self, numbers: IntArray) -> IntArray:
-        """Which source each of these rows comes from: `(n,)` int64."""
+        """Return the index of the source of each row: `(n,)` int64."""
         return np.searchsorted(np.array(self.stored_bounds[1:]), numbers, side="right")
 
 
 def clean_text(sources: Sequence[Source], data: DataConfig, form: Form, log: Callable[[str], None]) -> CleanText:
-    """Read and clean sources, or find them in the cache.
+    """Return the cleaned text of sources, from the cache if it is there.
 
     Raises:
-        DataError: a source cannot be read.
+        DataError: if a source cannot be read.
     """
     known: list[object] = [_FORMAT, [identity(source, data, form) for source in sources], data.cleaning.model_dump()]
     if form != "pairs":
@@ -95,7 +94,7 @@ def clean_text(sources: Sequence[Source], data: DataConfig, form: Form, log: Cal
 
 
 def _clean(folder: Path, sources: Sequence[Source], data: DataConfig, form: Form, log: Callable[[str], None]) -> None:
-    """Write what is left of the sources into a folder of the cache."""
+    """Write the cleaned rows of the sources into a directory of the cache."""
     counts: list[dict[str, int]] = []
     bounds = [0]
     with _TextWriter(folder, form, log) as writer:
@@ -133,7 +132,7 @@ def _clean(folder: Path, sources: Sequence[Source], data: DataConfig, form: Form
 
 
 class _TextWriter:
-    """Writes rows as they come, with the hashes that find duplicates and fingerprint the whole."""
+    """Writer of rows, and of the hashes for duplicates and for the fingerprint of the content."""
 
     def __init__(self, folder: Path, form: Form, log: Callable[[str], None]) -> None:
         self._form = form
@@ -158,7 +157,7 @@ class _TextWriter:
         self.hashes.close()
 
     def add(self, row: Row, cleaning: CleaningConfig) -> str | None:
-        """Write a row unless there is a reason to drop it, which is returned."""
+        """Write a row, or return the reason to drop it."""
         stripped = tuple(remove_invisible(text).strip() for text in row)
         if reason := reason_to_drop(stripped, self._form, cleaning):
             return reason
@@ -187,7 +186,7 @@ class _TextWriter:
 
 
 class _HashBuckets:
-    """Hashes of all rows on disk, in buckets by their value: equal hashes meet in one, and one fits in memory."""
+    """Row hashes on disk, partitioned by value: equal hashes share a bucket, and a bucket fits in memory."""
 
     def __init__(self, folder: Path) -> None:
         self._paths = [folder / f"hashes-{number}" for number in range(_BUCKETS)]
@@ -205,8 +204,8 @@ class _HashBuckets:
         for file in self._files:
             file.close()
 
-    def duplicates(self) -> Any:
-        """Numbers of all but the first of equal rows, one array for each bucket."""
+    def duplicates(self) -> Iterator[IntArray]:
+        """Yield the numbers of all but the first of equal rows, one array per bucket."""
         for path in self._paths:
             rows = np.fromfile(path, np.uint64).reshape(-1, 2)
             yield find_duplicates(rows[:, 0], rows[:, 1].astype(np.int64))
@@ -218,7 +217,7 @@ class _HashBuckets:
 
 
 def _texts(values: IntArray, offsets: IntArray) -> list[str]:
-    """Rows of UTF-8 as strings."""
+    """Return rows of UTF-8 as strings."""
     encoded = values.tobytes()
     ends = offsets.tolist()
     return [encoded[start:end].decode() for start, end in pairwise(ends)]
