@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from sentences import PAIRS
 
 from translator import Translator
 from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint
@@ -14,14 +15,6 @@ from translator.model import build_model
 from translator.tokenizer import Tokenizers
 
 torch.set_num_threads(1)  # models this small only lose by more, and much where other processes run
-
-PAIRS = [
-    ("Le chat dort sur le canapé.", "The cat is sleeping on the sofa."),
-    ("Où est la gare ?", "Where is the station?"),
-    ("Je n'ai pas vu l'homme qui parlait.", "I did not see the man who was speaking."),
-    ("« Bonjour ! » dit-elle en souriant.", "“Hello!” she said with a smile."),
-    ("Nous avons mangé du pain et des œufs.", "We ate bread and eggs."),
-]
 
 
 @pytest.fixture(scope="session")

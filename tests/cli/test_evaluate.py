@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PAIRS
 from sacrebleu.metrics import BLEU, CHRF, TER
+from sentences import PAIRS
 
 from translator import Translator
 from translator.cli import main

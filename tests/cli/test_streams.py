@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import PAIRS
+from sentences import PAIRS
 
 from translator.cli.lines import read_windows
 from translator.cli.streams import StreamError, open_input, open_output

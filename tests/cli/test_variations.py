@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from variations import LABELS, write_model
 
 from translator.cli import main
 from translator.config import to_yaml
 from translator.inference.classifier import Classifier
 from translator.inference.generator import Generator
 from translator.tokenizer import Tokenizers
-
-sys.path.append(str(Path(__file__).parent.parent / "inference"))
-from variations import LABELS, write_model
 
 TEXTS = ["Le chat dort.", "", "Où est la gare ?"]
 Run = Callable[..., tuple[int, str, str]]

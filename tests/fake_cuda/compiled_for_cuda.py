@@ -6,14 +6,13 @@ to the machine code (torch 2.13).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from ahead_of_time import AbsentGPU
 from on_fake_cuda import CUDA, DROPOUT, MODEL, moved
 from torch._dynamo.device_interface import CudaInterface
 from torch._inductor.fx_passes import joint_graph, post_grad
@@ -26,9 +25,6 @@ from triton.runtime import driver
 from translator.config import ModelConfig
 from translator.model import build_model
 from translator.packing import Packed
-
-sys.path.append(str(Path(__file__).parents[1] / "kernels"))
-from ahead_of_time import AbsentGPU
 
 H100 = SimpleNamespace(
     name="H100",
