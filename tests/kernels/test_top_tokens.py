@@ -43,6 +43,21 @@ def test_they_are_those_of_a_full_sort(vocab_size: int, count: int, is_tied: boo
     torch.testing.assert_close(values, expected, atol=1e-5, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("vocab_size", "count"), [(100, 6), (8000, 10), (8000, 1), (9, 9)])
+def test_rows_are_never_sorted_in_full_for_a_tie(monkeypatch: pytest.MonkeyPatch, vocab_size: int, count: int) -> None:
+    """With bfloat16 logits, whose ties are frequent, and rows of one value."""
+    logits = (random_logits(40, vocab_size, is_tied=False) - 4).bfloat16()
+    logits[5] = 1.0
+    logits[6, 1:] = -math.inf
+    expected = logits.log_softmax(dim=1, dtype=torch.float32).sort(dim=1, descending=True, stable=True)
+    assert (expected.values[:, 1:] == expected.values[:, :-1]).any(1).sum() >= 5
+    sort, widths = Tensor.sort, []
+    monkeypatch.setattr(Tensor, "sort", lambda x, **options: widths.append(x.shape[1]) or sort(x, **options))
+    values, tokens = top_tokens(logits, count)
+    assert torch.equal(tokens, expected.indices[:, :count]) and torch.equal(values, expected.values[:, :count])
+    assert widths and max(widths) <= count + 1
+
+
 @pytest.mark.parametrize("first_token", [0, 3])
 @pytest.mark.parametrize("is_tied", [True, False])
 @pytest.mark.parametrize(("vocab_size", "count"), [(10, 10), (16, 1), (33, 5), (100, 6), (64, 3)])

@@ -1,4 +1,4 @@
-"""The likeliest next tokens of many texts at once, which is what a search asks of a row of logits."""
+"""Selection of the most probable tokens of each row of logits."""
 
 from __future__ import annotations
 
@@ -7,36 +7,36 @@ from torch import Tensor
 
 from translator.kernels.backends import triton_obstacle
 
-_STRIP = 16  # columns of a strip
-_MOST_BY_TRITON = 64  # tokens of a row, which its kernels find one after the other
+_STRIP = 16  # columns per strip
+_MAX_TRITON_COUNT = 64  # tokens per row; the kernels find them one after the other
 
 
 def top_tokens(
     logits: Tensor, count: int, *, first_token: int = 0, forbidden: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The likeliest tokens of each row, best first; of equal ones, the lower token first.
+    """Return the most probable tokens of each row, best first; ties: the lower token first.
 
-    On CUDA nothing waits for the device, up to 64 tokens of a row. What counts as equal is the logit there, and the
-    log-probability, which rounding makes equal more often, on the CPU.
+    On CUDA nothing synchronizes with the device, up to 64 tokens per row. Ties are equal logits there, and on the CPU
+    equal log-probabilities, which rounding makes more frequent.
 
     Args:
         logits: `(rows, vocab_size)` floating point.
-        count: how many; at most `vocab_size`.
-        first_token: tokens below it have log-probability minus infinity. The others keep the model's own: nothing is
-            normalized again.
-        forbidden: more tokens of each row with log-probability minus infinity, `(rows, n)` int64; may repeat.
+        count: tokens per row; at most `vocab_size`.
+        first_token: tokens below it get log-probability minus infinity. The others keep the probabilities of the
+            model, which are not normalized again.
+        forbidden: further tokens with log-probability minus infinity, `(rows, n)` int64; repeats are allowed.
 
     Returns:
         Log-probabilities in float32 and int64 tokens, `(rows, count)` both.
 
     Raises:
-        ValueError: `count` is out of its range.
+        ValueError: if `count` is out of range.
     """
     if not 1 <= count <= logits.shape[1]:
         raise ValueError(f"count must be at least 1 and at most vocab_size, {logits.shape[1]}. Received: {count}.")
     is_on_cpu = logits.device.type == "cpu"
-    if not is_on_cpu and count <= _MOST_BY_TRITON and triton_obstacle(logits.device.type, logits.dtype) is None:
-        from translator.kernels import triton_top_tokens as kernel  # triton may not be installed
+    if not is_on_cpu and count <= _MAX_TRITON_COUNT and triton_obstacle(logits.device.type, logits.dtype) is None:
+        from translator.kernels import triton_top_tokens as kernel  # triton is optional
 
         if forbidden is not None:
             return kernel.triton_allowed_tokens(logits, count, first_token, forbidden)
@@ -50,23 +50,47 @@ def top_tokens(
 
 
 def _in_order(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest values of each row and their columns; of equal ones, the first column first.
+    """Return the `count` largest values of each row and their columns; ties in the order of columns.
 
-    `topk` promises no order among equal values, so rows where some are equal are sorted in full.
+    `topk` leaves the order of equal values undefined. They are common among bfloat16 logits, so only the candidates at
+    or above the last value are sorted: sorting whole rows took longer than the decoder step that computed them.
     """
-    top, columns = _topk(values, min(count + 1, values.shape[1]))  # one more shows a tie across the cut
-    tied = (top[:, 1:] == top[:, :-1]).any(dim=1).nonzero().squeeze(1)
-    if len(tied):
-        in_order, order = values[tied].sort(dim=1, descending=True, stable=True)
-        top[tied], columns[tied] = in_order[:, : top.shape[1]], order[:, : top.shape[1]]
+    top, columns = _topk(values, min(count + 1, values.shape[1]))  # one more shows a tie with the last value
+    if not bool((top[:, 1:] == top[:, :-1]).any()):
+        return top[:, :count], columns[:, :count]
+    columns, order = columns.sort(dim=1)
+    top, order = top.gather(1, order).sort(dim=1, descending=True, stable=True)
+    columns = columns.gather(1, order)
+    if top.shape[1] > count:
+        rows = (top[:, count] == top[:, count - 1]).nonzero().squeeze(1)
+        if len(rows):
+            columns[rows, :count] = _with_first_columns(values[rows], top[rows, :count], columns[rows, :count])
     return top[:, :count], columns[:, :count]
 
 
-def _topk(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """`values.topk(count, dim=1)`, in half the time where rows are much wider than `count`.
+def _with_first_columns(values: Tensor, top: Tensor, columns: Tensor) -> Tensor:
+    """Return the columns of the largest values, where those equal to the last value are the first such columns.
 
-    The greatest values lie in the strips with the greatest maxima, a strip being every n-th column. Maxima of all
-    strips take one pass at the speed of memory; only the best strips are then searched.
+    Args:
+        values: `(rows, num_columns)`.
+        top: `(rows, count)`, the largest values in falling order.
+        columns: `(rows, count)` int64, their columns.
+    """
+    last = top[:, -1:]
+    is_last = values == last
+    row, column = is_last.nonzero().unbind(1)
+    counts = is_last.sum(dim=1)
+    rank = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]  # among the equals of its row
+    place = rank + (top != last).sum(dim=1)[row]
+    is_kept = place < top.shape[1]
+    return columns.index_put((row[is_kept], place[is_kept]), column[is_kept])
+
+
+def _topk(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return `values.topk(count, dim=1)`, in half the time if rows are much wider than `count`.
+
+    The largest values lie in the strips with the largest maxima; a strip is every n-th column. The maxima of all strips
+    take one pass at memory speed. Only the best strips are searched.
     """
     num_columns = values.shape[1]
     num_strips = num_columns // _STRIP
