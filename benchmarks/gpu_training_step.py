@@ -50,8 +50,8 @@ from workload import (
 from translator.config import TrainingConfig
 from translator.model import EncoderDecoder
 from translator.packing import Packed
-from translator.training.backward import Backward
-from translator.training.optimizer import scale_and_clip
+from translator.training.forward_backward import ForwardBackward
+from translator.training.parallel import scale_and_clip
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,10 @@ def ours_in_graphs(size: Size, batches: list[PackedBatch]) -> Step:
     optimizer = optimizer_of(model)
     precision = "bfloat16" if HAS_GPU else "float32"
     options = TrainingConfig(compile=HAS_GPU, cuda_graphs=HAS_GPU, precision=precision)
-    backward, seed = Backward(model, options, static_shapes=True), torch.ones(1, dtype=torch.int64, device=DEVICE)
+    backward, seed = (
+        ForwardBackward(model, options, static_shapes=True),
+        torch.ones(1, dtype=torch.int64, device=DEVICE),
+    )
     coming = cycle(batches)
 
     def step() -> None:

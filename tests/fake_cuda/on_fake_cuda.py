@@ -25,8 +25,8 @@ from translator.model.base import DecodingState
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
 from translator.tokenizer import Tokenizers
-from translator.training.distributed import Ranks
-from translator.training.preparation import prepare_corpus, prepare_tokenizers
+from translator.training.parallel import Ranks
+from translator.training.setup import Setup, prepare_corpus, prepare_tokenizers
 from translator.training.trainer import Trainer
 
 CUDA = torch.device("cuda", 0)
@@ -150,7 +150,7 @@ def test_a_training_step_stays_on_the_device_and_waits_for_nothing(
     model = values["model"] | {"norm": norm, "positions": positions}
     config = validate(values | {"model": model}, "test")
     with FakeTensorMode(allow_non_fake_inputs=True):
-        trainer = Trainer(config, run, Ranks(0, 1, CUDA), tokenizers, corpus)
+        trainer = Trainer(config, run, Ranks(0, 1, CUDA), Setup(tokenizers, corpus))
         with NothingWaits():
             for _ in range(2):
                 trainer._step(is_asked_to_stop=False)

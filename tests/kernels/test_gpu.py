@@ -19,8 +19,9 @@ from translator.model import build_model
 from translator.model.models import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed, cu_seqlens_of
-from translator.training.backward import Backward
-from translator.training.optimizer import build_optimizer, scale_and_clip
+from translator.training.forward_backward import ForwardBackward
+from translator.training.optimizer import build_optimizer
+from translator.training.parallel import scale_and_clip
 
 pytestmark = [
     pytest.mark.gpu,
@@ -224,7 +225,7 @@ def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
         torch._dynamo.utils.counters.clear()
         model = model_on("cuda", dropout=0.1, attention_dropout=0.1, attention="triton")
         options = TrainingConfig(compile=True, cuda_graphs=has_graphs, accumulation=accumulation, precision="bfloat16")
-        backward, optimizer = Backward(model, options, static_shapes=True), build_optimizer(model, options)
+        backward, optimizer = ForwardBackward(model, options, static_shapes=True), build_optimizer(model, options)
         losses = []
         for step in range(6):
             optimizer.zero_grad()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from translator.training.metrics import Metrics, Progress, StepTotals, Window
+from translator.training.metrics import Metrics, StepTotals, TrainingProgress, Window
 
 
 def test_metrics_forget_what_came_after_the_step_that_a_run_goes_on_from(tmp_path: Path) -> None:
@@ -39,6 +39,34 @@ def test_metrics_are_there_for_tensorboard_too(tmp_path: Path) -> None:
     assert board.Scalars("valid/bleu")[0].value == 30.0
 
 
+def test_a_line_that_is_not_utf_8_is_dropped_when_a_run_resumes(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "loss": 1.0}\n{"step": 2, "l\xff": 1.0}\n\xfe\n')
+    Metrics(tmp_path, step=2).close()
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"step": 1, "loss": 1.0}\n'
+
+
+def test_a_window_continues_from_its_totals_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("translator.training.metrics.time.monotonic", lambda: now[0])
+    steps = [StepTotals(loss=0.1 * step, tokens=step, must_stop=False, norm=0.3, rate=0.1) for step in range(1, 8)]
+    whole, resumed = Window(), Window()
+    for step in steps:
+        whole.add(step)
+    for step in steps[:4]:
+        resumed.add(step)
+    state, resumed = resumed.state_dict(), Window()
+    resumed.load_state_dict(state)
+    now[0] += 1000
+    resumed.start_clock()
+    for step in steps[4:]:
+        resumed.add(step)
+    now[0] += 6
+    first, second = whole.summary(), resumed.summary()
+    assert second.pop("tokens_per_second") == pytest.approx((5 + 6 + 7) / 6)  # of the steps after resuming
+    first.pop("tokens_per_second")
+    assert first == second
+
+
 def test_a_window_weighs_losses_by_their_tokens() -> None:
     window = Window()
     window.add(StepTotals(loss=10.0, tokens=10, must_stop=False, norm=1.0, rate=0.1))
@@ -62,7 +90,7 @@ def test_time_spent_paused_does_not_count(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_only_the_first_rank_shows_progress(capsys: pytest.CaptureFixture[str]) -> None:
     for is_shown in (True, False):
-        progress = Progress(0, 10, is_shown)
+        progress = TrainingProgress(0, 10, is_shown)
         progress.say("a line")
         progress.close()
     captured = capsys.readouterr()

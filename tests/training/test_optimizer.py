@@ -1,4 +1,4 @@
-"""Optimizer, clipping and the moving average."""
+"""The optimizer and the moving average."""
 
 from __future__ import annotations
 
@@ -6,21 +6,7 @@ import pytest
 import torch
 
 from translator.config import TrainingConfig
-from translator.training.optimizer import WeightAverage, build_optimizer, scale_and_clip, set_learning_rate
-
-
-def test_gradients_are_scaled_and_their_joint_norm_is_clipped() -> None:
-    gradients = [torch.full((3,), 4.0), torch.full((4,), 2.0)]  # norm 8
-    norm = scale_and_clip(gradients, torch.tensor(0.5), clip_norm=1.0)
-    assert float(norm) == pytest.approx(4.0)
-    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(1.0, abs=1e-5)
-
-
-@pytest.mark.parametrize("clip_norm", [0.0, 100.0])
-def test_gradients_within_the_bound_are_only_scaled(clip_norm: float) -> None:
-    gradients = [torch.full((3,), 4.0)]
-    scale_and_clip(gradients, torch.tensor(0.5), clip_norm)
-    assert gradients[0].tolist() == [2.0, 2.0, 2.0]
+from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate
 
 
 @pytest.mark.parametrize("kind", ["adam", "adamw"])

@@ -16,13 +16,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from translator.checkpoint import CheckpointError, load_model, locked, read_training_state, read_weights
+from translator.checkpoint import CheckpointError, follow, load_model, locked, read_training_state, read_weights
 from translator.cli import main
 from translator.config import Config, ConfigError, to_yaml
 from translator.data.batch import Batch
+from translator.data.files import DataError
 from translator.inference.translator import Translator
 from translator.model import EncoderDecoder
-from translator.training import trainer
+from translator.training import setup, trainer
 from translator.training.optimizer import step_unless
 from translator.training.trainer import TrainingError, train
 
@@ -61,6 +62,10 @@ def metric_lines(run: str | Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (Path(run) / "metrics.jsonl").read_text().splitlines()]
 
 
+def lines_without_speed(run: str | Path) -> list[dict[str, float]]:
+    return [{key: line[key] for key in line if key != "tokens_per_second"} for line in metric_lines(run)]
+
+
 def start(config: Config, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """The same run in a process of its own, through the command line."""
     path = folder / f"{Path(config.output).name}.yaml"
@@ -95,15 +100,16 @@ def test_a_short_run_learns_to_translate_and_leaves_a_whole_model_directory(tiny
 
 
 def test_a_run_that_stops_halfway_and_goes_on_ends_with_the_same_bits(tiny: Tiny) -> None:
-    whole, halves = with_sections(tiny, "whole"), with_sections(tiny, "halves", max_steps=6)
+    whole, halves = with_sections(tiny, "whole", log_every=4), with_sections(tiny, "halves", log_every=4, max_steps=6)
     train(whole)
     train(halves)
-    train(with_sections(tiny, "halves"))
+    train(with_sections(tiny, "halves", log_every=4))
     assert_same_bits(weights(whole.output), weights(halves.output))
     states = [read_training_state((Path(config.output) / "last").resolve()) for config in (whole, halves)]
     assert_same_bits(states[0]["weights"], states[1]["weights"])
     assert states[0]["stream"] == states[1]["stream"]
     assert states[0]["progress"] == states[1]["progress"]
+    assert lines_without_speed(whole.output) == lines_without_speed(halves.output)
 
 
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tiny: Tiny, tmp_path: Path) -> None:
@@ -168,7 +174,7 @@ def test_a_resumed_run_with_another_configuration_shows_the_difference_and_is_re
 
 def test_a_resumed_run_on_another_corpus_is_refused(tiny: Tiny, corpus: Path) -> None:
     train(tiny())
-    with pytest.raises(TrainingError, match="the corpus that it began with"):
+    with pytest.raises(TrainingError, match="must keep its training data"):
         train(tiny(data={"train": str(corpus / "valid.tsv")}), allow_config_change=True)
 
 
@@ -197,11 +203,7 @@ def test_results_that_are_read_late_change_nothing(tiny: Tiny, monkeypatch: pyte
     monkeypatch.setitem(trainer._STEPS_AHEAD, "cpu", 3)
     train(late)
     assert_same_bits(weights(at_once.output), weights(late.output))
-    first, second = (
-        [{key: value for key, value in line.items() if key != "tokens_per_second"} for line in metric_lines(run)]
-        for run in (at_once.output, late.output)
-    )
-    assert first == second
+    assert lines_without_speed(at_once.output) == lines_without_speed(late.output)
     with pytest.raises(TrainingError, match="3 steps in a row that are not"):
         options = {"learning_rate": 1e30, "warmup_steps": 0, "max_skipped_steps": 3, "clip_norm": 0}
         train(tiny("wild", training=options))
@@ -222,9 +224,7 @@ def test_a_step_that_does_not_fit_in_memory_is_one_clear_message(tiny: Tiny, tmp
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 2, done.stderr
     budget = config.training.batch_tokens // 2
-    assert f"A training step must fit in memory. Received: no memory left with training.batch_tokens={2 * budget}" in (
-        done.stderr
-    )
+    assert f"Out of memory in a training step with training.batch_tokens={2 * budget}." in done.stderr
     assert f"training.batch_tokens={budget} training.accumulation=2, in a new output directory" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -249,7 +249,7 @@ def test_a_run_that_runs_out_of_memory_keeps_its_checkpoint_and_goes_on_with_the
         patch.setattr(EncoderDecoder, "loss", hungry)
         assert main(["train", str(tmp_path / "short.yaml")]) == 2
     said = capsys.readouterr().err
-    assert said.count("A training step must fit in memory.") == 1
+    assert said.count("Out of memory in a training step") == 1
     assert f"{Path(short.output) / 'last'} is the last good checkpoint." in said
     assert "Traceback" not in said
     saved = (Path(short.output) / "last").resolve()
@@ -269,8 +269,8 @@ def test_data_that_do_not_fit_in_memory_are_not_blamed_on_the_batch(
     def hungry(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(trainer, "prepare_corpus", hungry)
-    with pytest.raises(TrainingError, match=r"before the first step, .* must fit in memory") as failure:
+    monkeypatch.setattr(setup, "prepare_corpus", hungry)
+    with pytest.raises(TrainingError, match="Out of memory while preparing data or model") as failure:
         train(tiny())
     assert "batch_tokens" not in str(failure.value)
 
@@ -281,18 +281,117 @@ def test_a_second_run_in_one_directory_is_refused(tiny: Tiny) -> None:
         train(config)
 
 
-def test_training_stops_when_validation_has_not_improved_for_long(tiny: Tiny) -> None:
-    config = tiny(
-        training={
-            "metric": "bleu",
-            "patience": 2,
-            "validate_every": 2,
-            "valid_decode_examples": 4,
-            "learning_rate": 1e-9,
-        }
-    )
+def test_a_run_that_patience_ends_says_so_keeps_its_last_state_and_stays_finished(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {"metric": "bleu", "patience": 2, "validate_every": 2, "valid_decode_examples": 4, "learning_rate": 1e-9}
+    config = tiny(training=options | {"save_every": 50, "average_checkpoints": 2})
+    run = train(config)
+    assert metric_lines(run)[-1]["step"] == 6
+    message = "stopped early at step 6 of 12, because valid bleu has not improved in training.patience=2 validations"
+    assert capsys.readouterr().err.count(message) == 1
+    last = (run / "last").resolve()
+    assert last.name == "step-6" and read_training_state(last)["progress"]["worse_validations"] == 2
+    average = weights(run / "checkpoints", "average")  # of the only regular checkpoint
+    assert_same_bits(average, weights(run))
+    assert "6 steps" in (run / "README.md").read_text()
+
+    before = {path: path.read_bytes() for path in run.rglob("step-*/*")}
     train(config)
-    assert metric_lines(config.output)[-1]["step"] < 12
+    said = capsys.readouterr().err
+    assert said.count(message) == 1 and "resuming" not in said
+    assert {path: path.read_bytes() for path in run.rglob("step-*/*")} == before
+    assert metric_lines(run)[-1]["step"] == 6
+
+
+def test_a_finished_run_says_that_it_is_finished(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    train(tiny(training={"max_steps": 4}))
+    capsys.readouterr()
+    train(tiny(training={"max_steps": 4}))
+    said = capsys.readouterr().err
+    assert "this run finished after step 4. To train longer, raise training.max_steps=4" in said
+    assert "resuming" not in said
+
+
+def test_validation_data_that_are_all_too_long_are_refused(tiny: Tiny, tmp_path: Path) -> None:
+    (tmp_path / "long.tsv").write_text("fr\ten\n" + "un " * 99 + "\t" + "a " * 99 + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"data\.valid must contain an example .* model\.max_positions=64"):
+        train(tiny(data={"valid": str(tmp_path / "long.tsv")}))
+
+
+@pytest.mark.parametrize("fate", ["missing", "dangling", "folders", "impossible"])
+def test_a_run_resumes_with_the_same_bits_whatever_became_of_its_links(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    def symlink_to(self: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    whole = train(tiny("whole"))
+    if fate == "impossible":  # a file system without links
+        monkeypatch.setattr(Path, "symlink_to", symlink_to)
+    run = train(tiny(training={"max_steps": 6}))
+    match fate:
+        case "missing":
+            (run / "last").unlink()
+            (run / "best").unlink()
+        case "dangling":
+            for name in ("last", "best"):
+                (run / name).unlink()
+                (run / name).symlink_to("checkpoints/step-99")
+        case "folders":
+            run.rename(run.with_name("original"))
+            shutil.copytree(run.with_name("original"), run, symlinks=False)
+    train(tiny())
+    assert_same_bits(weights(whole / "checkpoints", "step-12"), weights(run / "checkpoints", "step-12"))
+    assert lines_without_speed(whole) == lines_without_speed(run)
+    for name in ("best", "last"):
+        assert follow(run, name) == run / "checkpoints" / (whole / name).resolve().name
+        assert (run / name).is_symlink() == (fate != "impossible")
+    assert_same_bits(dict(load_model(run).model.named_parameters()), dict(load_model(whole).model.named_parameters()))
+
+
+def test_a_fresh_start_over_checkpoints_is_refused(tiny: Tiny) -> None:
+    run = train(tiny())
+    metrics = (run / "metrics.jsonl").read_bytes()
+    for checkpoint in (run / "checkpoints").iterdir():
+        (checkpoint / "training_state.pt").unlink()
+    with pytest.raises(CheckpointError, match=r"has checkpoints but none that is complete:\n  .*step-12: "):
+        train(tiny())
+    (run / "tokenizer.model").unlink()
+    shutil.copytree(run, run.with_name("old"))
+    with pytest.raises(CheckpointError, match="none that is complete"):
+        train(tiny("old"))
+    assert (run / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_checkpoints_without_their_tokenizer_are_not_trained_over(tiny: Tiny) -> None:
+    run = train(tiny(training={"max_steps": 4}))
+    (run / "tokenizer.model").unlink()
+    with pytest.raises(TrainingError, match="with checkpoints but without a tokenizer"):
+        train(tiny())
+    assert not (run / "tokenizer.model").exists()
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_made_again(tiny: Tiny, caplog: pytest.LogCaptureFixture) -> None:
+    run = train(tiny())
+    expected = weights(run)
+    state = run / "checkpoints" / "step-12" / "training_state.pt"
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 4
+    state.write_bytes(content)
+    train(tiny())
+    assert "passed over" in caplog.text and "step-12" in caplog.text
+    assert_same_bits(expected, weights(run))
+    read_training_state(run / "checkpoints" / "step-12")
+
+
+def test_an_average_of_the_weights_begins_with_the_weights_of_the_earlier_model(tiny: Tiny) -> None:
+    earlier = train(tiny("earlier", training={"max_steps": 2}))
+    options = {"max_steps": 1, "learning_rate": 1e-12, "ema_decay": 0.9, "start_from": str(earlier)}
+    run = train(tiny(training=options))
+    expected = weights(earlier)
+    for name, weight in weights(run).items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-6)
 
 
 def test_only_the_newest_checkpoints_and_the_best_are_kept(tiny: Tiny) -> None:

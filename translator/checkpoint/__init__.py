@@ -12,7 +12,7 @@ from translator.checkpoint.directory import (
     write_checkpoint,
 )
 from translator.checkpoint.links import follow, point
-from translator.checkpoint.loading import LoadedModel, load_checkpoint, load_model
+from translator.checkpoint.loading import LoadedModel, build_with_weights, load_checkpoint, load_model
 from translator.checkpoint.location import locate_weights
 from translator.checkpoint.training_state import STATE_FILE, read_training_state
 from translator.checkpoint.weights import (
@@ -37,6 +37,7 @@ __all__ = [
     "LoadedModel",
     "Storage",
     "average_weights",
+    "build_with_weights",
     "follow",
     "load_checkpoint",
     "load_model",

@@ -61,8 +61,11 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
             f"{weights_path} was trained with another tokenizer than the one in {home}. "
             "Use the tokenizer from the model directory of these weights."
         )
-    model = _build_with(weights, config, tokenizers, weights_path)
-    return LoadedModel(config, tokenizers, model.to(device).eval(), path)
+    weights = {
+        name: weight.to(torch.float32, copy=True) for name, weight in weights.items()
+    }  # not mapped from the file
+    model = build_with_weights(config, tokenizers, weights, weights_path)
+    return LoadedModel(config, tokenizers, model.to(device), path)
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> nn.Module:
@@ -74,10 +77,19 @@ def load_checkpoint(path: str | Path, device: torch.device | str = "cpu") -> nn.
     return load_model(path, device).model
 
 
-def _build_with(weights: Mapping[str, Tensor], config: Config, tokenizers: Tokenizers, origin: Path) -> Model:
-    """Build the model of a configuration with given weights, after its sizes are known to be those of the weights.
+def build_with_weights(
+    config: Config, tokenizers: Tokenizers, weights: Mapping[str, Tensor], origin: Path | str
+) -> Model:
+    """Build the model of a configuration, in evaluation mode, around given weights.
 
-    The model is built on the meta device, where parameters take no memory, and then takes copies of the weights.
+    Nothing of the size of the model is allocated, and no random number is drawn: the model is built on the meta device
+    and its parameters are then replaced.
+
+    Args:
+        config: configuration of the model.
+        tokenizers: tokenizers of the model.
+        weights: float32 tensors by name; the parameters share their memory.
+        origin: where the weights come from, for error messages.
 
     Raises:
         CheckpointError: if the weights are not those of the configuration.
@@ -87,14 +99,11 @@ def _build_with(weights: Mapping[str, Tensor], config: Config, tokenizers: Token
     with torch.device("meta"), _WithoutInitialization():
         model = build_model(config.model, *sizes, num_labels=len(config.data.labels))
     check_shapes(model, weights, origin)
-    loaded = {
-        parameter: nn.Parameter(weights[name].to(parameter.dtype, copy=True))
-        for name, parameter in model.named_parameters()
-    }
+    loaded = {parameter: nn.Parameter(weights[name]) for name, parameter in model.named_parameters()}
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
             setattr(module, name, loaded[parameter])  # tied parameters stay one
-    return model
+    return model.eval()
 
 
 class _WithoutInitialization(TorchFunctionMode):
@@ -109,7 +118,7 @@ class _WithoutInitialization(TorchFunctionMode):
         return func(*args, **given)
 
 
-def _check_sizes(model: ModelConfig, weights: Mapping[str, Tensor], origin: Path) -> None:
+def _check_sizes(model: ModelConfig, weights: Mapping[str, Tensor], origin: Path | str) -> None:
     """Raise CheckpointError if a model is too large for the weights, before anything of its size is allocated."""
     largest = max((size for weight in weights.values() for size in weight.shape), default=0)
     limits = {

@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     from translator.checkpoint import locked
     from translator.config import load_config
     from translator.file_input import expand_user
-    from translator.training.preparation import claim_directory, prepare_tokenizers
+    from translator.training.setup import claim_directory, prepare_tokenizers
 
     config = load_config(args.config, args.overrides)
     directory = expand_user(config.output)

@@ -1,4 +1,4 @@
-"""Stopping a run politely: SIGTERM and Ctrl-C ask for it, and the loop answers after the step at hand."""
+"""Graceful shutdown: the first SIGINT or SIGTERM requests a checkpoint and a stop after the current step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import FrameType, TracebackType
 
 
 class Interruption:
-    """While entered, the first SIGINT or SIGTERM is only noted; a second one acts as usual."""
+    """Context that records the first SIGINT or SIGTERM; a second one has its usual effect."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -23,8 +23,8 @@ class Interruption:
     ) -> None:
         self._restore()
 
-    def raise_if_asked(self) -> None:
-        """End the process the way the signal would have: exit status 130 or 143."""
+    def raise_if_requested(self) -> None:
+        """End the process as the signal would have done, with exit status 130 or 143."""
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
         if self.signal == signal.SIGTERM:

@@ -1,4 +1,4 @@
-"""Memory: an allocator that keeps what a training step frees, and how the lack of it is told from other errors."""
+"""Memory: an allocator that keeps what a training step frees, and recognition of out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _NEVER = 2**31 - 1
 
-# Besides torch's allocator of CUDA memory, which raises an error of its own.
+# In messages of RuntimeError. The allocator of CUDA memory raises torch.OutOfMemoryError instead.
 _OUT_OF_MEMORY_SIGNS = (
     "DefaultCPUAllocator",
     "CUDA error: out of memory",
@@ -20,10 +20,10 @@ _OUT_OF_MEMORY_SIGNS = (
 
 
 def keep_freed_memory() -> None:
-    """Have glibc reuse large blocks from step to step instead of returning them to the system at each.
+    """Make glibc reuse large blocks from step to step, instead of returning them to the system each time.
 
-    Every step allocates the same large blocks; mapping, clearing and returning them costs a CPU step a tenth of its
-    time and more. Other C libraries are left as they are.
+    Every step allocates the same large blocks. Mapping and clearing them again takes a tenth of the time of a CPU step
+    and more. Other C libraries are not changed.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -34,7 +34,7 @@ def keep_freed_memory() -> None:
 
 
 def return_freed_memory() -> None:
-    """Return to the system what glibc keeps: now and then, for blocks of many sizes leave gaps that add up to more."""
+    """Return unused memory of glibc to the system, after work with blocks of many sizes has fragmented it."""
     if sys.platform.startswith("linux"):
         malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if malloc_trim is not None:
@@ -42,7 +42,7 @@ def return_freed_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python, torch, cuBLAS or Triton, on whatever device, says that memory has run out."""
+    """Return True if an error of Python, torch, cuBLAS or Triton, on any device, means that memory ran out."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _OUT_OF_MEMORY_SIGNS)
     )

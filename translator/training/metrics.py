@@ -1,4 +1,4 @@
-"""What a run reports: metrics.jsonl, TensorBoard, and progress for a person."""
+"""Reports of a run: metrics.jsonl, TensorBoard, and progress on the terminal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from translator.atomic_io import write_whole
 
 @dataclass(frozen=True)
 class StepTotals:
-    """One optimizer step, summed over all its micro-batches and ranks.
+    """Totals of one optimizer step over all its micro-batches and ranks.
 
     Attributes:
-        loss: summed over target tokens, in nats.
-        tokens: real target tokens.
-        must_stop: whether a rank was asked to stop.
-        norm: of the gradient, before clipping.
+        loss: loss summed over target tokens, in nats.
+        tokens: number of real target tokens.
+        must_stop: whether a rank received a signal to stop.
+        norm: norm of the gradient before clipping.
         rate: learning rate.
     """
 
@@ -40,15 +40,15 @@ class StepTotals:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the weights could move; otherwise the step was skipped."""
+        """Whether loss and gradient are finite; otherwise the step was skipped."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 
 class StepResult:
-    """What a step came to, on its way from the device.
+    """Totals of a step that are being copied from the device.
 
     Args:
-        step: its number.
+        step: number of the step.
         rate: learning rate.
         numbers: loss, target tokens, requests to stop, gradient norm: `(4,)` float32 on the device.
     """
@@ -63,18 +63,18 @@ class StepResult:
             self._arrived.record()
 
     def totals(self) -> StepTotals:
-        """The numbers; waits until the device has come to them."""
+        """Return the totals; synchronizes with the device if they have not arrived."""
         if self._arrived is not None:
             self._arrived.synchronize()
         loss, tokens, stop, norm = self._numbers.tolist()
         return StepTotals(loss, int(tokens), bool(stop), norm, self._rate)
 
 
-class LateResults:
-    """Results in the order of their steps, read so late that nobody waits for them.
+class StepResultQueue:
+    """Queue of step results, read `steps_ahead` steps late to avoid synchronization.
 
     Args:
-        steps_ahead: how many steps may be under way; 0 reads each at once.
+        steps_ahead: maximum number of unread results; 0 reads each result at once.
     """
 
     def __init__(self, steps_ahead: int) -> None:
@@ -82,55 +82,85 @@ class LateResults:
         self._results: deque[StepResult] = deque()
 
     def add(self, result: StepResult) -> None:
-        """A step is under way."""
+        """Append the result of the newest step."""
         self._results.append(result)
 
     def due(self) -> Iterator[StepResult]:
-        """The results that are to be read now."""
+        """Remove and yield the results that must be read now, oldest first."""
         while len(self._results) > self._steps_ahead:
             yield self._results.popleft()
 
     def rest(self) -> Iterator[StepResult]:
-        """All others too."""
+        """Remove and yield all results, oldest first."""
         while self._results:
             yield self._results.popleft()
 
 
 class Window:
-    """Steps since the last report; time spent on validation and saving does not count."""
+    """Totals of the steps since the last report. They are part of a checkpoint; the time is not."""
 
     def __init__(self) -> None:
-        self._steps: list[StepTotals] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Start a new window."""
+        self._steps = 0
+        self._loss = 0.0
+        self._norm = 0.0
+        self._tokens = 0
+        self._rate = 0.0
+        self.start_clock()
+
+    def start_clock(self) -> None:
+        """Measure speed from now on."""
+        self._timed_tokens = 0
         self._started = time.monotonic()
 
     def add(self, totals: StepTotals) -> None:
         """Count one step."""
-        self._steps.append(totals)
+        self._steps += 1
+        self._loss += totals.loss
+        self._norm += totals.norm
+        self._tokens += totals.tokens
+        self._rate = totals.rate
+        self._timed_tokens += totals.tokens
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the clock."""
+        """Do not count the time of a block, such as validation."""
         paused = time.monotonic()
         yield
         self._started += time.monotonic() - paused
 
     def summary(self) -> dict[str, float]:
-        """Loss per token in nats, mean gradient norm, last learning rate, real target tokens per second."""
-        tokens = sum(step.tokens for step in self._steps)
+        """Return loss per token in nats, mean gradient norm, last learning rate, real target tokens per second."""
         return {
-            "loss": sum(step.loss for step in self._steps) / tokens,
-            "gradient_norm": sum(step.norm for step in self._steps) / len(self._steps),
-            "learning_rate": self._steps[-1].rate,
-            "tokens_per_second": tokens / (time.monotonic() - self._started),
+            "loss": self._loss / self._tokens,
+            "gradient_norm": self._norm / self._steps,
+            "learning_rate": self._rate,
+            "tokens_per_second": self._timed_tokens / (time.monotonic() - self._started),
         }
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the totals as plain numbers."""
+        return {name: getattr(self, f"_{name}") for name in _WINDOW_TOTALS}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Continue a window from the totals that `state_dict` returned."""
+        self.reset()
+        for name in _WINDOW_TOTALS:
+            setattr(self, f"_{name}", state[name])
+
+
+_WINDOW_TOTALS = ("steps", "loss", "norm", "tokens", "rate")
 
 
 class Metrics:
-    """Numbers by step, in `metrics.jsonl` and for TensorBoard; opened at a step, it forgets what came after that step.
+    """Writer for `metrics.jsonl` and TensorBoard. Resuming discards later entries.
 
     Args:
-        run: the run directory.
-        step: that the run continues from.
+        run: run directory.
+        step: step that the run continues from.
     """
 
     def __init__(self, run: Path, step: int) -> None:
@@ -138,13 +168,13 @@ class Metrics:
 
         path = run / "metrics.jsonl"
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_whole(path, "".join(line for line in lines if _is_up_to(line, step)))
+            lines = path.read_bytes().splitlines(keepends=True)
+            write_whole(path, b"".join(line for line in lines if _is_up_to(line, step)))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
-        """Record values of one step."""
+        """Write values of one step."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
@@ -157,10 +187,11 @@ class Metrics:
         self._board.close()
 
 
-def _is_up_to(line: str, step: int) -> bool:
-    """Whether a line is whole (a killed run may leave half a line) and is not made again from this step on.
+def _is_up_to(line: bytes, step: int) -> bool:
+    """Return True if a line is complete and not written again by a run that continues from a step.
 
-    The checkpoint of a step is written after its validation, and before the average at the end.
+    A killed run may leave half a line. The checkpoint of a step is written after its validation, but before the
+    validation of the average at the end.
     """
     try:
         values = json.loads(line)
@@ -169,12 +200,12 @@ def _is_up_to(line: str, step: int) -> bool:
         return False
 
 
-class Progress:
-    """A bar with loss, speed and time left on a terminal; plain lines elsewhere; nothing on other ranks than the first.
+class TrainingProgress:
+    """Progress on standard error: a bar on a terminal, plain lines elsewhere, nothing on ranks other than 0.
 
     Args:
-        first_step: steps that are already done.
-        max_steps: steps in all.
+        first_step: number of steps already done.
+        max_steps: total number of steps.
         is_shown: whether to show anything.
     """
 
@@ -188,12 +219,12 @@ class Progress:
             self._bar = tqdm(initial=first_step, total=max_steps, unit="step", dynamic_ncols=True)
 
     def advance(self) -> None:
-        """One step is done."""
+        """Count one step."""
         if self._bar is not None:
             self._bar.update()
 
     def report(self, step: int, values: dict[str, Any]) -> None:
-        """Show values of a step."""
+        """Show the values of a step."""
         shown = "  ".join(f"{name} {_format(value)}" for name, value in values.items())
         if self._bar is not None:
             self._bar.set_postfix_str(shown)
@@ -201,13 +232,13 @@ class Progress:
             self.say(f"step {step}/{self._max_steps}  {shown}  left {self._time_left(step)}")
 
     def say(self, line: str) -> None:
-        """Show a line, above the bar where there is one."""
+        """Show a line, above the bar if there is one."""
         if self._is_shown:
             tqdm.write(line, file=sys.stderr)
             sys.stderr.flush()
 
     def close(self) -> None:
-        """Leave the bar as it is."""
+        """Close the bar and leave it visible."""
         if self._bar is not None:
             self._bar.close()
 

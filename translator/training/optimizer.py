@@ -1,8 +1,8 @@
-"""The optimizer, gradient scaling and clipping, and the moving average of weights."""
+"""The optimizer and the moving average of the weights."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from translator.config import TrainingConfig
 
 
 def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter, 2019) or Adam (Kingma and Ba, 2015); only matrices decay."""
+    """Build AdamW (Loshchilov and Hutter, 2019) or Adam (Kingma and Ba, 2015); only matrices decay."""
     parameters = list(model.parameters())
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
@@ -22,32 +22,13 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The same rate for every parameter."""
+    """Set the learning rate of every parameter."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
-def scale_and_clip(gradients: Iterable[Tensor], scale: Tensor, clip_norm: float) -> Tensor:
-    """Multiply gradients by `scale`, then clip their joint norm, in one pass over them.
-
-    Args:
-        gradients: changed in place.
-        scale: a float32 scalar: one over the number of tokens that the gradients sum over.
-        clip_norm: largest norm; 0 is no clipping.
-
-    Returns:
-        The norm after scaling and before clipping, a float32 scalar.
-    """
-    gradients = list(gradients)
-    norm = torch.nn.utils.get_total_norm(gradients) * scale
-    if clip_norm:
-        scale = scale * (clip_norm / (norm + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(gradients, scale)
-    return norm
-
-
 def step_unless(optimizer: torch.optim.Optimizer, is_bad: Tensor) -> None:
-    """An optimizer step that leaves weights and moments as they are where `is_bad`; the host does not wait to know.
+    """Take an optimizer step that leaves weights and moments unchanged if `is_bad`, without synchronization.
 
     Args:
         optimizer: a fused Adam or AdamW, which reads the attribute `found_inf` as `torch.amp.GradScaler` sets it.
@@ -58,13 +39,13 @@ def step_unless(optimizer: torch.optim.Optimizer, is_bad: Tensor) -> None:
 
 
 class WeightAverage:
-    """Exponential moving average of the weights: what validates and decodes when it is on.
+    """Exponential moving average of the weights, used to validate and decode if it is enabled.
 
-    The decay grows from nothing with the number of updates, so that the first weights do not linger.
+    The decay grows with the number of updates, so that the first weights are soon forgotten.
 
     Args:
-        weights: by name; copied.
-        decay: in the long run.
+        weights: tensors by name; copied.
+        decay: decay after many updates.
     """
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
@@ -73,7 +54,7 @@ class WeightAverage:
         self.weights = {name: weight.detach().clone() for name, weight in weights.items()}
 
     def update(self, weights: Mapping[str, Tensor]) -> None:
-        """Move the average a little towards these weights."""
+        """Move the average towards `weights` by one update."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(list(self.weights.values()), [weights[name] for name in self.weights], 1 - decay)

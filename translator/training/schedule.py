@@ -1,4 +1,4 @@
-"""How the learning rate goes over the steps."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from translator.config import TrainingConfig
 
 
 def learning_rate(config: TrainingConfig, step: int) -> float:
-    """The rate of optimizer step `step`, counted from 1.
+    """Return the learning rate of optimizer step `step`, counted from 1.
 
-    Linear warm-up to `config.learning_rate`, then down with the inverse square root of the step (Vaswani et al., 2017,
-    section 5.3), along half a cosine to `config.final_learning_rate` at the last step, or held and brought down in a
-    line over the last `config.decay_share` of the steps (warmup-stable-decay: Hu et al., 2024, section 4), so that
-    a run can be made longer or shorter until the fall begins.
+    Linear warm-up to `config.learning_rate`, followed by one of:
+
+    - `inverse_sqrt`: decay with the inverse square root of the step (Vaswani et al., 2017, section 5.3).
+    - `cosine`: half a cosine down to `config.final_learning_rate` at the last step.
+    - `warmup_stable_decay`: a constant rate, then linear decay over the last `config.decay_share` of the steps (Hu et
+      al., 2024, section 4). The length of the run can be changed until the decay begins.
     """
     if step < config.warmup_steps:
         return config.learning_rate * step / config.warmup_steps

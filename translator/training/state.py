@@ -1,87 +1,108 @@
-"""All that a run is besides its configuration: what a checkpoint keeps so that training goes on bit for bit.
+"""The state of a run: everything that a checkpoint stores so that training resumes bit for bit.
 
-There is no generator in it: every random draw of training is a function of (seed, batch) or (seed, epoch, example).
+It contains no random generator: every random draw of training is a function of (seed, batch) or (seed, epoch, example).
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from translator.checkpoint import set_weights, weights_of
+from translator.checkpoint import CheckpointError
 from translator.data.batching import BatchStream
+from translator.errors import UserError
+from translator.training.metrics import Window
 from translator.training.optimizer import WeightAverage
+from translator.training.parallel import full_weights, load_weights
 
 
 @dataclass
 class TrainingState:
-    """Where a run stands.
+    """The state of a run after some optimizer step.
 
     Attributes:
-        model: with the raw weights.
-        optimizer: of the model's parameters.
-        stream: that training batches come from.
-        average: moving average of the weights, where the configuration asks for one.
-        step: optimizer steps done.
-        target_tokens: real target tokens seen.
+        model: model with the raw weights.
+        optimizer: optimizer of its parameters.
+        stream: stream of training batches.
+        average: moving average of the weights, if the configuration asks for one.
+        window: totals since the last report.
+        step: number of optimizer steps done.
+        target_tokens: number of real target tokens seen.
         best: best validation result so far; None before the first.
-        worse_validations: validations since the best one.
-        skipped_steps: steps skipped in a row, up to now, because something was not finite.
+        best_step: step of that result; None before the first.
+        worse_validations: number of validations since the best one.
+        skipped_steps: number of consecutive steps, up to now, that were skipped because they were not finite.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     stream: BatchStream
     average: WeightAverage | None
+    window: Window = field(default_factory=Window)
     step: int = 0
     target_tokens: int = 0
     best: float | None = None
+    best_step: int | None = None
     worse_validations: int = 0
     skipped_steps: int = 0
 
     def decoding_weights(self) -> dict[str, Tensor]:
-        """The weights that validate and decode: the average where there is one."""
-        return self.average.weights if self.average else weights_of(self.model)
+        """Return the weights to validate and decode with: the average if there is one."""
+        return self.average.weights if self.average else full_weights(self.model)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as tensors and plain values."""
+        """Return the state as tensors and plain values."""
         return {
-            "weights": weights_of(self.model),
+            "weights": full_weights(self.model),
             "optimizer": self.optimizer.state_dict(),
             "stream": self.stream.state_dict(),
             "average": self.average and {"weights": self.average.weights, "updates": self.average.updates},
             "progress": {name: getattr(self, name) for name in _PROGRESS},
+            "window": self.window.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any], origin: str) -> None:
-        """Go back to where `state_dict` was taken.
+        """Return to the state that `state_dict` returned.
 
         Args:
-            state: what `state_dict` gave.
-            origin: where it came from, for messages.
+            state: training state; those of earlier versions lack `window` and `best_step`.
+            origin: where the state comes from, for error messages.
 
         Raises:
-            CheckpointError: it is of another model.
+            CheckpointError: if the state is incomplete or of another model.
+            DataError: if it is of another corpus, seed or batch size.
         """
-        set_weights(self.model, state["weights"], origin)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.stream.load_state_dict(state["stream"])
-        if self.average is not None and state["average"] is not None:
-            self.average.updates = state["average"]["updates"]
-            for name, weight in state["average"]["weights"].items():
-                self.average.weights[name].copy_(weight)
-        for name in _PROGRESS:
-            setattr(self, name, state["progress"][name])
+        try:
+            progress = {"best_step": None, **state["progress"]}
+            load_weights(self.model, state["weights"], origin)
+            if self.average is not None and state["average"] is not None:
+                self.average.updates = state["average"]["updates"]
+                for name, weight in self.average.weights.items():
+                    weight.copy_(state["average"]["weights"][name])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.stream.load_state_dict(state["stream"])
+            if "window" in state:
+                self.window.load_state_dict(state["window"])
+            for name in _PROGRESS:
+                setattr(self, name, progress[name])
+        except UserError:
+            raise
+        except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else f"does not have the expected form ({error})"
+            raise CheckpointError(
+                f"Training must resume from a complete training state. Received: {origin}, which {what}. "
+                "Delete this checkpoint to resume from an older one, or choose another output."
+            ) from error
 
 
-_PROGRESS = ("step", "target_tokens", "best", "worse_validations", "skipped_steps")
+_PROGRESS = ("step", "target_tokens", "best", "best_step", "worse_validations", "skipped_steps")
 
 
 def draw_seed(seed: int, batch_index: int) -> int:
-    """The seed of every draw that the model makes on one batch: 63 bits."""
+    """Return the 63-bit seed of the random draws of the model on one batch."""
     digest = hashlib.blake2b(f"dropout {seed} {batch_index}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -1,37 +1,42 @@
-"""Validation: the loss on held-out text, and the scores of really translating or classifying it."""
+"""Validation: the loss on held-out text, and the scores of translating or classifying it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from translator.checkpoint import set_weights, weights_of
 from translator.config import Config
 from translator.data.batching import make_batches
 from translator.data.corpus import encode_rows
+from translator.data.files import DataError
 from translator.data.objectives import objective_of
 from translator.engines.torch_engine import TorchEngine
 from translator.evaluation import evaluate
 from translator.inference.classifier import Classifier
 from translator.inference.translator import Translator
 from translator.model import EncoderOnly, Model
+from translator.packing import IGNORE_INDEX
 from translator.tokenizer import Tokenizers
 
 LOWER_IS_BETTER = {"loss": True, "bleu": False, "chrf": False, "accuracy": False}
 
 
 class Validator:
-    """Judges a model on fixed rows of text.
+    """Computes the loss and the scores of a model on fixed rows of text.
 
     Args:
-        rows: source and target text, text alone, or text and label, as the objective reads them.
-        config: of the run.
-        tokenizers: of the run.
+        rows: source and target text, text alone, or text and label, depending on the objective.
+        config: configuration of the run.
+        tokenizers: tokenizers of the run.
+
+    Attributes:
+        num_left_out: number of rows that are too long for the loss.
+
+    Raises:
+        DataError: if no row fits, so that there is nothing to compute a loss on.
     """
 
     def __init__(self, rows: Sequence[tuple[str, ...]], config: Config, tokenizers: Tokenizers) -> None:
@@ -45,15 +50,24 @@ class Validator:
         self.num_left_out = len(rows) - len(fitting)
         limit = config.training.batch_tokens
         self._batches = make_batches(source.take(fitting), target.take(fitting), limit, objective)
+        if not any((batch.labels != IGNORE_INDEX).any() for batch in self._batches):
+            raise DataError(
+                "data.valid must contain an example to compute a loss on, of at most model.max_positions="
+                f"{config.model.max_positions} tokens. Received: {len(rows):,} examples, {self.num_left_out:,} of them "
+                "longer. Choose other validation data, or leave data.valid out."
+            )
 
     def __call__(self, model: Model) -> dict[str, float]:
-        """Loss per label in nats, without label smoothing, and the scores of the objective."""
-        was_training = model.training
-        model.eval()
+        """Return the loss per label in nats, without label smoothing, and the scores of the objective.
+
+        Args:
+            model: model in evaluation mode.
+        """
+        assert not model.training
         device = next(model.parameters()).device
         with torch.no_grad():
             totals = [model.loss(batch.to(device)) for batch in self._batches]
-        values = {"loss": sum(float(loss) for loss, _ in totals) / max(1, sum(int(count) for _, count in totals))}
+        values = {"loss": sum(float(loss) for loss, _ in totals) / sum(int(count) for _, count in totals)}
         if self._config.training.objective == "language_modeling":
             values["perplexity"] = math.exp(min(values["loss"], 700.0))
         if self._decoded:
@@ -62,11 +76,10 @@ class Validator:
                     values |= self._translation_scores(model, device)
                 case "classification":
                     values |= self._accuracy(model, device)
-        model.train(was_training)
         return values
 
     def _translation_scores(self, model: Model, device: torch.device) -> dict[str, float]:
-        """BLEU and chrF of greedy translations."""
+        """Return BLEU and chrF of greedy translations."""
         assert not isinstance(model, EncoderOnly)
         translator = Translator(TorchEngine(model, device), self._tokenizers, self._config.decoding)
         translations = translator.translate([row[0] for row in self._decoded], beam_size=1, num_hypotheses=1)
@@ -75,7 +88,7 @@ class Validator:
         return {"bleu": scores.bleu.score, "chrf": scores.chrf.score}
 
     def _accuracy(self, model: Model, device: torch.device) -> dict[str, float]:
-        """Share of texts, in percent, that are given their own label."""
+        """Return the percentage of texts that are assigned their own label."""
         assert isinstance(model, EncoderOnly)
         classifier = Classifier(model, self._tokenizers, self._config.data.labels, device)
         found = classifier.classify([row[0] for row in self._decoded])
@@ -84,18 +97,7 @@ class Validator:
 
 
 def is_better(metric: str, new: float, best: float | None) -> bool:
-    """Whether a validation result beats the best so far; a result that is no number never does."""
+    """Return True if a validation result is better than the best so far; NaN never is."""
     if best is None:
         return new == new
     return new < best if LOWER_IS_BETTER[metric] else new > best
-
-
-@contextmanager
-def using_weights(model: Model, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Run the model with other weights for a while."""
-    own = {name: weight.clone() for name, weight in weights_of(model).items()}
-    set_weights(model, weights, "the average")
-    try:
-        yield
-    finally:
-        set_weights(model, own, "the model")

@@ -1,4 +1,4 @@
-"""Loss and gradients of one micro-batch after the other: as Python runs them, compiled, or compiled in CUDA graphs."""
+"""Forward and backward pass of micro-batches: in eager mode, compiled, or compiled with CUDA graphs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from translator.model import Model
 from translator.model.base import SequenceBatch
 
 
-class Backward:
-    """Adds the gradients of micro-batches up, as a configuration has it.
+class ForwardBackward:
+    """Forward and backward pass that accumulates the gradients of micro-batches.
 
     Args:
-        model: whose gradients are computed, on the device that computes.
-        options: `precision`, `compile`, `cuda_graphs` and `accumulation` are read.
+        model: model on its device.
+        options: the options `precision`, `compile`, `cuda_graphs` and `accumulation` are read.
         static_shapes: whether all batches have the same shapes.
     """
 
@@ -28,22 +28,22 @@ class Backward:
         self._accumulates = options.accumulation > 1
         self._loss: Any = model.loss
         if options.compile:
-            mode = "reduce-overhead" if options.cuda_graphs else None  # torch's name for CUDA graphs, idle on a CPU
+            mode = "reduce-overhead" if options.cuda_graphs else None  # torch's name for CUDA graphs; no effect on CPU
             self._loss = torch.compile(model.loss, dynamic=not static_shapes, mode=mode)
 
     def __call__(self, batch: SequenceBatch, number: int, seed: Tensor) -> tuple[Tensor, Tensor]:
-        """Add the gradients of one micro-batch to the model's.
+        """Add the gradients of one micro-batch to those of the model.
 
         Args:
-            batch: on the device.
-            number: of the micro-batch in its step; the first finds gradients that are None.
+            batch: micro-batch on the device of the model.
+            number: number of the micro-batch in its step, from 0; the gradients are None before the first.
             seed: `(1,)` int64 on the device, seed of attention dropout, different for every batch.
 
         Returns:
-            The summed loss, without its history, and the number of labels. Both are to be used before the next call.
+            The summed loss, detached, and the number of labels. Both are valid until the next call.
         """
         if self._has_graphs:
-            # What the graphs gave for the last micro-batch is done with.
+            # The outputs of the graphs for the previous micro-batch are no longer used.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=self._is_mixed):
             loss, count = self._loss(batch, seed)
@@ -53,10 +53,10 @@ class Backward:
         return loss.detach(), count
 
     def _copy_gradients(self) -> None:
-        """Move gradients out of the memory of the graphs, which the next micro-batch overwrites.
+        """Copy gradients out of the memory of the graphs, which the next micro-batch overwrites.
 
-        Autograd takes the first gradient of a parameter as it is, without copying it, and adds later ones in place.
-        Where no micro-batch follows, the optimizer reads them before they are overwritten.
+        Autograd stores the first gradient of a parameter without a copy and adds later ones in place. If no micro-batch
+        follows, the optimizer reads the gradients before they are overwritten.
         """
         for parameter in self._model.parameters():
             if parameter.grad is not None:

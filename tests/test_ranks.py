@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import pytest
+
+from translator.ranks import Rank, RankError
+
+NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+
+
+def test_a_process_without_torchrun_is_rank_0_of_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    assert Rank.of_environment() == Rank(rank=0, world_size=1, local_rank=0)
+
+
+def test_the_place_of_a_process_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(NAMES, "681", strict=True):
+        monkeypatch.setenv(name, value)
+    assert Rank.of_environment() == Rank(rank=6, world_size=8, local_rank=1)
+
+
+@pytest.mark.parametrize(
+    "values", [("x", "2", "0"), ("2", "2", "0"), ("0", "0", "0"), ("-1", "2", "0"), ("0", "1", "")]
+)
+def test_an_environment_that_names_no_rank_is_refused(
+    monkeypatch: pytest.MonkeyPatch, values: tuple[str, str, str]
+) -> None:
+    for name, value in zip(NAMES, values, strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(RankError, match=rf"must be integers .* Received: RANK={values[0]}, WORLD_SIZE={values[1]}"):
+        Rank.of_environment()

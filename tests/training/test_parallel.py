@@ -1,0 +1,117 @@
+"""Communication between ranks, with real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from translator.training import parallel
+from translator.training.parallel import Ranks, scale_and_clip
+
+# Run by each of two ranks; every property is asserted in both processes.
+TWO_RANKS = """
+import torch
+from translator.errors import UserError
+from translator.ranks import RankError
+from translator.training import parallel
+from translator.training.parallel import Ranks
+
+ranks = Ranks.join()
+mine = ranks.rank
+calls = []
+
+def work():
+    calls.append(mine)
+    return {"tensor": torch.arange(3), "text": "été"}
+
+found = ranks.on_main(work)
+assert found["tensor"].tolist() == [0, 1, 2] and found["text"] == "été"
+assert calls == [0] * (mine == 0)
+
+def fail():
+    raise UserError("the disk is full")
+
+try:
+    ranks.on_main(fail)
+    raise AssertionError("nothing was raised")
+except UserError as error:
+    assert str(error) == ("the disk is full" if mine == 0 else "rank 0 stopped: the disk is full")
+
+try:
+    with ranks.together():
+        if mine == 1:
+            raise UserError("no such file")
+    raise AssertionError("nothing was raised")
+except UserError as error:
+    assert str(error) == ("no such file" if mine == 1 else "rank 1 stopped: no such file")
+    assert isinstance(error, RankError) == (mine == 0)
+
+for bucket_bytes in (1, 40, 10**9):
+    parallel._BUCKET_BYTES = bucket_bytes
+    shapes = [(2, 3), (), (5,), (0,), (4,)]
+    tensors = [torch.full(shape, float(number + 10 * mine)) for number, shape in enumerate(shapes)]
+    ranks.sum(tensors)
+    for number, tensor in enumerate(tensors):
+        assert (tensor == 2 * number + 10).all(), (number, tensor)
+
+torch.manual_seed(mine)
+model = torch.nn.Linear(3, 2)
+ranks.replicate(model)
+torch.manual_seed(0)
+expected = torch.nn.Linear(3, 2)
+assert torch.equal(model.weight, expected.weight) and torch.equal(model.bias, expected.bias)
+ranks.leave()
+print("done", mine)
+"""
+
+
+def test_ranks_share_what_rank_0_has_and_fail_together(tmp_path: Path) -> None:
+    (tmp_path / "ranks.py").write_text(TWO_RANKS, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "ranks.py"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.split()) == ["0", "1", "done", "done"]
+
+
+def environment() -> dict[str, str]:
+    """The environment of this process, with this checkout first on the path of Python."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def test_one_rank_does_everything_itself() -> None:
+    ranks = Ranks(0, 1, torch.device("cpu"))
+    tensor = torch.ones(2)
+    ranks.sum([tensor])
+    with ranks.together():
+        assert ranks.on_main(lambda: "result") == "result"
+    ranks.leave()
+    assert ranks.is_main and tensor.tolist() == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        ranks.on_main(lambda: 1 / 0)
+
+
+def test_several_ranks_without_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    with pytest.raises(parallel.RankError, match=r"must be started with torchrun \(.*MASTER_ADDR"):
+        Ranks.join()
+
+
+def test_gradients_are_scaled_and_their_joint_norm_is_clipped() -> None:
+    gradients = [torch.full((3,), 4.0), torch.full((4,), 2.0)]  # norm 8
+    norm = scale_and_clip(gradients, torch.tensor(0.5), clip_norm=1.0)
+    assert float(norm) == pytest.approx(4.0)
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 100.0])
+def test_gradients_within_the_bound_are_only_scaled(clip_norm: float) -> None:
+    gradients = [torch.full((3,), 4.0)]
+    scale_and_clip(gradients, torch.tensor(0.5), clip_norm)
+    assert gradients[0].tolist() == [2.0, 2.0, 2.0]

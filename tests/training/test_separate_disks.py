@@ -1,0 +1,101 @@
+"""Two ranks whose directories, data and caches lie on separate disks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from translator.checkpoint import read_weights
+from translator.config import Config, to_yaml
+from translator.training.trainer import train
+
+Tiny = Callable[..., Config]
+
+
+def start_ranks(folders: list[Path], *overrides: str) -> list[tuple[int, str]]:
+    """Train with one rank in each folder; return the exit codes and what was written to standard error."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    root = str(Path(__file__).parents[2])
+    processes = []
+    for rank, folder in enumerate(folders):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(folders), "MASTER_ADDR": "127.0.0.1"}
+        place |= {"MASTER_PORT": port, "OMP_NUM_THREADS": 1, "PYTHONPATH": root}
+        command = [sys.executable, "-m", "translator", "train", "config.yaml", *overrides]
+        processes.append(
+            subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, **{name: str(value) for name, value in place.items()}},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
+
+
+@pytest.fixture
+def disks(tiny: Tiny, corpus: Path, tmp_path: Path) -> list[Path]:
+    """Two folders with a configuration of relative paths and the training data; only the first has validation data."""
+    config = tiny(
+        model={"dropout": 0.1},
+        training={"ema_decay": 0.9},
+        data={"train": "train.tsv", "valid": "valid.tsv", "cache": "cache"},
+    ).model_copy(update={"output": "run"})
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        shutil.copy(corpus / "train.tsv", folder)
+        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    shutil.copy(corpus / "valid.tsv", folders[0])
+    return folders
+
+
+def test_ranks_without_a_shared_disk_give_the_result_of_one_rank_and_resume(disks: list[Path], tiny: Tiny) -> None:
+    one = tiny("one", model={"dropout": 0.1}, training={"ema_decay": 0.9, "accumulation": 2})
+    train(one)
+    expected, _ = read_weights(Path(one.output) / "last" / "model.safetensors")
+    assert [code for code, _ in start_ranks(disks, "training.max_steps=6")] == [0, 0]
+    shutil.rmtree(disks[1] / "cache")  # the second machine is replaced
+    results = start_ranks(disks)
+    assert [code for code, _ in results] == [0, 0], results
+    assert "resuming from step 6 of 12" in results[0][1] and "resuming" not in results[1][1]
+    found, _ = read_weights(disks[0] / "run" / "last" / "model.safetensors")
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-4, atol=1e-5)
+    assert {path.name for path in disks[1].iterdir()} == {"config.yaml", "train.tsv", "cache"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("data", "All ranks must read the same training data."),
+        ("configuration", "training.learning_rate: 0.003 -> 0.001"),
+        ("directory", "output must be a writable directory"),
+    ],
+)
+def test_ranks_that_cannot_train_together_all_stop_with_the_reason(
+    disks: list[Path], change: str, message: str
+) -> None:
+    match change:
+        case "data":
+            lines = (disks[1] / "train.tsv").read_text().splitlines(keepends=True)
+            (disks[1] / "train.tsv").write_text("".join(lines[:-1]))
+        case "configuration":
+            path = disks[1] / "config.yaml"
+            path.write_text(path.read_text().replace("learning_rate: 0.003", "learning_rate: 0.001"))
+        case "directory":
+            (disks[0] / "run").touch()
+    for code, error in start_ranks(disks, "training.max_steps=2"):
+        assert code == 2, error
+        assert message in error and "Traceback" not in error

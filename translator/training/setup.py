@@ -1,0 +1,193 @@
+"""Preparation of a run before the first step: the run directory, the tokenizers, the corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from translator.atomic_io import write_whole
+from translator.checkpoint import CONFIG_FILE, newest_checkpoint, step_checkpoints
+from translator.config import Config, ConfigError, differences, load_config, to_yaml
+from translator.data.corpus import Corpus, load_corpus, read_clean_rows
+from translator.data.objectives import objective_of
+from translator.errors import UserError
+from translator.ranks import RankError
+from translator.tokenizer import Tokenizers
+from translator.training.initialization import earlier_tokenizers
+from translator.training.parallel import Ranks
+
+# Options that a resumed run may change without --allow-config-change: paths, length, reports, and speed.
+_MAY_CHANGE = (
+    "output",
+    "data.cache",
+    "training.max_steps",
+    "training.log_every",
+    "training.keep_last",
+    "training.data_workers",
+    "training.cuda_graphs",
+    "decoding.",
+)
+# Options that may differ between ranks: paths. What the data are is compared by the fingerprint of the corpus.
+_MAY_DIFFER_BETWEEN_RANKS = ("output", "data.")
+
+
+class TrainingError(UserError):
+    """A run that cannot continue."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything that a run needs before its first step.
+
+    Attributes:
+        tokenizers: tokenizers of the run, the same on all ranks.
+        corpus: training corpus, with the same fingerprint on all ranks.
+        checkpoint: name of the checkpoint to resume from; None for a new run.
+        state: training state of that checkpoint.
+    """
+
+    tokenizers: Tokenizers
+    corpus: Corpus
+    checkpoint: str | None = None
+    state: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What rank 0 sends to the other ranks."""
+
+    config: Config
+    tokenizers: Tokenizers
+    corpus: str
+    checkpoint: str | None
+    state: dict[str, Any] | None
+
+
+def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool, say: Callable[[str], None]) -> Setup:
+    """Prepare a run on rank 0, and then the corpus on the other ranks. Called by all ranks.
+
+    Args:
+        run: run directory, read and written by rank 0 alone.
+        config: configuration of the run.
+        ranks: ranks of the run.
+        allow_config_change: whether a resumed run may differ from the configuration it began with.
+        say: function that shows a line.
+
+    Raises:
+        UserError: if directory, data or configuration cannot be used, on every rank.
+    """
+    corpora: list[Corpus] = []
+
+    def prepare() -> _Shared:
+        found = newest_checkpoint(run)
+        claim_directory(run, config, allow_config_change)
+        tokenizers = prepare_tokenizers(run, config, say)
+        corpora.append(prepare_corpus(config, tokenizers, say))
+        fingerprint = corpora[0].fingerprint
+        if found is None:
+            return _Shared(config, tokenizers, fingerprint, None, None)
+        _check_corpus(run, found[1], fingerprint)
+        return _Shared(config, tokenizers, fingerprint, str(found[0]), found[1])
+
+    shared = ranks.on_main(prepare)
+    with ranks.together():
+        if not ranks.is_main:
+            _check_config(shared.config, config)
+            corpora.append(prepare_corpus(config, shared.tokenizers, say))
+            if corpora[0].fingerprint != shared.corpus:
+                raise RankError(
+                    "All ranks must read the same training data. Received: a corpus with fingerprint "
+                    f"{corpora[0].fingerprint[:12]}, and {shared.corpus[:12]} on rank 0. Copy the data of rank 0."
+                )
+    return Setup(shared.tokenizers, corpora[0], shared.checkpoint, shared.state)
+
+
+def claim_directory(run: Path, config: Config, allow_config_change: bool) -> None:
+    """Write the configuration into a run directory, unless it contains a run with another one.
+
+    Raises:
+        ConfigError: if it does, and the difference changes the result of training.
+        TrainingError: if it contains checkpoints, but not their tokenizers.
+    """
+    path = run / CONFIG_FILE
+    has_checkpoints = bool(step_checkpoints(run))
+    if has_checkpoints and not Tokenizers.exist(run):
+        raise TrainingError(
+            f"A resumed run must have its tokenizer. Received: {run}, with checkpoints but without a tokenizer. "
+            "Restore it, delete the checkpoints to train from the start, or choose another output."
+        )
+    if path.exists() and Tokenizers.exist(run) and not allow_config_change:
+        # Before the first checkpoint, only the options that the tokenizers depend on are fixed.
+        changed = {
+            key: values
+            for key, values in differences(load_config(path), config).items()
+            if not key.startswith(_MAY_CHANGE) and (has_checkpoints or key.startswith(("data.", "tokenizer.")))
+        }
+        if changed:
+            raise ConfigError(
+                f"A resumed run must keep its configuration. Received: {run} with changes in\n{_listed(changed)}\n"
+                "Undo them, choose another output, or pass --allow-config-change."
+            )
+    write_whole(path, to_yaml(config))
+
+
+def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) -> Tokenizers:
+    """Load the tokenizers of a run; if there are none, copy those of `start_from` or train them.
+
+    Raises:
+        TokenizerError: if they cannot be trained or read.
+        DataError: if the sources cannot be read.
+    """
+    if not Tokenizers.exist(run):
+        if config.training.start_from:
+            tokenizers = earlier_tokenizers(config)
+        else:
+            say(f"training a tokenizer of {config.tokenizer.vocab_size} tokens")
+            rows = read_clean_rows(config.data.train, config.data, say, config.form)
+            texts = (row[:1] for row in rows) if config.form == "labelled" else rows
+            tokenizers = Tokenizers.train(texts, config.tokenizer, config.seed)
+        tokenizers.save(run)
+    return Tokenizers.load(run)
+
+
+def prepare_corpus(config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> Corpus:
+    """Load the cleaned and tokenized training corpus from the cache, or build it there.
+
+    Raises:
+        DataError: if a source cannot be read.
+    """
+    return load_corpus(
+        config.data.train,
+        config.data,
+        tokenizers,
+        sampling_alpha=config.tokenizer.sampling_alpha,
+        seed=config.seed,
+        max_positions=config.model.max_positions,
+        log=say,
+        objective=objective_of(config, tokenizers),
+    )
+
+
+def _check_corpus(run: Path, state: dict[str, Any], fingerprint: str) -> None:
+    """Raise TrainingError if a state is of another corpus."""
+    if state.get("corpus") != fingerprint:
+        raise TrainingError(
+            f"A resumed run must keep its training data. Received: {run}, which began with corpus "
+            f"{str(state.get('corpus'))[:12]}, and sources that now give {fingerprint[:12]}. "
+            "Restore the data or choose another output."
+        )
+
+
+def _check_config(main: Config, own: Config) -> None:
+    """Raise RankError if the configuration of this rank differs from that of rank 0 in more than paths."""
+    changed = {
+        key: values for key, values in differences(main, own).items() if not key.startswith(_MAY_DIFFER_BETWEEN_RANKS)
+    }
+    if changed:
+        raise RankError(f"All ranks must have the same configuration. Received, from rank 0:\n{_listed(changed)}")
+
+
+def _listed(changed: dict[str, tuple[Any, Any]]) -> str:
+    return "\n".join(f"  {key}: {old!r} -> {new!r}" for key, (old, new) in changed.items())
