@@ -1,8 +1,10 @@
-"""`translator train`, `tokenizer` and `average`: what a person sees when something they gave is wrong, and when not."""
+"""`translator train`, `tokenizer` and `average`."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The message of a command that must end with exit code 2, without a traceback."""
+    """Return the message of a command that must exit with 2, without a traceback."""
     assert main(list(arguments)) == 2
     message = capsys.readouterr().err
     assert "Traceback" not in message
@@ -101,6 +103,15 @@ def test_training_a_finished_run_changes_nothing(capsys: pytest.CaptureFixture[s
     assert main(["train", "config.yaml"]) == 0
     assert Path("run/last/model.safetensors").read_bytes() == weights
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("closing", ["<&- >&- 2>&-", "2>/dev/full"])
+def test_training_needs_no_standard_streams(closing: str) -> None:
+    program = "import sys; from translator.cli import main; sys.exit(main())"
+    command = f'"$0" -c "$1" train config.yaml training.data_workers=1 {closing}'
+    assert subprocess.run(["bash", "-c", command, sys.executable, program], timeout=240).returncode == 0
+    assert Path("run/checkpoints/step-4/model.safetensors").is_file()
 
 
 def test_training_uses_a_tokenizer_that_was_trained_before(capsys: pytest.CaptureFixture[str]) -> None:

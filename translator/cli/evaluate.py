@@ -96,10 +96,9 @@ def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> Non
         "language_modeling": [*translation_only, "baselines", "output"],
     }
     for name in unused.get(objective, []):
-        not_given: tuple[object, ...] = (
-            (None, []) if name in SEARCH_OPTIONS else (None, [], False)
-        )  # --no-fold-capitals gives False
-        if getattr(arguments, name) not in not_given:
+        value = getattr(arguments, name)
+        # False was given if it is the value of a search option (--no-fold-capitals), and is the default of a flag.
+        if value is not None and value != [] and (value is not False or name in SEARCH_OPTIONS):
             raise OptionError(f"--{name.replace('_', '-')} does not apply to a model trained for {objective}.")
 
 
