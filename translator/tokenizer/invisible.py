@@ -25,9 +25,9 @@ def remove_invisible(text: str) -> str:
 
     A joiner stays after an emoji and after a letter of a script without case, with or without combining marks.
     """
-    if text.isascii() or _COMMON.issuperset(text):
+    if text.isascii() or COMMON.issuperset(text):
         return text
-    invisible = {character for character in set(text) - _COMMON if is_invisible(character)}
+    invisible = {character for character in set(text) - COMMON if is_invisible(character)}
     if not invisible:
         return text
     kept: list[str] = []
@@ -65,6 +65,6 @@ def _takes_joiner(kept: Sequence[str]) -> bool:
 
 
 # Visible characters of most texts, so that few are looked up.
-_COMMON = frozenset(
+COMMON = frozenset(
     character for code in (*range(0x250), *range(0x2010, 0x2070)) if not is_invisible(character := chr(code))
 )

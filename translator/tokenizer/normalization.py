@@ -8,7 +8,7 @@ import unicodedata
 
 import sentencepiece as spm
 
-from translator.tokenizer.invisible import JOINERS, is_invisible, remove_invisible
+from translator.tokenizer.invisible import COMMON, JOINERS, is_invisible, remove_invisible
 
 SPACE_MARK = "\u2581"  # stands for a space in pieces; in text it would be mistaken for one
 
@@ -29,7 +29,10 @@ def encodable(text: str) -> str:
     """
     if text.isascii():
         return text.replace("\0", " ") if "\0" in text else text
-    return _SURROGATES.sub("\ufffd", remove_invisible(text.replace("\0", " ")))
+    text = text.replace("\0", " ")
+    if COMMON.issuperset(text):
+        return text
+    return _SURROGATES.sub("\ufffd", remove_invisible(text))
 
 
 def make_normalizer(normalization: str) -> spm.SentencePieceNormalizer:

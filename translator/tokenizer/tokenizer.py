@@ -127,12 +127,12 @@ class Tokenizer:
             seed: random seed.
         """
         known = self._sampler
-        sampler = known[1] if known and known[0] == alpha else self._make_sampler(alpha)
-        self._sampler = alpha, sampler
+        if known is None or known[0] != alpha:
+            known = self._sampler = alpha, self._make_sampler(alpha)
         words: list[str] = _WORD.findall(self._processor.normalize(encodable(text)))
         generator = self._generator.random
         generator.seed(seed)
-        return sampler.sample(words, generator)
+        return known[1].sample(words, generator)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of these ids on one line: control characters and line separators become spaces.
