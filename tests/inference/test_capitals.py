@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+import unicodedata
+
 import pytest
 
 from translator.checkpoint.location import find_model
@@ -101,3 +104,30 @@ def test_a_vocabulary_of_characters_does_not_prevent_folding() -> None:
 @pytest.mark.parametrize("text", ["LE CHAT DORT " * 10_000, "A. " * 30_000, "L'A-B.C " * 20_000, "WWW.A.FR " * 20_000])
 def test_very_long_texts_are_folded_quickly(text: str, tokenizer: Tokenizer) -> None:
     assert fold_capitals(text, tokenizer).casefold() == text.casefold()
+
+
+def test_folding_changes_nothing_but_case(tokenizer: Tokenizer) -> None:
+    rng = random.Random(1)
+    words = [
+        "LE",
+        "CHAT",
+        "M.",
+        "SNCF",
+        "XIV",
+        "IER",
+        "A",
+        "www.a.fr",
+        "kg",
+        "8H30",
+        "J.-C.",
+        "L'",
+        "-",
+        ".",
+        "! ",
+        "«",
+        " ",
+    ]
+    words += ["\n", "\u202f", "E\u0301", "ŒUVRE", "Il", "plan", "B.", "etc.", "ПРИВЕТ", "中文", "ΣΑΣ", "\ud800"]
+    for _ in range(3000):
+        text = unicodedata.normalize("NFC", rng.choice(["", " "]).join(rng.choices(words, k=rng.randrange(20))))
+        assert fold_capitals(text, tokenizer).casefold() == text.casefold()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from translator.inference.splitting import sentences_of, split_text
+from translator.inference.splitting import sentence_spans, sentences_of, split_text
 
 MIN_RIGHT = 0.97
 
@@ -127,6 +127,34 @@ def test_no_character_is_lost_and_every_part_fits(limit: int) -> None:
         assert characters("".join(parts)) == characters(text)
         assert all(part and part == part.strip() for part in parts)
         assert all(len(part) <= limit or "\u0301" in part for part in parts)
+
+
+def test_spans_of_sentences_joined_are_the_text() -> None:
+    rng = random.Random(1)
+    words = [
+        "Le",
+        "M.",
+        "B",
+        ".",
+        "no.",
+        "12",
+        " ",
+        "  ",
+        "\n",
+        "\n\n",
+        "\u2029",
+        "!",
+        "…",
+        "«\u202f",
+        "\u202f»",
+        "(",
+        "-",
+        "。",
+        "x",
+    ]
+    for _ in range(2000):
+        text = "".join(rng.choices(words, k=rng.randrange(30)))
+        assert "".join(sentence_spans(text)) == text
 
 
 def test_a_single_character_is_kept_even_if_it_does_not_fit() -> None:
