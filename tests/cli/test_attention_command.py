@@ -44,7 +44,7 @@ def test_the_suffix_of_the_output_chooses_the_format(
         (["-o", "map.pdf"], "--output must end with .html or .png or .svg. Received: map.pdf."),
         (["-o", "map"], "--output must end with .html or .png or .svg. Received: map."),
         (["-o", "no/map.svg"], "--output must be a writable file. Received: no/map.svg (No such file"),
-        (["--target", ""], "A target must hold some text; leave it out for the model's own. Received: ''."),
+        (["--target", ""], "A target must contain text. Received: ''. Omit it"),
     ],
 )
 def test_invalid_arguments_give_one_message(
@@ -58,7 +58,7 @@ def test_invalid_arguments_give_one_message(
 
 def test_an_empty_sentence_gives_one_message(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["attention", str(model_directory), " "]) == 2
-    assert "A sentence must hold something to translate. Received: ' '." in capsys.readouterr().err
+    assert "A sentence must contain text. Received: ' '." in capsys.readouterr().err
 
 
 def test_translating_imports_no_inspection(model_directory: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_word_in_context_is_two_tables(model_directory: Path, capsys: pytest.C
         (["plot", "one.txt", "--dimensions", "5"], "dimensions must be 2 or 3. Received: 5."),
         (["plot", "one.txt", "-o", "a.gif"], "--output must end with .html or .png or .svg. Received: a.gif."),
         (["contexts", "chat", "Où est la gare ?"], "Each sentence must contain the word 'chat'. Received: 'Où est la"),
-        (["contexts", "chat", ""], "A sentence must hold something to translate. Received: ''."),
+        (["contexts", "chat", ""], "A sentence must contain text. Received: ''."),
     ],
 )
 def test_invalid_words_give_one_message(

@@ -98,7 +98,7 @@ def test_generate_continues_lines_and_arguments(run: Run, home: Path, tmp_path: 
         ("generate", "translation", ("Oui.",), "Run `translator translate"),
         ("score", "classification", ("--input", "/dev/null"), "Run `translator classify"),
         ("attention", "language_modeling", ("Oui.", "-o", "x.html"), "Run `translator generate"),
-        ("attention", "translation", ("Oui.", "-o", "x.html"), "Only an encoder-decoder model can be looked into"),
+        ("attention", "translation", ("Oui.", "-o", "x.html"), "Inspection requires an encoder-decoder model"),
         ("trace", "classification", ("Oui.",), "Run `translator classify"),
         ("embeddings", "masked_language_modeling", ("nearest", "oui"), "It is pre-trained"),
         ("evaluate", "masked_language_modeling", ("--test", "{sentiment: test}"), "It is pre-trained"),

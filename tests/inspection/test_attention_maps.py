@@ -142,27 +142,25 @@ def test_a_layer_or_head_that_is_not_there_is_refused(layer: int | None, head: i
 
 @pytest.mark.parametrize("sentence", ["", "  \n\t "])
 def test_an_empty_sentence_is_refused(sentence: str, random_translator: Translator) -> None:
-    with pytest.raises(InspectionError, match=r"A sentence must hold something to translate. Received: "):
+    with pytest.raises(InspectionError, match=r"A sentence must contain text. Received: "):
         attention_maps(random_translator, sentence)
 
 
 def test_what_is_too_long_is_refused(random_translator: Translator) -> None:
-    with pytest.raises(
-        InspectionError, match=r"at most 30 pieces to be looked into. Received: \d+ pieces. Give a part"
-    ):
+    with pytest.raises(InspectionError, match=r"at most 30 tokens. Received: \d+ tokens. Pass a part"):
         attention_maps(random_translator, "oui " * 40)
-    with pytest.raises(InspectionError, match=r"A target must have at most 39 pieces. Received: \d+ pieces."):
+    with pytest.raises(InspectionError, match=r"A target must have at most 39 tokens. Received: \d+ tokens."):
         attention_maps(random_translator, "oui", "yes " * 40)
 
 
 def test_an_empty_target_is_refused(random_translator: Translator) -> None:
-    with pytest.raises(InspectionError, match=r"A target must hold some text; leave it out for the model's own."):
+    with pytest.raises(InspectionError, match=r"A target must contain text. Received: '.*'. Omit it to use"):
         attention_maps(random_translator, "oui", " ")
 
 
 def test_another_architecture_is_refused(random_translator: Translator) -> None:
     other = Translator(TorchEngine(torch.nn.Linear(1, 1)), random_translator.tokenizers)  # type: ignore[arg-type]
-    with pytest.raises(InspectionError, match=r"Only an encoder-decoder model can be looked into. Received: Linear."):
+    with pytest.raises(InspectionError, match=r"Inspection requires an encoder-decoder model. Received: Linear."):
         attention_maps(other, "oui")
 
 

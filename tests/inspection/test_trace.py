@@ -145,7 +145,7 @@ def test_the_page_of_text_tells_the_same(random_translator: Translator) -> None:
 @pytest.mark.parametrize(
     ("sentence", "options", "message"),
     [
-        (" ", {}, "A sentence must hold something to translate. Received: ' '."),
+        (" ", {}, "A sentence must contain text. Received: ' '."),
         ("oui", {"num_top": 0}, "num_top must be at least 1. Received: 0."),
         ("oui", {"num_values": 0}, "num_values must be at least 1. Received: 0."),
     ],

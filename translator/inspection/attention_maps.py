@@ -1,7 +1,7 @@
-"""Attention maps: how much each piece of a sentence attends to each other, in every layer and head.
+"""Attention maps: the attention weights between the tokens of a sentence pair, in every layer and head.
 
-The fast path never holds these weights. They are computed again, by the reference mathematics, from what each attention
-was given in one forward pass; hooks listen to that pass and are taken away after it.
+Training and translation never store these weights. Hooks record the inputs of each attention in one forward pass, and
+the reference implementation recomputes the weights from them.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class AttentionMap:
 
     Attributes:
         kind: `encoder` or `decoder` self-attention, or `cross` from the decoder to the encoder's output.
-        queries: what attends. In `cross` the piece about to be written, otherwise the piece itself.
-        keys: what is attended to.
+        queries: attending tokens; in `cross`, the token about to be generated.
+        keys: attended tokens.
         layers: for each layer `(heads, num_queries, num_keys)` float32; each row sums to one.
     """
 
@@ -54,20 +54,20 @@ class AttentionMap:
     layers: tuple[NDArray[np.float32], ...]
 
     def head(self, layer: int, head: int) -> NDArray[np.float32]:
-        """The weights of one head, `(num_queries, num_keys)`; layers and heads count from 1.
+        """Return the weights of one head, `(num_queries, num_keys)`; layers and heads count from 1.
 
         Raises:
-            InspectionError: there is no such layer or head.
+            InspectionError: if the layer or head does not exist.
         """
         self.check(layer, head)
         weights: NDArray[np.float32] = self.layers[layer - 1][head - 1]
         return weights
 
     def check(self, layer: int | None, head: int | None) -> None:
-        """Refuse a layer or head, counted from 1, that is not there; None is any.
+        """Raise InspectionError if a layer or head, counted from 1, does not exist; None is any.
 
         Raises:
-            InspectionError: there is no such layer or head.
+            InspectionError: if the layer or head does not exist.
         """
         if layer is not None and not 1 <= layer <= len(self.layers):
             raise InspectionError(
@@ -80,8 +80,10 @@ class AttentionMap:
             raise InspectionError(f"A head of {self.kind} attention{place} must be from 1 to {most}. Received: {head}.")
 
     def as_words(self) -> AttentionMap:
-        """The same with the pieces of a word together: attention to a word is the sum over its pieces, attention from a
-        word the mean over its own (Clark et al., 2019, section 4.1), so that rows still sum to one.
+        """Merge the tokens of each word.
+
+        Attention to a word is the sum over its tokens, attention from a word the mean over its tokens (Clark et al.,
+        2019, section 4.1), so that rows still sum to one.
         """
         rows, columns = word_groups(self.queries), word_groups(self.keys)
         return AttentionMap(
@@ -94,14 +96,14 @@ class AttentionMap:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMaps:
-    """All attention of one translation.
+    """Attention maps of one translation.
 
     Attributes:
-        source: the sentence.
+        source: source text.
         target: its translation.
-        encoder: the source attends to itself.
-        decoder: what is written attends to itself, each piece to those before it.
-        cross: what is about to be written attends to the source.
+        encoder: self-attention of the source tokens.
+        decoder: causal self-attention of the decoder's input tokens.
+        cross: attention of each token about to be generated to the source tokens.
     """
 
     source: str
@@ -111,20 +113,20 @@ class AttentionMaps:
     cross: AttentionMap
 
     def of(self, kind: Kind) -> AttentionMap:
-        """The maps of one kind."""
+        """Return the map of one kind."""
         return {"encoder": self.encoder, "decoder": self.decoder, "cross": self.cross}[kind]
 
 
 def attention_maps(translator: Translator, sentence: str, target: str | None = None) -> AttentionMaps:
-    """Where a model attends while it translates a sentence.
+    """Return the attention maps of a sentence and its translation.
 
     Args:
-        translator: an encoder-decoder model.
-        sentence: in the source language.
-        target: its translation; by default the model's own, searched as its configuration says.
+        translator: translator with an encoder-decoder model.
+        sentence: text in the source language.
+        target: its translation; by default the model's own, with the decoding options of its configuration.
 
     Raises:
-        InspectionError: the sentence is empty, or a side is longer than the model takes whole.
+        InspectionError: if the sentence or the target is empty or too long.
     """
     model, device = encoder_decoder(translator)
     sentence, source_ids = read_sentence(translator, sentence)
@@ -145,11 +147,11 @@ def attention_maps(translator: Translator, sentence: str, target: str | None = N
 
 
 def recomputed_weights(attention: SelfAttention | CrossAttention, inputs: tuple[Any, ...]) -> Tensor:
-    """The weights with which an attention combined its values, for a batch of one sequence.
+    """Recompute the attention weights of a module for a batch of one sequence.
 
     Args:
         attention: the module.
-        inputs: what it was called with.
+        inputs: positional arguments of its call.
 
     Returns:
         `(heads, num_queries, num_keys)`.
@@ -163,7 +165,7 @@ Layers = tuple[NDArray[np.float32], ...]
 
 @torch.inference_mode()
 def _weights(model: EncoderDecoder, source: Packed, target_input: Packed) -> tuple[Layers, Layers, Layers]:
-    """The weights of encoder, decoder and cross-attention, layer by layer, in one forward pass."""
+    """Return the weights of encoder, decoder and cross-attention, layer by layer, in one forward pass."""
     modules = [layer for stack in (model.encoder, model.decoder) for layer in stack.layers]
     layers = [layer for layer in modules if isinstance(layer, TransformerLayer)]
     with _captured(layers) as weights:
@@ -178,7 +180,7 @@ def _weights(model: EncoderDecoder, source: Packed, target_input: Packed) -> tup
 
 @contextmanager
 def _captured(layers: Sequence[TransformerLayer]) -> Iterator[dict[nn.Module, NDArray[np.float32]]]:
-    """While this lasts, each attention of the layers leaves its weights in the dictionary when it is called."""
+    """Within the context, store the weights of each attention of the layers in the dictionary."""
     weights: dict[nn.Module, NDArray[np.float32]] = {}
 
     def keep(attention: SelfAttention | CrossAttention, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -201,14 +203,16 @@ def _translated(translator: Translator, source_ids: Sequence[int]) -> list[int]:
 
 
 def _given(translator: Translator, target: str) -> list[int]:
-    """Ids of a translation that the user gave, EOS last."""
+    """Return the ids of a given translation, EOS last."""
     target = as_text(target)
     ids = translator.tokenizers.target.encode(target)
     if not ids:
-        raise InspectionError(f"A target must hold some text; leave it out for the model's own. Received: {target!r}.")
+        raise InspectionError(
+            f"A target must contain text. Received: {target!r}. Omit it to use the model's own translation."
+        )
     if len(ids) >= translator.engine.max_positions:
         raise InspectionError(
-            f"A target must have at most {translator.engine.max_positions - 1} pieces. Received: {len(ids)} pieces."
+            f"A target must have at most {translator.engine.max_positions - 1} tokens. Received: {len(ids)} tokens."
         )
     return [*ids, EOS_ID]
 
@@ -216,7 +220,7 @@ def _given(translator: Translator, target: str) -> list[int]:
 def _merged(
     weights: NDArray[np.float32], rows: Sequence[Sequence[int]], columns: Sequence[Sequence[int]]
 ) -> NDArray[np.float32]:
-    """`(heads, num_queries, num_keys)` with the mean over each group of rows and the sum over each of columns."""
+    """Average `(heads, num_queries, num_keys)` over each group of rows, and sum over each group of columns."""
     means = np.stack([weights[:, list(group)].mean(axis=1) for group in rows], axis=1)
     merged: NDArray[np.float32] = np.stack([means[:, :, list(group)].sum(axis=2) for group in columns], axis=2)
     return merged

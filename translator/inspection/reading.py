@@ -1,4 +1,4 @@
-"""What every look inside begins with: a model that can be looked into, and a sentence as its pieces."""
+"""Input of the inspection: the model, a sentence as tokens, and the grouping of tokens into words."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = '.,;:!?…()[]«»“”"'
 
 
 class InspectionError(UserError):
-    """Something that cannot be looked at as asked."""
+    """An inspection request that cannot be served."""
 
 
 def encoder_decoder(translator: Translator) -> tuple[EncoderDecoder, torch.device]:
@@ -30,32 +30,32 @@ def encoder_decoder(translator: Translator) -> tuple[EncoderDecoder, torch.devic
         raise InspectionError(f"Inspection requires a PyTorch model. Received: {type(engine).__name__}.")
     if not isinstance(engine.model, EncoderDecoder):
         raise InspectionError(
-            f"Only an encoder-decoder model can be looked into. Received: {type(engine.model).__name__}. "
-            "Translate with it (`translator translate`), or look into a model with architecture: encoder_decoder."
+            f"Inspection requires an encoder-decoder model. Received: {type(engine.model).__name__}. "
+            "Use a model with architecture: encoder_decoder."
         )
     return engine.model, engine.device
 
 
 def read_sentence(translator: Translator, sentence: str) -> tuple[str, list[int]]:
-    """A sentence as valid text, and the ids of its source pieces without EOS.
+    """Return a sentence as valid text, and the ids of its source tokens without EOS.
 
     Raises:
-        InspectionError: it is empty, or longer than what is translated whole.
+        InspectionError: if the sentence is empty, or too long to be translated without splitting.
     """
     sentence = as_text(sentence)
     ids = translator.tokenizers.source.encode(sentence)
     if not ids:
-        raise InspectionError(f"A sentence must hold something to translate. Received: {sentence!r}.")
+        raise InspectionError(f"A sentence must contain text. Received: {sentence!r}.")
     if len(ids) > translator.longest_source:
         raise InspectionError(
-            f"A sentence must have at most {translator.longest_source} pieces to be looked into. "
-            f"Received: {len(ids)} pieces. Give a part of it."
+            f"A sentence must have at most {translator.longest_source} tokens. Received: {len(ids)} tokens. "
+            "Pass a part of it."
         )
     return sentence, ids
 
 
 def as_text(text: str) -> str:
-    """The text with U+FFFD for what is no valid text, as an argument of the command line may hold."""
+    """Replace invalid characters, which a command-line argument may contain, by U+FFFD."""
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Every number of one translation, in the order in which they arise: the overall prediction process, step by step."""
+"""Trace of one translation: every intermediate result of the prediction process, in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from translator.model.layers import TransformerStack
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizer
 
-# Parts of a TransformerLayer, and what people call them.
+# Parts of a TransformerLayer, and their names in a trace.
 _SUBLAYERS = {
     "self_attention_norm": "self-attention norm",
     "self_attention": "self-attention",
@@ -34,12 +34,12 @@ _SUBLAYERS = {
     "feed_forward": "feed-forward",
 }
 
-_KEY = "   (rows x columns; mean norm of the rows; beginning of the first row)"
+_KEY = "   (rows x columns; mean norm of the rows; start of the first row)"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of text and its id in the vocabulary."""
+    """A token and its id in the vocabulary."""
 
     piece: str
     id: int
@@ -47,13 +47,13 @@ class Piece:
 
 @dataclass(frozen=True)
 class Activation:
-    """A vector for each piece, as it leaves one part of the model.
+    """Output of one part of the model: one vector per token.
 
     Attributes:
-        name: of the part.
-        shape: `(num_pieces, d_model)`.
-        norms: Euclidean length of each vector.
-        values: the first few numbers of each vector.
+        name: name of the part.
+        shape: `(num_tokens, d_model)`.
+        norms: Euclidean norm of each vector.
+        values: first numbers of each vector.
     """
 
     name: str
@@ -64,13 +64,13 @@ class Activation:
 
 @dataclass(frozen=True)
 class Probability:
-    """How probable a piece is as the next one.
+    """Probability of a token in one step.
 
     Attributes:
-        piece: as text.
-        id: in the target vocabulary.
-        probability: the model's own, after softmax.
-        sampling_probability: after temperature, top-k and top-p, among the pieces that may stand here.
+        piece: the token.
+        id: id in the target vocabulary.
+        probability: probability of the model, after softmax.
+        sampling_probability: probability after temperature, top-k and top-p, among the allowed tokens.
     """
 
     piece: str
@@ -81,13 +81,13 @@ class Probability:
 
 @dataclass(frozen=True)
 class Step:
-    """One turn of the decoder's loop.
+    """One step of the decoder.
 
     Attributes:
-        number: from 1.
-        input: the piece that goes in: the start token, then each time what came out before.
-        top: the likeliest next pieces, best first.
-        chosen: what comes out.
+        number: number of the step, from 1.
+        input: input token: BOS, then the token chosen in the step before.
+        top: most probable next tokens, best first.
+        chosen: chosen token.
     """
 
     number: int
@@ -98,7 +98,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the shown distribution is changed; see `config.DecodingOptions`."""
+    """Sampling options of the shown distribution; see `config.DecodingOptions`."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -108,20 +108,20 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Trace:
-    """One translation from text to text.
+    """Trace of one translation.
 
     Attributes:
-        sentence: what is translated.
-        pieces: of the sentence, the end of sentence last.
-        embedding: the pieces' vectors, scaled by sqrt(d_model).
-        positions: what is added for the order of pieces; None where queries and keys are rotated instead.
-        encoder_input: their sum.
-        encoder: each sublayer of the encoder; `layer` is what leaves the whole layer, residual connections included.
-        memory: what leaves the encoder.
-        decoder: each sublayer of the decoder, a row for each step.
-        sampling: how the shown distribution is changed.
-        steps: until the end of sentence, or the longest translation allowed.
-        is_finished: whether the end of sentence came.
+        sentence: source text.
+        pieces: source tokens, EOS last.
+        embedding: embeddings of the source tokens, scaled by sqrt(d_model).
+        positions: position vectors, or None if queries and keys are rotated instead.
+        encoder_input: sum of embeddings and positions.
+        encoder: output of each sublayer of the encoder, and of each layer with its residual connections.
+        memory: output of the encoder.
+        decoder: output of each sublayer and layer of the decoder, one row per step.
+        sampling: sampling options of the shown distribution.
+        steps: steps of the decoder, until EOS or the maximum length.
+        is_finished: True if the translation ends by EOS.
         text: the translation.
     """
 
@@ -151,7 +151,7 @@ def trace(
     num_top: int = 5,
     num_values: int = 4,
 ) -> Trace:
-    """Translate one sentence and record what happens.
+    """Translate one sentence and record the intermediate results.
 
     Args:
         translator: an encoder-decoder model.
@@ -207,7 +207,7 @@ def trace(
 def _forbidden(
     request: Request, outputs: Sequence[int], options: DecodingOptions, device: torch.device
 ) -> Iterator[Forbidden]:
-    """Yield the tokens that could not come in each step."""
+    """Yield the forbidden tokens of each step."""
     constraints = Constraints.from_options(options)
     state = constraints.start([request], device)
     for step, token in enumerate(outputs):
@@ -216,7 +216,7 @@ def _forbidden(
 
 
 class _Recorder:
-    """The model as a search sees it, keeping the logits of every step: what is traced is what the search did."""
+    """A `Decodable` that records the logits of every step of a search."""
 
     def __init__(self, model: Decodable[Any]) -> None:
         self._model = model
@@ -266,7 +266,7 @@ def _piece(tokenizer: Tokenizer, index: int) -> Piece:
 def _embedded(
     model: EncoderDecoder, source: Packed, num_values: int
 ) -> tuple[Activation, Activation | None, Activation]:
-    """Embedding, positions and their sum: what enters the encoder."""
+    """Return the embeddings, the positions and their sum, the encoder input."""
     embedded = model.source_embedding(source.values)
     embedding = _activation("embedding", embedded, num_values)
     if model.positions is None:
@@ -280,38 +280,38 @@ def _embedded(
 def _activations(
     model: EncoderDecoder, source: Packed, target_input: Packed, num_values: int
 ) -> tuple[list[Activation], list[Activation]]:
-    """What leaves each sublayer of encoder and decoder in one forward pass, in order; the stacks' output last."""
-    with _listening(model.encoder, num_values) as encoder, _listening(model.decoder, num_values) as decoder:
+    """Return the output of each sublayer of encoder and decoder in one forward pass; that of the stack is last."""
+    with _recorded(model.encoder, num_values) as encoder, _recorded(model.decoder, num_values) as decoder:
         model(source, target_input)
     return encoder, decoder
 
 
 @contextmanager
-def _listening(stack: TransformerStack, num_values: int) -> Iterator[list[Activation]]:
-    """While this lasts, each part of the stack leaves its output in the list when it is called."""
-    heard: list[Activation] = []
+def _recorded(stack: TransformerStack, num_values: int) -> Iterator[list[Activation]]:
+    """Within the context, append the output of each part of the stack to the list."""
+    activations: list[Activation] = []
 
-    def listen(module: nn.Module, name: str) -> RemovableHandle:
+    def record(module: nn.Module, name: str) -> RemovableHandle:
         return module.register_forward_hook(
-            lambda module, inputs, output: heard.append(_activation(name, output, num_values))
+            lambda module, inputs, output: activations.append(_activation(name, output, num_values))
         )
 
     hooks = []
     for number, layer in enumerate(stack.layers, start=1):
         parts = dict(layer.named_children())
         present = [(parts[part], name) for part, name in _SUBLAYERS.items() if part in parts]
-        hooks += [listen(module, f"layer {number}: {name}") for module, name in present]
-        hooks.append(listen(layer, f"layer {number}"))
-    hooks.append(listen(stack, "output"))
+        hooks += [record(module, f"layer {number}: {name}") for module, name in present]
+        hooks.append(record(layer, f"layer {number}"))
+    hooks.append(record(stack, "output"))
     try:
-        yield heard
+        yield activations
     finally:
         for hook in hooks:
             hook.remove()
 
 
 def _activation(name: str, x: Tensor, num_values: int) -> Activation:
-    """What is shown of `x: (num_pieces, d_model)`."""
+    """Summarize `x: (num_tokens, d_model)`."""
     x = x.float()
     return Activation(
         name=name,
@@ -322,37 +322,34 @@ def _activation(name: str, x: Tensor, num_values: int) -> Activation:
 
 
 def format_trace(found: Trace) -> str:
-    """A trace as a page of text.
-
-    Of each activation it shows the shape, the mean norm of its vectors, and the beginning of the first.
-    """
-    lines = [f"Sentence: {found.sentence}", "", "1. Tokenize: pieces and their ids"]
+    """Format a trace as text; activations are shown by shape, mean norm and the start of the first vector."""
+    lines = [f"Sentence: {found.sentence}", "", "1. Tokenize: tokens and their ids"]
     lines += _in_columns([(piece.piece, str(piece.id)) for piece in found.pieces])
-    lines += ["", "2. Embed: a vector for each piece, and one for its position", _KEY]
+    lines += ["", "2. Embed: one vector per token, plus one for its position", _KEY]
     vectors = [x for x in (found.embedding, found.positions, found.encoder_input) if x is not None]
     if found.positions is None:
         vectors = [found.embedding]
         lines.append("   (positions rotate queries and keys instead of being added)")
     lines += _shown(vectors)
-    lines += ["", "3. Encode: what leaves each sublayer, and each layer with its residual connections", _KEY]
+    lines += ["", "3. Encode: output of each sublayer, and of each layer with its residual connections", _KEY]
     lines += _shown((*found.encoder, found.memory))
     first = found.steps[0].input
-    lines += ["", f"4. Start the decoder with {first.piece} ({first.id}); the same there, a row for each step", _KEY]
+    lines += ["", f"4. Decode: the same parts of the decoder, from {first.piece} ({first.id}); one row per step", _KEY]
     lines += _shown(found.decoder)
-    lines += ["", "5. Predict: the next piece's distribution, the choice, and round again"]
+    lines += ["", "5. Predict: the distribution of the next token, and the choice"]
     is_changed = replace(found.sampling, seed=Sampling.seed) != Sampling()
     for step in found.steps:
-        lines += [f"   step {step.number}: {step.input.piece} goes in"]
+        lines += [f"   step {step.number}: input {step.input.piece}"]
         lines += [f"  {line}" for line in _in_columns([_probability_columns(x, is_changed) for x in step.top])]
         chosen = step.chosen
         lines.append(f"     chosen: {chosen.piece} ({chosen.id}), probability {chosen.probability:.4f}")
-    ending = "the end of sentence came" if found.is_finished else "the longest translation allowed was reached"
+    ending = "ended by EOS" if found.is_finished else "ended at the maximum length"
     lines += ["", f"6. Detokenize ({ending})", f"   {found.text}"]
     return "\n".join(lines)
 
 
 def _shown(activations: Sequence[Activation]) -> list[str]:
-    """A line for each activation."""
+    """Return one line per activation."""
     rows = []
     for x in activations:
         values = " ".join(f"{value:+.3f}" for value in x.values[0])
@@ -369,7 +366,7 @@ def _probability_columns(x: Probability, is_changed: bool) -> tuple[str, ...]:
 
 
 def _in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows with their columns aligned, indented by three."""
+    """Align columns and indent rows by three spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         ("   " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip() for row in rows

@@ -1,8 +1,8 @@
 """The worked example of self-attention, "Jane visits Paris", in the project's own modules.
 
-Two layers over three words of two dimensions, unscaled scores, queries, keys and values equal to the input, no residual
-connection and no norm. The text that it comes from gives illustrative figures; here stands beside each what the
-arithmetic gives. docs/worked-example.md explains the differences.
+Two layers over three words of two dimensions, with unscaled scores, queries, keys and values equal to the input, no
+residual connection and no norm. The text that it is taken from has illustrative figures; the example compares them with
+the arithmetic. docs/worked-example.md explains the differences.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from translator.packing import Packed
 
 WORDS = ("Jane", "visits", "Paris")
 EMBEDDINGS = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
-# What the text has go into its second layer; its first layer does not give these.
+# The input of the second layer in the text, which is not the output of its first layer.
 TEXT_SECOND_INPUT = ((1.35, 0.8), (0.1, 0.9), (1.2, 1.2))
 
 Rows = tuple[tuple[float, ...], ...]
@@ -34,9 +34,9 @@ class WorkedLayer:
         inputs: `(3, 2)`; queries, keys and values are the same.
         scores: `(3, 3)`, products of queries and keys.
         weights: `(3, 3)`, their softmax.
-        attended: `(3, 2)`, what leaves attention.
+        attended: `(3, 2)`, output of attention.
         inner: `(3, 2)`, after the first linear layer and ReLU.
-        outputs: `(3, 2)`, what leaves the feed-forward network.
+        outputs: `(3, 2)`, output of the feed-forward network.
     """
 
     inputs: Rows
@@ -49,15 +49,15 @@ class WorkedLayer:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A figure for Jane: the text's, and what the arithmetic gives from what the text has just before.
+    """Figures for Jane: those of the text, and those of the arithmetic.
 
     Attributes:
         layer: 1 or 2.
-        quantity: what it is.
-        text: the text's figures.
-        computed: from the text's own figure of the step before.
-        exact: from the embeddings on, without any of the text's figures.
-        why: why the text differs from `computed`; empty where it does not.
+        quantity: name of the quantity.
+        text: figures of the text.
+        computed: computed from the text's figures of the step before.
+        exact: computed from the embeddings, without figures of the text.
+        why: reason why the text differs from `computed`; empty if it does not.
     """
 
     layer: int
@@ -73,9 +73,9 @@ class WorkedExample:
     """The example.
 
     Attributes:
-        words: the sentence.
-        layers: both layers, the second fed by the first.
-        comparison: the text's figures beside them.
+        words: the words of the sentence.
+        layers: both layers; the output of the first is the input of the second.
+        comparison: comparison with the text's figures.
     """
 
     words: tuple[str, ...]
@@ -86,14 +86,14 @@ class WorkedExample:
 @torch.inference_mode()
 def worked_example() -> WorkedExample:
     """Compute the example."""
-    with torch.random.fork_rng(devices=()):  # modules draw their first weights, which the example's replace
+    with torch.random.fork_rng(devices=()):  # the modules draw random weights, which are then replaced
         first = _layer(EMBEDDINGS)
         second = _layer(first.outputs)
         return WorkedExample(WORDS, (first, second), tuple(_comparison(first, second)))
 
 
 def identity_attention() -> SelfAttention:
-    """One head of two dimensions whose queries, keys, values and output are what goes in."""
+    """Return attention with one head of two dimensions and identity projections."""
     attention = SelfAttention(2, 1, scale=1.0, backend="reference")
     for projection in (attention.query_key_value_projection, attention.output_projection):
         projection.weight.data.copy_(torch.eye(2).repeat(projection.out_features // 2, 1))
@@ -102,7 +102,7 @@ def identity_attention() -> SelfAttention:
 
 
 def example_feed_forward() -> FeedForward:
-    """The text's network: times 1.5 plus 0.1, ReLU, times 0.8 minus 0.1."""
+    """Return the network of the text: times 1.5 plus 0.1, ReLU, times 0.8 minus 0.1."""
     network = FeedForward(2, 2)
     for projection, factor, bias in ((network.inner_projection, 1.5, 0.1), (network.output_projection, 0.8, -0.1)):
         projection.weight.data.copy_(factor * torch.eye(2))
@@ -111,7 +111,7 @@ def example_feed_forward() -> FeedForward:
 
 
 def _layer(inputs: Sequence[Sequence[float]]) -> WorkedLayer:
-    """One layer of the example."""
+    """Compute one layer of the example."""
     x = _vector(inputs)  # (3, 2)
     sentence = Packed.from_sequences([range(len(x))]).layout()
     network = example_feed_forward().double()
@@ -127,7 +127,7 @@ def _layer(inputs: Sequence[Sequence[float]]) -> WorkedLayer:
 
 
 def _comparison(first: WorkedLayer, second: WorkedLayer) -> list[Comparison]:
-    """The text's figures for Jane, in its order."""
+    """Compare the text's figures for Jane, in the order of the text."""
     network = example_feed_forward().double()
     from_text = _layer(TEXT_SECOND_INPUT)
 
@@ -140,32 +140,32 @@ def _comparison(first: WorkedLayer, second: WorkedLayer) -> list[Comparison]:
     def output(x: Sequence[float]) -> tuple[float, ...]:
         return tuple(network.output_projection(_vector(x)).tolist())
 
-    softmax = "rounded by hand for illustration: a softmax gives every word some weight"
+    softmax = "rounded by hand for illustration: no weight of a softmax is zero"
     return [
         Comparison(1, "scores", (1, 0, 1), first.scores[0], first.scores[0], ""),
         Comparison(1, "softmax", (0.5, 0, 0.5), first.weights[0], first.weights[0], softmax),
         Comparison(
             1, "attention", (1.5, 0.5), summed((0.5, 0, 0.5), EMBEDDINGS), first.attended[0],
-            "a slip: 0.5 * 1 + 0.5 * 1 is 1, not 1.5",
+            "arithmetic error: 0.5 * 1 + 0.5 * 1 is 1, not 1.5",
         ),
         Comparison(1, "first linear, ReLU", (2.35, 0.85), inner((1.5, 0.5)), first.inner[0], ""),
         Comparison(1, "second linear", (1.78, 0.58), output((2.35, 0.85)), first.outputs[0], ""),
         Comparison(
             1, "output", (1.35, 0.8), (1.78, 0.58), first.outputs[0],
-            "by adjustments that the text does not give; its vectors for the other two words are assumed as well",
+            "adjustments that the text does not specify; its vectors of the other two words are assumed as well",
         ),
         Comparison(2, "scores", (2.4625, 0.855, 2.58), from_text.scores[0], second.scores[0], ""),
         Comparison(2, "softmax", (0.45, 0.1, 0.45), from_text.weights[0], second.weights[0],
-                   "simplified: Paris, of the higher score, has the higher weight"),
+                   "simplified: Paris has a higher score and so a higher weight"),
         Comparison(2, "attention", (1.1025, 0.99), summed((0.45, 0.1, 0.45), TEXT_SECOND_INPUT), second.attended[0],
-                   "a slip: 0.6075 + 0.01 + 0.54 is 1.1575"),
+                   "arithmetic error: 0.6075 + 0.01 + 0.54 is 1.1575"),
         Comparison(2, "first linear, ReLU", (1.75375, 1.585), inner((1.1025, 0.99)), second.inner[0], ""),
         Comparison(2, "second linear", (1.303, 1.168), output((1.75375, 1.585)), second.outputs[0], ""),
     ]  # fmt: skip
 
 
 def format_worked_example(example: WorkedExample) -> str:
-    """The example as Markdown: every number of both layers, then the text's figures beside them."""
+    """Format the example as Markdown: every number of both layers, then the comparison with the text."""
     lines = []
     for number, layer in enumerate(example.layers, start=1):
         lines += [
