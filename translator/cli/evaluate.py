@@ -58,11 +58,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="write the scores as one JSON object")
     parser.add_argument("-o", "--output", metavar="FILE", help="write the translations or labels to this file")
-    parser.add_argument(
-        "--baselines",
-        action="store_true",
-        help="for a classifier: also score the most frequent label and a bag of words, learned from its data.train",
-    )
     add_search(parser)
     parser.set_defaults(run=run)
 
@@ -91,9 +86,8 @@ def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> Non
     """Raise OptionError if an option does not apply to a model of this objective."""
     translation_only = [*SEARCH_OPTIONS, "reference_column", "reference_file"]
     unused = {
-        "translation": ["baselines"],
         "classification": translation_only,
-        "language_modeling": [*translation_only, "baselines", "output"],
+        "language_modeling": [*translation_only, "output"],
     }
     for name in unused.get(objective, []):
         value = getattr(arguments, name)
@@ -195,24 +189,7 @@ def _classification_report(
     require_known_labels([example.row[1] for example in examples], classifier.labels)  # before the work starts
     labels = [found.label for found in classifier.classify([example.row[0] for example in examples])]
     _write_lines(output, labels)
-    baselines = _baselines(loaded.config, examples) if arguments.baselines else {}
-    return report_labels(labels, examples, classifier.labels, by=arguments.by, baselines=baselines)
-
-
-def _baselines(config: Config, examples: Sequence[Example]) -> dict[str, float]:
-    """Return the accuracy, in percent, of models that do not see the order of words."""
-    from translator.baselines import BagOfWords, Majority, accuracy
-    from translator.data.corpus import read_rows
-
-    train, valid = (
-        [(row[0], row[1]) for row in read_rows(part, config.data, "labelled")]
-        for part in (config.data.train, config.data.valid)
-    )
-    texts, correct = [example.row[0] for example in examples], [example.row[1] for example in examples]
-    return {
-        "most frequent": 100.0 * accuracy(Majority(train).predict(texts), correct),
-        "bag of words": 100.0 * accuracy(BagOfWords(train, valid).predict(texts), correct),
-    }
+    return report_labels(labels, examples, classifier.labels, by=arguments.by)
 
 
 def _perplexity_report(

@@ -46,21 +46,18 @@ class ClassificationReport:
         total: scores of the whole test set.
         by: the column by which scores are broken down, or None.
         groups: scores of each value of that column.
-        baselines: accuracy in percent of each baseline; empty if none was requested.
     """
 
     total: LabelScores
     by: str | None
     groups: dict[str, LabelScores]
-    baselines: dict[str, float]
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
         groups = {
             name: {"num_examples": part.num_examples, "accuracy": part.accuracy} for name, part in self.groups.items()
         }
-        report = self.total.as_dict() | {"by": self.by, "groups": groups}
-        return report | ({"baselines": self.baselines} if self.baselines else {})
+        return self.total.as_dict() | {"by": self.by, "groups": groups}
 
     def as_table(self) -> str:
         """Return the scores as text for people."""
@@ -69,8 +66,6 @@ class ClassificationReport:
         if self.groups:
             rows = {name: [f"{part.num_examples:,}", f"{part.accuracy:.2f}"] for name, part in self.groups.items()}
             lines += ["", *format_table(self.by or "", ["texts", "accuracy %"], rows)]
-        if self.baselines:
-            lines += ["", *(f"{name:<14} {value:6.2f} %" for name, value in self.baselines.items())]
         return "\n".join(lines)
 
 
@@ -110,7 +105,6 @@ def report_labels(
     labels: Sequence[str],
     *,
     by: str | None = None,
-    baselines: dict[str, float] | None = None,
 ) -> ClassificationReport:
     """Score the predicted labels of a test set.
 
@@ -119,7 +113,6 @@ def report_labels(
         examples: texts with their correct labels.
         labels: the labels of the classifier.
         by: name of the column that gave the examples their groups.
-        baselines: accuracy in percent of each baseline.
 
     Raises:
         EvaluationError: as for `score_labels`.
@@ -132,7 +125,6 @@ def report_labels(
         total=score(range(len(examples))),
         by=by,
         groups={name: score(indices) for name, indices in indices_by_group(examples).items()},
-        baselines=baselines or {},
     )
 
 
