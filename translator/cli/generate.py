@@ -1,4 +1,4 @@
-"""`translator generate MODEL`: a filter, a beginning in, a text out."""
+"""`translator generate MODEL`: continue prompts, one per line, with a language model."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
-    "truncated": "{} came out as long as allowed and may lack the end; raise --max-pieces.",
+    "truncated": "{} reached the maximum length and may be incomplete; raise --max-pieces.",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = (
-        "Continue each line of standard input, or the prompts given as arguments: by drawing, or with "
-        "--beam-size by searching for the likeliest text."
+        "Continue each line of standard input, or the prompts given as arguments, by sampling or, with --beam-size, by "
+        "beam search."
     )
     add_model(parser)
     add_filter(parser, "PROMPT", "continue")
-    parser.add_argument("--max-pieces", type=int, metavar="N", help="most pieces that are added (default: 60)")
+    parser.add_argument("--max-pieces", type=int, metavar="N", help="maximum number of tokens to add (default: 60)")
     parser.add_argument(
         "--samples", dest="num_hypotheses", type=int, metavar="N", help="write N texts as `line ||| text ||| score`"
     )
-    parser.add_argument("--json", action="store_true", help="write an object a line: text, score, tokens, flags")
+    parser.add_argument("--json", action="store_true", help="write one JSON object per line")
     add_decoding(parser, ["beam_size", "length_penalty", "no_repeat_ngram"])
     add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Continue until the input ends."""
+    """Continue all lines or arguments."""
 
     def load() -> Any:
         from translator.inference.generator import MAX_PIECES, Generator

@@ -1,4 +1,4 @@
-"""`translator translate MODEL`: a filter, one line in, one line out; documents with `--document`."""
+"""`translator translate MODEL`: translate lines one by one, or documents with `--document`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
     "split": SPLIT_NOTICE,
-    "truncated": "{} came out as long as allowed and may lack the end; raise --max-length-factor.",
+    "truncated": "{} reached the maximum length and may be incomplete; raise --max-length-factor.",
 }
 
 
@@ -29,21 +29,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_filter(parser, "SENTENCE", "translate")
     parser.add_argument(
-        "--n-best", dest="num_hypotheses", type=int, metavar="N", help="write the N best as `line ||| text ||| score`"
+        "--n-best",
+        dest="num_hypotheses",
+        type=int,
+        metavar="N",
+        help="write N translations as `line ||| text ||| score`",
     )
     parser.add_argument(
         "--document",
         action="store_true",
         help="translate a document: join wrapped lines, split sentences, keep paragraphs, lists and blank lines",
     )
-    parser.add_argument("--json", action="store_true", help="write an object a line: text, score, tokens, flags")
+    parser.add_argument(
+        "--json", action="store_true", help="write one JSON object per line: text, score, tokens, flags"
+    )
     add_search(parser)
     add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Translate until the input ends."""
+    """Translate all lines, arguments or documents."""
     changes = decoding_changes(arguments)
     if arguments.document:
         if arguments.json or arguments.num_hypotheses is not None:
