@@ -33,7 +33,7 @@ class Translation:
         hypotheses: best first, at least one. Unless sampled, no two have the same text.
         flags: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than the model takes, and
             translated in parts), `sentences` (translated one by one), `truncated` (the output reached its maximum
-            length), `capitals` (all in capitals, and translated as if it were not).
+            length), `capitals` (sentences in capitals were folded).
     """
 
     source: str
