@@ -13,7 +13,7 @@ import pytest
 from made_up import make_pairs, stream, take, write_text
 
 from translator.data.corpus import Corpus
-from translator.data.workers import Task, WorkerError, WorkerPool
+from translator.data.workers import Task, WorkerEndedError, WorkerError, WorkerPool
 from translator.tokenizer import Tokenizers
 
 Make = Callable[..., Corpus]
@@ -43,7 +43,7 @@ def test_a_dead_worker_is_a_clear_error_and_close_leaves_no_process(make_corpus:
     next(batches)
     assert process.pid
     os.kill(process.pid, signal.SIGKILL)
-    with pytest.raises(WorkerError, match="worker 0 ended with exit code -9"):
+    with pytest.raises(WorkerEndedError, match="worker 0 ended with exit code -9"):
         for _ in range(200):
             next(batches)
     batches.close()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,26 +21,23 @@ from translator.training.trainer import train
 Tiny = Callable[..., Config]
 
 
-def start_ranks(folders: list[Path], *overrides: str) -> list[tuple[int, str]]:
-    """Train with one rank in each folder; return the exit codes and what was written to standard error."""
+def start_ranks(folders: list[Path], *overrides: str) -> list[subprocess.Popen[str]]:
+    """Start training with one rank in each folder."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-m", "translator", "train", "config.yaml", *overrides]
     processes = []
     for rank, folder in enumerate(folders):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(folders), "MASTER_ADDR": "127.0.0.1"}
-        place |= {"MASTER_PORT": port, "OMP_NUM_THREADS": 1, "PYTHONPATH": root}
-        command = [sys.executable, "-m", "translator", "train", "config.yaml", *overrides]
-        processes.append(
-            subprocess.Popen(
-                command,
-                cwd=folder,
-                env={**os.environ, **{name: str(value) for name, value in place.items()}},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
+        place |= {"MASTER_PORT": port, "OMP_NUM_THREADS": 1, "PYTHONPATH": Path(__file__).parents[2]}
+        environment = {**os.environ, **{name: str(value) for name, value in place.items()}}
+        processes.append(subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True))
+    return processes
+
+
+def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """Wait for processes; return their exit codes and what they wrote to standard error."""
     errors = [process.communicate(timeout=300)[1] for process in processes]
     return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
@@ -65,9 +63,9 @@ def test_ranks_without_a_shared_disk_give_the_result_of_one_rank_and_resume(disk
     one = tiny("one", model={"dropout": 0.1}, training={"ema_decay": 0.9, "accumulation": 2})
     train(one)
     expected, _ = read_weights(Path(one.output) / "last" / "model.safetensors")
-    assert [code for code, _ in start_ranks(disks, "training.max_steps=6")] == [0, 0]
+    assert [code for code, _ in finish(start_ranks(disks, "training.max_steps=6"))] == [0, 0]
     shutil.rmtree(disks[1] / "cache")  # the second machine is replaced
-    results = start_ranks(disks)
+    results = finish(start_ranks(disks))
     assert [code for code, _ in results] == [0, 0], results
     assert "resuming from step 6 of 12" in results[0][1] and "resuming" not in results[1][1]
     found, _ = read_weights(disks[0] / "run" / "last" / "model.safetensors")
@@ -96,6 +94,18 @@ def test_ranks_that_cannot_train_together_all_stop_with_the_reason(
             path.write_text(path.read_text().replace("learning_rate: 0.003", "learning_rate: 0.001"))
         case "directory":
             (disks[0] / "run").touch()
-    for code, error in start_ranks(disks, "training.max_steps=2"):
+    for code, error in finish(start_ranks(disks, "training.max_steps=2")):
         assert code == 2, error
         assert message in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_rank_whose_partner_is_killed_stops_with_one_message(disks: list[Path], killed: int) -> None:
+    processes = start_ranks(disks, "training.max_steps=100000")
+    while not (disks[0] / "run" / "last").exists():
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.05)
+    processes[killed].kill()
+    code, error = finish(processes)[1 - killed]
+    assert code == 2, error
+    assert "Another rank ended, or did not answer for 15 minutes" in error and "Traceback" not in error

@@ -16,6 +16,7 @@ from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
 from translator.data.store import IntArray, Ragged
+from translator.errors import UserError
 
 if TYPE_CHECKING:
     from translator.data.corpus import Corpus
@@ -25,7 +26,11 @@ _PATIENCE = 5.0  # seconds for a worker to end by itself
 
 
 class WorkerError(RuntimeError):
-    """A worker process that died or failed."""
+    """An exception in a worker process."""
+
+
+class WorkerEndedError(UserError):
+    """A worker process that was killed."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,8 @@ class WorkerPool:
         """The pieces of the oldest task, source and target.
 
         Raises:
-            WorkerError: its worker died or failed.
+            WorkerEndedError: if the worker was killed.
+            WorkerError: if it failed.
         """
         worker = self._under_way.popleft()
         try:
@@ -104,10 +110,10 @@ class WorkerPool:
         """End the processes."""
         self._finalizer()
 
-    def _died(self, worker: int) -> WorkerError:
+    def _died(self, worker: int) -> WorkerEndedError:
         process = self._processes[worker]
         process.join(_PATIENCE)
-        return WorkerError(
+        return WorkerEndedError(
             f"A data worker must run as long as training. Received: worker {worker} ended with exit code "
             f"{process.exitcode} (-9: killed, often for lack of memory). Lower training.data_workers and resume."
         )

@@ -20,8 +20,9 @@ from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from translator.checkpoint import set_weights, weights_of
-from translator.errors import UserError
+from translator.errors import UserError, shorten
 from translator.ranks import Rank, RankError
+from translator.training.memory import is_out_of_memory
 
 T = TypeVar("T")
 
@@ -106,7 +107,8 @@ class Ranks:
         with self.together():
             if self.is_main:
                 result[0] = work()
-        dist.broadcast_object_list(result, src=0, device=self.device)
+        with _communication():
+            dist.broadcast_object_list(result, src=0, device=self.device)
         return result[0]  # type: ignore[return-value]  # T may include None
 
     @contextmanager
@@ -137,27 +139,44 @@ class Ranks:
             return
         for bucket in _buckets(tensors):
             flat = torch.cat([tensor.flatten() for tensor in bucket])
-            dist.all_reduce(flat)
+            with _communication():
+                dist.all_reduce(flat)
             for tensor, part in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
                 tensor.copy_(part.view_as(tensor))
 
     def replicate(self, model: nn.Module) -> None:
         """Give the models of all ranks the weights of rank 0."""
         if self.world_size > 1:
-            for weight in weights_of(model).values():
-                dist.broadcast(weight, src=0)
+            with _communication():
+                for weight in weights_of(model).values():
+                    dist.broadcast(weight, src=0)
 
     def _exchange(self, message: str) -> list[str]:
         """Return the messages of all ranks, which wait for each other."""
         assert self._store is not None
         self._meetings += 1
         keys = [f"{self._meetings}/{rank}" for rank in range(self.world_size)]
-        self._store.set(keys[self.rank], message)
-        pause = 0.001
-        while not self._store.check(keys):  # in Python, so that signals are handled
-            time.sleep(pause)
-            pause = min(2 * pause, _MAX_PAUSE)
-        return [self._store.get(key).decode() for key in keys]
+        with _communication():
+            self._store.set(keys[self.rank], message)
+            pause = 0.001
+            while not self._store.check(keys):  # in Python, so that signals are handled
+                time.sleep(pause)
+                pause = min(2 * pause, _MAX_PAUSE)
+            return [self._store.get(key).decode() for key in keys]
+
+
+@contextmanager
+def _communication() -> Iterator[None]:
+    """Raise RankError in place of the errors by which torch reports that another rank is gone or does not answer."""
+    try:
+        yield
+    except RuntimeError as error:
+        if is_out_of_memory(error):
+            raise
+        raise RankError(
+            f"Another rank ended, or did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes "
+            f"({shorten(str(error).splitlines()[0])}). Its own message says why. The same command resumes the run."
+        ) from error
 
 
 def full_weights(model: nn.Module) -> dict[str, Tensor]:
