@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+_UNSUPPORTED = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -20,9 +23,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Make what was written to a file or a folder reach the disk."""
+    """Flush a file or a directory to the disk; directories only where the file system supports it.
+
+    Raises:
+        OSError: if the content did not reach the disk.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in _UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)
