@@ -55,9 +55,9 @@ def test_pieces_that_are_words_get_their_vectors_and_others_stay(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("le 1 2 3\n", "must have d_model=4 numbers a line.*line 1 with 3"),
-        ("le 1 2 3 4\nchat 1 2 x 4\n", "is a word and numbers.*line 2"),
-        ("qqqq 1 2 3 4\n", "shares none"),
+        ("le 1 2 3\n", "must have d_model=4 numbers per line.*line 1 with 3"),
+        ("le 1 2 3 4\nchat 1 2 x 4\n", "must be a word and numbers.*line 2"),
+        ("qqqq 1 2 3 4\n", "must share words"),
     ],
 )
 def test_files_that_cannot_be_used_are_refused(tokenizer: Tokenizer, tmp_path: Path, text: str, message: str) -> None:
@@ -71,7 +71,7 @@ def test_a_file_that_is_not_there_or_no_text_is_refused(tokenizer: Tokenizer, tm
     embedding = TokenEmbedding(tokenizer.vocab_size, D_MODEL)
     (tmp_path / "binary.vec").write_bytes(b"\xff\xfe\x00")
     for name in ("missing.vec", "binary.vec"):
-        with pytest.raises(VectorsError, match="are a readable text file"):
+        with pytest.raises(VectorsError, match="must be a readable text file"):
             start_from_vectors(embedding, tokenizer, str(tmp_path / name))
 
 

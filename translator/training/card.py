@@ -1,4 +1,4 @@
-"""The model card: README.md of a model directory."""
+"""The model card: `README.md` of a model directory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from translator.training.state import TrainingState
 
 
 def write_card(run: Path, config: Config, corpus_report: str, state: TrainingState) -> None:
-    """Say what the model is, what it learned from and how well it does on validation data."""
+    """Write the card: the model, its training data, and its validation results.
+
+    Args:
+        run: run directory.
+        config: configuration of the run.
+        corpus_report: table of the training data.
+        state: state after the last step.
+    """
     data, model = config.data, config.model
     parameters = sum(weight.numel() for weight in state.decoding_weights().values())
     layers = {
@@ -42,7 +49,7 @@ A Transformer ({model.architecture}) of {parameters:,} parameters ({layers[model
 {corpus_report}
 ```
 
-The licences of these sources apply to what is made with them; name them here before you publish the model.
+The licenses of these sources apply to what is made with them. Name them here before you publish the model.
 
 ## Validation
 
@@ -55,7 +62,7 @@ Loss in nats per target token without label smoothing; scores are of at most
 
 
 def _use(run: Path, config: Config) -> tuple[str, str]:
-    """What the model does, and the command that has it do so."""
+    """Return the title of the card, and a command that uses the model."""
     data = config.data
     match config.training.objective:
         case "translation":
@@ -72,7 +79,7 @@ def _use(run: Path, config: Config) -> tuple[str, str]:
 
 
 def _validations(run: Path) -> str:
-    """The last validations as a table."""
+    """Return the last validations as a table."""
     lines = [line for line in _metrics(run) if any(name.startswith("valid_") for name in line)]
     names = list(dict.fromkeys(name for line in lines for name in line if name.startswith("valid_")))
     head = f"| step | {' | '.join(name.removeprefix('valid_') for name in names)} |\n|---:|{'---:|' * len(names)}"

@@ -1,4 +1,4 @@
-"""Embeddings that start from pre-trained word vectors, in the text format of word2vec, fastText and GloVe."""
+"""Initialization of embeddings from word vectors, in the text format of word2vec, fastText and GloVe."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ class VectorsError(UserError):
 
 
 def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: str) -> int:
-    """Give each piece that is a whole word the vector of that word, and leave the others as they were drawn.
+    """Set the embedding of each token that is a whole word to the vector of that word. The others stay random.
 
-    A piece is a word when it begins one: `▁maison` is `maison`, or else a word that differs in case alone. Vectors are
-    scaled together to the size of freshly drawn ones, which the model's scaling by sqrt(d_model) expects.
+    A token is a word if it begins one: `▁maison` is `maison`, or else a word that differs in case alone. The vectors
+    are scaled together to the size of random embeddings, which the model's scaling by sqrt(d_model) expects.
 
     Args:
-        embedding: of the tokenizer's pieces; changed in place.
-        tokenizer: whose pieces are looked up.
+        embedding: embedding of the tokens; changed in place.
+        tokenizer: tokenizer whose vocabulary is looked up.
         path: `.vec` or `.txt`, possibly compressed: a word and its numbers per line, after an optional line
             `count dimension`.
 
     Returns:
-        The number of pieces that were matched.
+        The number of tokens with a vector.
 
     Raises:
-        VectorsError: the file cannot be read, has a broken line or another dimension, or matches nothing.
+        VectorsError: if the file cannot be read, has an invalid line or another dimension, or shares no word.
     """
     words = {
         piece.removeprefix(_WORD_START): index
@@ -57,7 +57,7 @@ def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: st
             similar.setdefault(words[cousin], vector)
     found = similar | exact
     if not found:
-        raise VectorsError(f"Word vectors must share words with the vocabulary. Received: {path}, which shares none.")
+        raise VectorsError(f"Word vectors must share words with the vocabulary. Received: {path}, without one.")
     rows = torch.tensor(sorted(found))
     vectors = torch.stack([found[int(row)] for row in rows])
     spread = vectors.square().mean().sqrt()
@@ -67,7 +67,7 @@ def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: st
 
 
 def _read(path: Path, d_model: int) -> Iterator[tuple[str, Tensor]]:
-    """Words and their vectors `(d_model,)`."""
+    """Yield words and their vectors `(d_model,)`."""
     try:
         with io.TextIOWrapper(open_text(path), encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
@@ -76,14 +76,14 @@ def _read(path: Path, d_model: int) -> Iterator[tuple[str, Tensor]]:
                     continue
                 if len(numbers) != d_model:
                     raise VectorsError(
-                        f"Word vectors must have d_model={d_model} numbers a line. "
+                        f"Word vectors must have d_model={d_model} numbers per line. "
                         f"Received: {path}, line {number} with {len(numbers)}. Choose model.d_model to match."
                     )
                 try:
                     yield word, torch.tensor([float(text) for text in numbers])
                 except ValueError as error:
                     raise VectorsError(
-                        f"A line of word vectors is a word and numbers. Received: {path}, line {number}: {error}."
+                        f"A line of word vectors must be a word and numbers. Received: {path}, line {number}: {error}."
                     ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise VectorsError(f"Word vectors are a readable text file. Received: {path} ({error}).") from error
+        raise VectorsError(f"Word vectors must be a readable text file. Received: {path} ({error}).") from error
