@@ -66,12 +66,14 @@ def test_all_errors_of_a_configuration_are_reported_at_once(capsys: pytest.Captu
         ("output=train.tsv", "output must be a writable directory"),
         ("training.batch_tokens=3", "training.batch_tokens must leave out at most 5%"),
         ("model.source_vectors=missing.vec", "missing.vec"),
+        ("model.attention=triton", "model.attention: triton cannot be used for this run: "),
         ("nonsense", "An override must have the form section.key=value"),
     ],
 )
 def test_an_invalid_configuration_gives_one_message(
-    capsys: pytest.CaptureFixture[str], override: str, expected: str
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, override: str, expected: str
 ) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     Path("empty.tsv").touch()
     Path("a.fr").write_text("un\ndeux\ntrois\n", encoding="utf-8")
     Path("a.en").write_text("one\ntwo\n", encoding="utf-8")

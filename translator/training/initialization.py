@@ -7,6 +7,7 @@ from collections.abc import Callable
 from translator.checkpoint import CheckpointError, locate_weights, read_weights, set_weights
 from translator.checkpoint.location import find_model
 from translator.config import Config, ConfigError, differences, load_config
+from translator.errors import shorten
 from translator.model import EncoderDecoder, Model
 from translator.tokenizer import Tokenizers
 from translator.training.vectors import start_from_vectors
@@ -67,7 +68,7 @@ def _start_from(path: str, model: Model, config: Config, tokenizers: Tokenizers,
         if key.startswith("model.") and not key.startswith(_MAY_DIFFER)
     }
     if changed:
-        lines = "\n".join(f"  {key}: {old!r} -> {new!r}" for key, (old, new) in changed.items())
+        lines = "\n".join(f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in changed.items())
         raise ConfigError(
             f"The model section must be that of training.start_from. Received: {path}, with differences in\n{lines}"
         )

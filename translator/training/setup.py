@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from translator.atomic_io import write_whole
 from translator.checkpoint import CONFIG_FILE, newest_checkpoint, step_checkpoints
-from translator.config import Config, ConfigError, differences, load_config, to_yaml
+from translator.config import Config, ConfigError, ModelConfig, differences, load_config, to_yaml
 from translator.data.corpus import Corpus, load_corpus, read_clean_rows
 from translator.data.objectives import objective_of
-from translator.errors import UserError
+from translator.errors import UserError, shorten
+from translator.kernels.backends import backend_obstacle
 from translator.ranks import RankError
 from translator.tokenizer import Tokenizers
 from translator.training.initialization import earlier_tokenizers
@@ -81,6 +84,7 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
     corpora: list[Corpus] = []
 
     def prepare() -> _Shared:
+        _check_attention(config.model, ranks.device)
         found = newest_checkpoint(run)
         claim_directory(run, config, allow_config_change)
         tokenizers = prepare_tokenizers(run, config, say)
@@ -102,6 +106,21 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
                     f"{corpora[0].fingerprint[:12]}, and {shared.corpus[:12]} on rank 0. Copy the data of rank 0."
                 )
     return Setup(shared.tokenizers, corpora[0], shared.checkpoint, shared.state)
+
+
+def _check_attention(model: ModelConfig, device: torch.device) -> None:
+    """Raise ConfigError if the attention backend cannot be used on the device, before any data is prepared."""
+    stacks = {
+        "encoder_only": (model.encoder_heads,),
+        "decoder_only": (model.decoder_heads,),
+        "encoder_decoder": (model.encoder_heads, model.decoder_heads),
+    }[model.architecture]
+    for num_heads in {n for heads in stacks for n in (heads if isinstance(heads, tuple) else (heads,))}:
+        head_dim = model.d_model // num_heads
+        if obstacle := backend_obstacle(model.attention, device.type, torch.float32, head_dim):
+            raise ConfigError(
+                f"model.attention: {model.attention} cannot be used for this run: {obstacle}. Set model.attention=auto."
+            )
 
 
 def claim_directory(run: Path, config: Config, allow_config_change: bool) -> None:
@@ -190,4 +209,4 @@ def _check_config(main: Config, own: Config) -> None:
 
 
 def _listed(changed: dict[str, tuple[Any, Any]]) -> str:
-    return "\n".join(f"  {key}: {old!r} -> {new!r}" for key, (old, new) in changed.items())
+    return "\n".join(f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in changed.items())
