@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from translator.checkpoint import CheckpointError, load_checkpoint, load_model, read_weights, weights_of
+from translator.checkpoint import (
+    CheckpointError,
+    build_with_weights,
+    load_checkpoint,
+    load_model,
+    read_weights,
+    weights_of,
+)
 from translator.config import Config, ConfigError, TokenizerConfig, to_yaml, validate
 from translator.model import build_model
 from translator.tokenizer import TokenizerError, Tokenizers
@@ -103,3 +110,14 @@ def test_a_configuration_that_is_invalid_is_refused_as_any_other(directory: Path
     (directory / "config.yaml").write_text("output: x\nmodell: 3\n")
     with pytest.raises(ConfigError, match="Did you mean 'model'"):
         load_model(directory)
+
+
+def test_a_model_built_with_weights_shares_their_memory_and_draws_no_random_number(
+    model_directory: Path, tokenizers: Tokenizers, config: Config
+) -> None:
+    weights, _ = read_weights(model_directory / "best" / "model.safetensors")
+    before = torch.get_rng_state()
+    model = build_with_weights(config, tokenizers, weights, "test")
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not model.training
+    assert all(parameter.data_ptr() == weights[name].data_ptr() for name, parameter in model.named_parameters())

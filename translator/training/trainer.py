@@ -57,8 +57,10 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
         with contextlib.ExitStack() as stack:
             ranks.on_main(lambda: stack.enter_context(locked(run)))
             say = _say if ranks.is_main else _ignore
-            setup = set_up(run, config, ranks, allow_config_change=allow_config_change, say=say)
-            trainer = Trainer(config, run, ranks, setup)
+            # Not kept in a variable, so that the state to resume from is freed once it is loaded.
+            trainer = Trainer(
+                config, run, ranks, set_up(run, config, ranks, allow_config_change=allow_config_change, say=say)
+            )
             trainer.run()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
