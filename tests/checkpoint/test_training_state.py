@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import resource
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,24 @@ def test_a_pickle_is_refused_without_advice_to_load_it_and_never_run(tmp_path: P
     assert not (tmp_path / "crater").exists()
     torch.save([1, 2], path)
     with pytest.raises(CheckpointError, match="it contains a list"):
+        read_training_state(tmp_path)
+
+
+def test_a_state_with_compressed_records_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "training_state.pt"
+    save_training_state(path, state())
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    with pytest.raises(CheckpointError, match="is compressed"):
+        read_training_state(tmp_path)
+
+
+def test_a_pipe_in_place_of_a_state_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "training_state.pt")
+    with pytest.raises(CheckpointError, match="not a regular file"):
         read_training_state(tmp_path)
 
 

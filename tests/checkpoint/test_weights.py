@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -46,6 +47,12 @@ def test_truncated_weights_are_refused(weights_path: Path) -> None:
     weights_path.write_bytes(data[: len(data) // 2])
     with pytest.raises(CheckpointError, match="Weights must be a complete safetensors file"):
         read_weights(weights_path)
+
+
+def test_a_pipe_in_place_of_weights_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="not a regular file"):
+        read_weights(tmp_path / "model.safetensors")
 
 
 def test_a_flipped_bit_anywhere_is_refused_or_changes_nothing(weights_path: Path) -> None:

@@ -70,11 +70,16 @@ def read_training_state(checkpoint: Path) -> dict[str, Any]:
 
 def _check_archive(path: Path) -> None:
     """Raise OSError if the archive is damaged; `torch.load` does not verify the CRC-32 of its records."""
+    if path.exists() and not path.is_file():
+        raise OSError("not a regular file")
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            compressed = [record for record in archive.infolist() if record.compress_type != zipfile.ZIP_STORED]
+            damaged = None if compressed else archive.testzip()
     except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, EOFError) as error:
         raise OSError(f"not an intact archive: {error}") from error
+    if compressed:  # a small file could fill the memory
+        raise OSError(f"the record {compressed[0].filename} is compressed")
     if damaged is not None:
         raise OSError(f"the record {damaged} is damaged")
 
