@@ -36,7 +36,7 @@ REGISTER_LIMITS = {
     ("self_attention", 32): 80,
     ("cross_attention", 16): 128,
     ("merge", None): 40,
-    ("zero_filler", None): 32,
+    ("zero_padding", None): 32,
     ("rows_loss", None): 64,
 }
 FOR_HOPPER = ("short_forward", 64), ("short_backward", 64), ("long_forward", 64), ("long_backward_queries", 64)

@@ -25,7 +25,7 @@ def loss_inputs(
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "many chunks":
         monkeypatch.setattr(cross_entropy, "_CHUNK_ELEMENTS", 40)  # three rows of 13
-        monkeypatch.setattr(cross_entropy, "_CHUNK_ROWS", 1)
+        monkeypatch.setattr(cross_entropy, "_MIN_CHUNK_ROWS", 1)
 
 
 @pytest.mark.usefixtures("chunks")
@@ -159,7 +159,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     for label_smoothing in (-0.1, 1.0):
         with pytest.raises(ValueError, match=f"at least 0 and below 1. Received: {label_smoothing}."):
             linear_cross_entropy(hidden, weight, labels, label_smoothing=label_smoothing)
-    with pytest.raises(ValueError, match=r"ignore_index must be negative, which no label is\. Received: 0."):
+    with pytest.raises(ValueError, match=r"ignore_index must be negative, unlike labels\. Received: 0."):
         linear_cross_entropy(hidden, weight, labels, ignore_index=0)
 
 

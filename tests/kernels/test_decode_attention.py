@@ -110,7 +110,7 @@ def test_splitting_the_keys_changes_nothing_but_rounding(
     device: torch.device, monkeypatch: pytest.MonkeyPatch, enough_programs: int
 ) -> None:
     triton_decode = pytest.importorskip("translator.kernels.triton_decode")
-    monkeypatch.setattr(triton_decode, "_ENOUGH_PROGRAMS", enough_programs)
+    monkeypatch.setattr(triton_decode, "_MIN_PROGRAMS", enough_programs)
     splits, keys_in_split = triton_decode._split(2, 100)
     assert splits == (1 if enough_programs == 1 else 4) and splits * keys_in_split >= 100
     q, keys, values = normal(1, 2, 16), normal(100, 1, 2, 16, seed=1), normal(100, 1, 2, 16, seed=2)

@@ -225,7 +225,7 @@ def wrong_arguments() -> dict[str, tuple[dict[str, Any], str]]:
             {"cu_seqlens_q": torch.tensor([0, 1, 3], dtype=torch.int32)},
             r"must be \(num_sequences \+ 1,\). Received: \(3,\) and \(2,\).",
         ),
-        "seed": ({"dropout_p": 0.1}, "dropout needs a seed. Received: dropout_p=0.1, seed=None."),
+        "seed": ({"dropout_p": 0.1}, "dropout requires a seed. Received: dropout_p=0.1, seed=None."),
         "grouped": (
             {name: torch.randn(3, 2, 8, device="meta") for name in "qkv"}
             | {name: offsets.to("meta") for name in ("cu_seqlens_q", "cu_seqlens_k")}

@@ -30,7 +30,7 @@ def exact(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float
 def kernel(monkeypatch: pytest.MonkeyPatch) -> object:
     """The module, with rows and chunks small enough that every branch is entered."""
     module = pytest.importorskip("translator.kernels.triton_cross_entropy")
-    monkeypatch.setattr(module, "_LARGEST_ROW", 512)
+    monkeypatch.setattr(module, "_MAX_REGISTER_ROW", 512)
     monkeypatch.setattr(module, "_BLOCK", 256)
     monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 1000)
     return module

@@ -58,7 +58,7 @@ def test_attention_dropout_is_a_function_of_its_seed_in_training_and_off_in_eval
         return attention(*inputs, seed=torch.tensor([seed]))
 
     assert torch.equal(attended(1), attended(1, global_seed=5)) and not torch.equal(attended(1), attended(2))
-    with pytest.raises(ValueError, match=r"dropout needs a seed\. Received: dropout_p=0\.5, seed=None\."):
+    with pytest.raises(ValueError, match=r"dropout requires a seed\. Received: dropout_p=0\.5, seed=None\."):
         attention(*inputs)
     attention.eval()
     assert torch.equal(attended(1), attention(*inputs))

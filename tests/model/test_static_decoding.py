@@ -43,10 +43,10 @@ def assert_same(ours: list[list[Candidate]], right: list[list[Candidate]]) -> No
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
 def test_searches_find_the_same_in_static_memory(monkeypatch: pytest.MonkeyPatch, positions: str) -> None:
     """One decoder for several searches, larger and smaller, whose memory grows in every direction."""
-    monkeypatch.setattr(static_decoding, "_FIRST_ROOM", 4)
+    monkeypatch.setattr(static_decoding, "_INITIAL_CAPACITY", 4)
     model = model_with(positions)
     decoder = StaticDecoder(model)
-    for seed, (count, room) in enumerate(((3, 16), (9, 16), (1, 8))):
+    for seed, (count, capacity) in enumerate(((3, 16), (9, 16), (1, 8))):
         requests = [
             Request(tuple(source), 5 + 3 * (number % 3)) for number, source in enumerate(sentences(count, seed))
         ]
@@ -56,7 +56,7 @@ def test_searches_find_the_same_in_static_memory(monkeypatch: pytest.MonkeyPatch
             DecodingOptions(beam_size=4, num_hypotheses=2, no_repeat_ngram=2),
         ):
             assert_same(search(decoder, requests, options), search(model, requests, options))
-        assert decoder.workspace.room == room
+        assert decoder.workspace.capacity == capacity
 
 
 def test_rows_of_different_sentences_may_not_mix() -> None:
@@ -82,4 +82,4 @@ def test_sizes_are_few_and_at_most_a_quarter_too_large() -> None:
     rounded = [static_decoding._rounded(size) for size in range(1, 1025)]
     assert all(size <= up <= 1.25 * size for size, up in enumerate(rounded, start=1))
     assert len(set(rounded)) < 40
-    assert static_decoding._rounded(3, least=64) == 64
+    assert static_decoding._rounded(3, minimum=64) == 64

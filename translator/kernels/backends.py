@@ -1,4 +1,4 @@
-"""Which implementation serves a call: chosen from what the host knows, so that `torch.compile` sees a constant."""
+"""Selection of the attention backend from properties known on the host, a constant for `torch.compile`."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import torch
 
 BACKENDS = ("auto", "triton", "grouped", "sdpa", "reference")
 
-_LARGEST_TRITON_HEAD = 128
+_MAX_TRITON_HEAD_DIM = 128
 _TRITON_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _log = logging.getLogger(__name__)
 
 
 def choose_backend(backend: str, device_type: str, dtype: torch.dtype, head_dim: int) -> str:
-    """What serves attention when `backend` is asked for.
+    """Return the backend that computes attention if `backend` is requested.
 
-    `auto` takes `grouped` on the CPU, and elsewhere `triton` or, where that cannot serve, `sdpa`; what it takes, and
-    why, is logged once.
+    `auto` selects `grouped` on the CPU, and elsewhere `triton` or, if that does not support the inputs, `sdpa`. The
+    selection and its reason are logged once.
 
     Args:
         backend: one of BACKENDS.
-        device_type: of the tensors, `cpu` or `cuda`.
-        dtype: of the queries.
-        head_dim: dimensions of a head.
+        device_type: device type of the tensors, `cpu` or `cuda`.
+        dtype: dtype of the queries.
+        head_dim: dimensions per head.
 
     Returns:
         One of BACKENDS other than `auto`.
 
     Raises:
-        ValueError: `backend` is unknown or cannot serve this.
+        ValueError: if `backend` is unknown or does not support the inputs.
     """
     if backend not in BACKENDS:
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}. Received: {backend!r}.")
@@ -50,8 +50,8 @@ def backend_obstacle(backend: str, device_type: str, dtype: torch.dtype, head_di
     return _obstacle(device_type, dtype, head_dim) if backend == "triton" else None
 
 
-# What torch.compiler.assume_constant_result(choose_backend) does, short of importing the compiler, which takes seconds:
-# the choice is made, and logged, while a graph is traced, and is a constant in it.
+# As torch.compiler.assume_constant_result(choose_backend), without importing the compiler, which takes seconds. The
+# selection is made, and logged, while a graph is traced, and is a constant in it.
 setattr(choose_backend, "_dynamo_marked_constant", True)  # noqa: B010
 
 
@@ -68,16 +68,16 @@ def _automatic(device_type: str, dtype: torch.dtype, head_dim: int) -> str:
 
 
 def _obstacle(device_type: str, dtype: torch.dtype, head_dim: int) -> str | None:
-    """Why Triton cannot serve attention, if it cannot."""
-    if head_dim > _LARGEST_TRITON_HEAD:
-        return f"it takes a head_dim of up to {_LARGEST_TRITON_HEAD}. Received: head_dim={head_dim}"
+    """Return the reason why Triton does not support attention of these inputs, or None."""
+    if head_dim > _MAX_TRITON_HEAD_DIM:
+        return f"it takes a head_dim of up to {_MAX_TRITON_HEAD_DIM}. Received: head_dim={head_dim}"
     return triton_obstacle(device_type, dtype)
 
 
 def triton_obstacle(device_type: str, dtype: torch.dtype) -> str | None:
-    """Why Triton cannot serve tensors of this dtype on this device, if it cannot.
+    """Return the reason why Triton does not support tensors of this dtype on this device, or None.
 
-    What `meta` tensors go through, which are shapes without numbers, is what CUDA tensors would.
+    `meta` tensors, which have no data, are treated as CUDA tensors.
     """
     if find_spec("triton") is None:
         return "it is not installed"
@@ -91,5 +91,5 @@ def triton_obstacle(device_type: str, dtype: torch.dtype) -> str | None:
 
 
 def is_interpreted() -> bool:
-    """Whether Triton runs in its interpreter, on the CPU, which TRITON_INTERPRET=1 asks for."""
+    """Return True if Triton runs in its interpreter on the CPU, with TRITON_INTERPRET=1."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on")

@@ -1,9 +1,8 @@
-"""What the inputs of attention and of the loss must be, checked before any kernel starts.
+"""Checks of the inputs of attention and of the loss, before any kernel starts.
 
-Shapes, dtypes, devices and strides are checked always: the host knows them. Offsets, lengths, places in a cache and
-labels lie on the device, and reading them waits for it: all but labels are checked in `reference`, and all of them
-wherever TRANSLATOR_CHECK=1 is set, except within what torch.compile makes and what a CUDA graph captures, which can ask
-for nothing.
+Shapes, dtypes, devices and strides are always checked, since the host knows them. Offsets, lengths, cache slots and
+labels are on the device, and reading them synchronizes. `reference` checks all of these but labels. With
+TRANSLATOR_CHECK=1 all are checked everywhere, except under torch.compile and during the capture of a CUDA graph.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def check_attention(
     seed: Tensor | None,
     backend: str,
 ) -> None:
-    """Raise ValueError for what the host can see to be wrong; arguments as in `kernels.packed_attention`."""
+    """Raise ValueError if arguments are invalid as far as the host knows; see `kernels.packed_attention`."""
     if any(x.ndim != 3 for x in (q, k, v)) or k.shape != v.shape or q.shape[1:] != k.shape[1:]:
         raise ValueError(
             "q, k and v must be (num_tokens, heads, head_dim), k and v alike, heads and head_dim shared. "
@@ -61,25 +60,25 @@ def _check_dropout(dropout_p: float, seed: Tensor | None, backend: str) -> None:
     if not 0 <= dropout_p < 1:
         raise ValueError(f"dropout_p must be at least 0 and below 1. Received: {dropout_p}.")
     if dropout_p and seed is None and backend != "sdpa":
-        raise ValueError(f"dropout needs a seed. Received: dropout_p={dropout_p}, seed=None.")
+        raise ValueError(f"dropout requires a seed. Received: dropout_p={dropout_p}, seed=None.")
     if seed is not None and (seed.shape != (1,) or seed.dtype != torch.int64):
         raise ValueError(f"seed must be (1,) int64. Received: {tuple(seed.shape)} {dtype_name(seed)}.")
 
 
 def is_checking_values(device: torch.device) -> bool:
-    """Whether the environment asks for checks that wait for the device, and this is no time when it cannot answer."""
+    """Return True if TRANSLATOR_CHECK=1 requests checks that synchronize, and this is possible now."""
     if torch.compiler.is_compiling() or os.environ.get("TRANSLATOR_CHECK") != "1":
         return False
     return device.type != "cuda" or not torch.cuda.is_current_stream_capturing()
 
 
 def check_offsets(name: str, cu_seqlens: Tensor, num_tokens: int, max_seqlen: int) -> None:
-    """Raise ValueError where offsets are not such, or go beyond the tensor or the bound. Waits for the device.
+    """Raise ValueError if offsets are invalid or exceed the tensor or the bound; synchronizes with the device.
 
     Args:
-        name: of the argument, for the message.
+        name: name of the argument, for the message.
         cu_seqlens: `(num_sequences + 1,)` int32.
-        num_tokens: rows of the packed tensor.
+        num_tokens: number of rows of the packed tensor.
         max_seqlen: upper bound on the length of each sequence.
     """
     offsets = cu_seqlens.tolist()
@@ -97,13 +96,13 @@ def check_offsets(name: str, cu_seqlens: Tensor, num_tokens: int, max_seqlen: in
 
 
 def check_history(length: Tensor, ancestry: Tensor | None, positions: int, slots: int) -> None:
-    """Raise ValueError where a history leaves its cache (see `kernels.decode_attention`). Waits for the device.
+    """Raise ValueError if a history exceeds its cache (see `kernels.decode_attention`); synchronizes with the device.
 
     Args:
         length: `(1,)` int32.
         ancestry: `(rows, positions)` int32, read up to `length`; None where each row has its own slot.
-        positions: that the cache has room for.
-        slots: of the cache.
+        positions: capacity of the cache in positions.
+        slots: number of slots of the cache.
     """
     (filled,) = length.tolist()
     if not 0 <= filled <= positions:
@@ -116,12 +115,12 @@ def check_history(length: Tensor, ancestry: Tensor | None, positions: int, slots
 
 
 def check_sentences(starts: Tensor, lengths: Tensor, num_tokens: int, max_seqlen: int) -> None:
-    """Raise ValueError where a sentence leaves the keys, or is longer than the bound. Waits for the device.
+    """Raise ValueError if a sentence exceeds the keys or the bound; synchronizes with the device.
 
     Args:
         starts: `(sentences,)` int32.
         lengths: `(sentences,)` int32.
-        num_tokens: rows of the keys.
+        num_tokens: number of keys.
         max_seqlen: upper bound on the length of each sentence.
     """
     bounds = list(zip(starts.tolist(), lengths.tolist(), strict=True))
@@ -138,7 +137,7 @@ def check_sentences(starts: Tensor, lengths: Tensor, num_tokens: int, max_seqlen
 
 
 def check_loss(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int) -> None:
-    """Raise ValueError for what the host can see to be wrong; arguments as in `kernels.linear_cross_entropy`."""
+    """Raise ValueError if arguments are invalid as far as the host knows; see `kernels.linear_cross_entropy`."""
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
             "hidden and weight must be (num_tokens, d_model) and (vocab_size, d_model). "
@@ -161,11 +160,11 @@ def check_loss(hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: 
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing must be at least 0 and below 1. Received: {label_smoothing}.")
     if ignore_index >= 0:
-        raise ValueError(f"ignore_index must be negative, which no label is. Received: {ignore_index}.")
+        raise ValueError(f"ignore_index must be negative, unlike labels. Received: {ignore_index}.")
 
 
 def check_labels(labels: Tensor, vocab_size: int, ignore_index: int) -> None:
-    """Raise ValueError where a label is neither a piece of the vocabulary nor `ignore_index`. Waits for the device."""
+    """Raise ValueError if a label is neither in the vocabulary nor `ignore_index`; synchronizes with the device."""
     wrong = labels[((labels < 0) | (labels >= vocab_size)) & (labels != ignore_index)].tolist()
     if wrong:
         raise ValueError(
@@ -175,7 +174,7 @@ def check_labels(labels: Tensor, vocab_size: int, ignore_index: int) -> None:
 
 
 def dtype_name(x: Tensor) -> str:
-    """The dtype of `x` as people write it: float32."""
+    """Return the name of the dtype of `x`, such as float32."""
     return str(x.dtype).removeprefix("torch.")
 
 

@@ -1,10 +1,9 @@
-"""Dropout whose mask is a function of where a weight stands, so that it is never stored and any path can replay it.
+"""Counter-based dropout: the mask is a function of the position of a weight, so it is never stored.
 
 Weight (query i, key j) of head h in sequence s is dropped or kept by 16 bits of Philox 4x32 with seven rounds (Salmon
-et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed and its counter `(j // 8, i, s, h)`:
-positions count from the start of the sequence, and s is the sequence's number in the batch. So a mask does not depend
-on the lengths of the other sequences, on the offset in the packed batch, on filler, on bounds, nor on how a kernel
-tiles. Whoever wants two sentences to draw different masks gives them different numbers, as every batch does.
+et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed and its counter `(j // 8, i, s, h)`.
+Positions count from the start of the sequence; s is the number of the sequence in the batch. So a mask does not depend
+on the lengths of other sequences, the offset in the packed batch, trailing padding, bounds, or the tiling of a kernel.
 """
 
 from __future__ import annotations
@@ -12,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-ROUNDS = 7  # the fewest that pass the statistical tests of the paper, section 5
-_KEYS_IN_A_DRAW = 8
+ROUNDS = 7  # the minimum that passes the statistical tests of the paper, section 5
+_KEYS_PER_DRAW = 8
 _LEVELS = 2**16
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL_STEPS = (0x9E3779B9, 0xBB67AE85)
@@ -21,26 +20,26 @@ _LOW_32_BITS = 0xFFFFFFFF
 
 
 def drop_threshold(dropout_p: float) -> int:
-    """Weights whose 16 bits are below this are dropped."""
+    """Return the threshold below which the 16 bits of a weight mean that it is dropped."""
     return round(dropout_p * _LEVELS)
 
 
 def kept_weights(seed: Tensor, sequence: int, heads: int, num_queries: int, num_keys: int, dropout_p: float) -> Tensor:
-    """Which weights of one sequence survive dropout.
+    """Return which weights of one sequence dropout keeps.
 
     Args:
         seed: `(1,)` int64.
-        sequence: its number in the batch.
+        sequence: number of the sequence in the batch.
         heads: number of heads.
-        num_queries: queries of the sequence.
-        num_keys: keys of the sequence.
+        num_queries: number of queries.
+        num_keys: number of keys.
         dropout_p: probability that a weight is dropped, to 1/65536.
 
     Returns:
         `(heads, num_queries, num_keys)` bool, on the device of `seed`.
     """
     device = seed.device
-    groups = -(-num_keys // _KEYS_IN_A_DRAW)
+    groups = -(-num_keys // _KEYS_PER_DRAW)
     group = torch.arange(groups, device=device)
     query = torch.arange(num_queries, device=device)[:, None]
     head = torch.arange(heads, device=device)[:, None, None]
@@ -48,12 +47,12 @@ def kept_weights(seed: Tensor, sequence: int, heads: int, num_queries: int, num_
     counter = [x.expand(shape) for x in (group, query, torch.full_like(head, sequence), head)]
     words = torch.stack(_philox(seed, counter), dim=-1)  # (heads, num_queries, groups, 4)
     halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1)  # the lower half belongs to the earlier key
-    bits = halves.reshape(heads, num_queries, groups * _KEYS_IN_A_DRAW)[..., :num_keys]
+    bits = halves.reshape(heads, num_queries, groups * _KEYS_PER_DRAW)[..., :num_keys]
     return bits >= drop_threshold(dropout_p)
 
 
 def _philox(seed: Tensor, counter: list[Tensor]) -> list[Tensor]:
-    """Four 32-bit words, in int64, for each counter of four 32-bit words."""
+    """Return four 32-bit words, in int64, for each counter of four 32-bit words."""
     c0, c1, c2, c3 = counter
     key = [seed & _LOW_32_BITS, (seed >> 32) & _LOW_32_BITS]
     for _ in range(ROUNDS):
@@ -65,7 +64,7 @@ def _philox(seed: Tensor, counter: list[Tensor]) -> list[Tensor]:
 
 
 def _wide_product(factor: int, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Upper and lower 32 bits of a 64-bit product, by halves: int64 has no unsigned product to shift."""
+    """Return the upper and lower 32 bits of a 64-bit product, computed by halves since int64 is signed."""
     lower, upper = factor * (x & 0xFFFF), factor * (x >> 16)
     high = (upper + (lower >> 16)) >> 16
     return high, (factor * x) & _LOW_32_BITS

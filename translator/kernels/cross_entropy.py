@@ -1,7 +1,7 @@
-"""Vocabulary projection and label-smoothed cross entropy together, in chunks: the full logits never exist.
+"""Vocabulary projection and label-smoothed cross entropy in chunks, without storing all logits.
 
-The gradients are computed in the forward pass, while a chunk's probabilities are still in the cache, and scaled in the
-backward pass. The chunks are plain torch; on CUDA a Triton kernel does what lies between the matrix products.
+The gradients are computed in the forward pass, while the probabilities of a chunk are in the cache, and scaled in the
+backward pass. Chunks are computed in plain torch; on CUDA a Triton kernel runs between the matrix products.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from torch import Tensor
 
 from translator.kernels.backends import triton_obstacle
 
-_CHUNK_ELEMENTS = 2**23  # logits in a chunk, 34 MB in float32: smaller ones stay in the cache, but multiply slower
-_CHUNK_ROWS = 512  # ... and at least so many rows: each chunk reads and writes the whole gradient of the weights
-_FARTHEST = -80.0  # nats; a probability below exp(-87) is no longer a normal float32
+_CHUNK_ELEMENTS = 2**23  # logits per chunk, 34 MB in float32: smaller ones stay in the cache, but multiply slower
+_MIN_CHUNK_ROWS = 512  # each chunk reads and writes the whole gradient of the weights
+_MIN_LOG_PROBABILITY = -80.0  # nats; a probability below exp(-87) is a subnormal float32
 
 
 @torch.library.custom_op("translator::linear_cross_entropy", mutates_args=())
 def chunked_linear_cross_entropy(
     hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, ignore_index: int, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The summed loss, and its gradients for hidden and weight (empty unless `needs_grad`)."""
+    """Return the summed loss and its gradients for hidden and weight (empty unless `needs_grad`)."""
     if hidden.is_cuda and triton_obstacle(hidden.device.type, hidden.dtype) is None:
-        from translator.kernels.triton_cross_entropy import fused_linear_cross_entropy  # triton may not be installed
+        from translator.kernels.triton_cross_entropy import fused_linear_cross_entropy  # triton is optional
 
         return fused_linear_cross_entropy(hidden, weight, labels, label_smoothing, ignore_index, needs_grad)
     rows = (labels != ignore_index).nonzero().squeeze(1)
     if len(rows) == len(labels):
         return _chunked(hidden, weight, labels, label_smoothing, needs_grad)
-    # Masked language modelling ignores six rows of seven: their logits are not worth computing.
+    # Masked language modeling ignores six rows of seven, so their logits are not computed.
     loss, some, grad_weight = _chunked(hidden[rows], weight, labels[rows], label_smoothing, needs_grad)
     return loss, torch.zeros_like(hidden).index_copy_(0, rows, some) if needs_grad else some, grad_weight
 
@@ -38,14 +38,14 @@ def chunked_linear_cross_entropy(
 def _chunked(
     hidden: Tensor, weight: Tensor, labels: Tensor, label_smoothing: float, needs_grad: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As `chunked_linear_cross_entropy`, in plain torch, where every row counts."""
+    """`chunked_linear_cross_entropy` in plain torch, without ignored rows."""
     num_tokens, vocab_size = hidden.shape[0], weight.shape[0]
     wide = torch.promote_types(hidden.dtype, torch.float32)
     loss = hidden.new_zeros((), dtype=wide)
     grad_hidden = torch.empty_like(hidden) if needs_grad else hidden.new_empty(0)
     grad_weight = torch.zeros_like(weight) if needs_grad else weight.new_empty(0)
     mean_weight = weight.mean(dim=0)
-    chunk = max(_CHUNK_ROWS, _CHUNK_ELEMENTS // vocab_size)
+    chunk = max(_MIN_CHUNK_ROWS, _CHUNK_ELEMENTS // vocab_size)
     for start in range(0, num_tokens, chunk):
         rows = slice(start, start + chunk)
         label = labels[rows, None]
@@ -54,12 +54,12 @@ def _chunked(
         uniform_logits = (hidden[rows] @ mean_weight).to(wide)[:, None]
         probabilities = torch.softmax(logits, dim=1, out=logits)
         log_probabilities = probabilities.gather(1, label).log()
-        far = (log_probabilities < _FARTHEST).squeeze(1).nonzero().squeeze(1)
+        far = (log_probabilities < _MIN_LOG_PROBABILITY).squeeze(1).nonzero().squeeze(1)
         if len(far):
             log_probabilities[far] = _log_probabilities(hidden[rows][far], weight, label[far], wide)
         loss += (label_smoothing * (label_logits - uniform_logits) - log_probabilities).sum()
         if needs_grad:
-            # what smoothing takes from every piece alike is left to the end: a pass over the chunk less
+            # the uniform part of smoothing is subtracted at the end, which saves a pass over the chunk
             probabilities.scatter_add_(1, label, torch.full_like(label_logits, label_smoothing - 1))
             grad = probabilities.to(hidden.dtype)
             torch.mm(grad, weight, out=grad_hidden[rows])
@@ -71,7 +71,7 @@ def _chunked(
 
 
 def _log_probabilities(hidden: Tensor, weight: Tensor, label: Tensor, wide: torch.dtype) -> Tensor:
-    """Of labels whose probabilities underflow: `(n, d_model)` and `(n, 1)` to `(n, 1)`."""
+    """Return the log-probabilities of labels whose probabilities underflow: `(n, d_model)` and `(n, 1)` to `(n, 1)`."""
     logits = (hidden @ weight.T).to(wide)
     return logits.gather(1, label) - logits.logsumexp(dim=1, keepdim=True)
 

@@ -1,4 +1,4 @@
-"""Attention of one new token a row while decoding: the checks, and the choice between Triton and plain torch."""
+"""Attention of one new token per row in decoding: checks, and the choice between Triton and plain torch."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ def decode_attention(
     scale: float | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Self-attention of one query a row over a static cache.
+    """Self-attention of one query per row over a static cache.
 
-    Position t of row n's history lies in slot `ancestry[n, t]` of the cache. When beam search reorders its hypotheses
-    it reorders rows of the ancestry, a few bytes each, and the cache stays where it is.
+    Position t of the history of row n is in slot `ancestry[n, t]` of the cache. To reorder hypotheses, beam search
+    reorders rows of the ancestry, a few bytes each, instead of the cache.
 
     Args:
         q: `(rows, heads, head_dim)`, floating point.
-        keys: `(positions, slots, heads, head_dim)`, same dtype, room for the longest history.
-        values: likewise.
-        length: `(1,)` int32, how many positions are filled, this step's included; read on the device.
-        ancestry: `(rows, positions)` int32; None where row n's history lies in slot n.
+        keys: `(positions, slots, heads, head_dim)`, same dtype; capacity for the longest history.
+        values: same shape and dtype as `keys`.
+        length: `(1,)` int32, number of filled positions including this step's; read on the device.
+        ancestry: `(rows, positions)` int32; None if the history of row n is in slot n.
         scale: factor on the scores; `head_dim ** -0.5` by default.
-        backend: `triton`, or any other for plain torch; `auto` takes `triton` on CUDA.
+        backend: `triton`, or any other for plain torch; `auto` selects `triton` on CUDA.
 
     Returns:
         `(rows, heads, head_dim)`, dtype of `q`; zeros where `length` is 0.
 
     Raises:
-        ValueError: shapes, dtypes, devices or the backend do not fit; in `reference`, and where TRANSLATOR_CHECK=1
-            asks for it, also what lies outside the cache or the keys.
+        ValueError: if shapes, dtypes, devices or the backend do not fit. In `reference`, and with TRANSLATOR_CHECK=1,
+            also if indices exceed the cache or the keys.
     """
     _check(q, keys, values, 4, length, *([] if ancestry is None else [ancestry]))
     rows = q.shape[0]
@@ -76,14 +76,14 @@ def decode_cross_attention(
     scale: float | None = None,
     backend: str = "auto",
 ) -> Tensor:
-    """Attention of one query a row over the packed keys of the row's sentence, which all its beams share.
+    """Attention of one query per row over the packed keys of its sentence, which all beams share.
 
     Args:
-        q: `(sentences * beams, heads, head_dim)`, the beams of a sentence side by side, floating point.
+        q: `(sentences * beams, heads, head_dim)`, the beams of a sentence adjacent, floating point.
         keys: `(num_tokens, heads, head_dim)`, same dtype.
-        values: likewise.
-        starts: `(sentences,)` int32, where each sentence begins in `keys`; sentences may leave in any order.
-        lengths: `(sentences,)` int32, how many keys each has.
+        values: same shape and dtype as `keys`.
+        starts: `(sentences,)` int32, first key of each sentence; in any order.
+        lengths: `(sentences,)` int32, number of keys of each sentence.
         max_seqlen: upper bound on the length of a sentence.
         scale: factor on the scores; `head_dim ** -0.5` by default.
         backend: as in `decode_attention`.
@@ -92,8 +92,8 @@ def decode_cross_attention(
         `(sentences * beams, heads, head_dim)`, dtype of `q`; zeros for a sentence without tokens.
 
     Raises:
-        ValueError: shapes, dtypes, devices or the backend do not fit; in `reference`, and where TRANSLATOR_CHECK=1
-            asks for it, also what lies outside the cache or the keys.
+        ValueError: if shapes, dtypes, devices or the backend do not fit. In `reference`, and with TRANSLATOR_CHECK=1,
+            also if indices exceed the cache or the keys.
     """
     _check(q, keys, values, 3, starts, lengths)
     if starts.ndim != 1 or starts.shape != lengths.shape or q.shape[0] % max(1, starts.shape[0]):

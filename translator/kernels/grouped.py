@@ -1,12 +1,12 @@
-"""Packed attention for the CPU: sequences of like length are padded together and multiplied as one batch.
+"""Packed attention on the CPU: sequences of similar length are padded together and multiplied as one batch.
 
-Sentences are short, so a loop over them drowns in call overhead and one rectangle for all drowns in padding. A few
-groups of similar length lose little to either, and a batched matrix product over 10 to 60 tokens is several times
-faster on a CPU than a flash kernel tiled for long contexts.
+For short sentences, a loop has too much call overhead and a single padded batch too much padding. A few groups of
+similar length have little of both. A batched matrix product over 10 to 60 tokens is several times faster on a CPU than
+a flash kernel tiled for long contexts.
 
-One copy brings the rows of all groups into the order in which they are multiplied, and one takes the results back; a
-group is a slice between them. Attention weights of sentences are small, so they are kept for the backward pass; where
-torch.compile allows no such thing, they are computed again, dropout included: its mask is a function of the seed.
+One copy orders the rows by group, and another restores the order of the results; a group is a slice in between.
+Attention weights of sentences are small, so the backward pass reuses them. Under torch.compile, which does not allow
+this, they are recomputed. Dropout is the same both times, since its mask is a function of the seed.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from translator.kernels.grouping import Group, Plan, plan
 
 
 def _weights(q: Tensor, k: Tensor, out: Tensor, group: Group, heads: int, scale: float) -> Tensor:
-    """Attention weights `(batch, longest_q, longest_k)`, written to `out` of that shape, in float32 or wider."""
+    """Write attention weights to `out: (batch, longest_q, longest_k)`, float32 or wider, and return it."""
     scores = out if out.dtype == q.dtype else torch.empty_like(out, dtype=q.dtype)
     if group.bias is not None:
         scores.view(-1, heads, *scores.shape[1:]).copy_(group.bias)
     scores.baddbmm_(q, k.transpose(1, 2), beta=int(group.bias is not None), alpha=scale)
     torch.softmax(scores if scores is out else out.copy_(scores), dim=-1, out=out)
-    if group.has_blind_query:
+    if group.has_fully_masked_query:
         assert group.bias is not None
         out.view(-1, heads, *out.shape[1:]).masked_fill_(group.bias < 0, 0.0)
     return out
 
 
 def keep_mask(shape: tuple[int, ...], dropout_p: float, seed: int) -> Tensor:
-    """A float32 dropout mask on the CPU: 0 with probability `dropout_p` (to 1/65536), otherwise 1 / (1 - dropout_p).
+    """Return a float32 dropout mask: 0 with probability `dropout_p` (to 1/65536), otherwise 1 / (1 - dropout_p).
 
-    Four decisions are cut from each 64-bit draw, since drawing each by `bernoulli_` takes ten times as long; and SFC64
-    draws twice as fast as torch's own generator, on one thread as that does.
+    Each 64-bit draw gives four decisions: `bernoulli_` would take ten times as long. SFC64 draws twice as fast as
+    torch's generator; both use one thread.
     """
     numel = math.prod(shape)
     draws = np.random.SFC64(seed % 2**64).random_raw((numel + 3) // 4)
@@ -51,7 +51,7 @@ def keep_mask(shape: tuple[int, ...], dropout_p: float, seed: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Intermediate:
-    """What the backward pass needs: buffers of queries, keys and values, all attention weights, the dropout mask."""
+    """Tensors for the backward pass: buffers of queries, keys and values, all attention weights, the dropout mask."""
 
     queries: Tensor
     keys: Tensor
@@ -61,7 +61,7 @@ class _Intermediate:
 
     @property
     def dropped(self) -> Tensor:
-        """The weights that values were multiplied by."""
+        """The weights after dropout."""
         return self.weights if self.keep is None else self.weights * self.keep
 
 
@@ -88,7 +88,7 @@ def _forward(
 def _backward(
     grad_out: Tensor, saved: _Intermediate, layout: Plan, scale: float, parts: Sequence[int]
 ) -> tuple[Tensor, ...]:
-    """Gradients of projections that have so many parts."""
+    """Return the gradients of the projections, whose numbers of parts are `parts`."""
     (grads,) = layout.gather(grad_out.unsqueeze(1), first=0)
     grads.index_fill_(0, layout.sides[0].padding, 0.0)
     buffers: list[Tensor] = []
@@ -113,7 +113,7 @@ def _backward(
 
 
 class _GroupedAttention(torch.autograd.Function):
-    """Eager attention, which keeps its intermediate results."""
+    """Attention in eager mode, which keeps its intermediate results."""
 
     @staticmethod
     def forward(ctx: Any, layout: Plan, scale: float, dropout_p: float, seed: Tensor, *projections: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ def grouped_attention(
 
 def separated(projections: Sequence[Tensor]) -> list[Tensor]:
     """Return queries, keys and values, each `(num_tokens, heads, head_dim)`, as views of the projections."""
-    # a lone part is squeezed, since the gradient of unbind would be a copy
+    # a single part is squeezed: the gradient of unbind would be a copy
     return [part for x in projections for part in (x.unbind(1) if x.shape[1] > 1 else [x.squeeze(1)])]
 
 
@@ -168,7 +168,7 @@ def grouped_attention_operator(
     dropout_p: float,
     seed: Tensor,
 ) -> Tensor:
-    """`grouped_attention` as torch.compile sees it."""
+    """`grouped_attention` under torch.compile."""
     layout = plan(cu_seqlens_q, cu_seqlens_k, q.shape[0], k.shape[0], q.shape[1], causal)
     return _forward([x.unsqueeze(1) for x in (q, k, v)], layout, scale, dropout_p, seed)[0]
 
@@ -191,7 +191,7 @@ def grouped_attention_backward(
     dropout_p: float,
     seed: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `grouped_attention` for q, k and v, from its inputs alone."""
+    """Gradients of `grouped_attention` for q, k and v, from its inputs only."""
     layout = plan(cu_seqlens_q, cu_seqlens_k, q.shape[0], k.shape[0], q.shape[1], causal)
     _, saved = _forward([x.unsqueeze(1) for x in (q, k, v)], layout, scale, dropout_p, seed)
     grad_q, grad_k, grad_v = (x.squeeze(1) for x in _backward(grad_out, saved, layout, scale, (1, 1, 1)))

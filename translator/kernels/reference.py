@@ -1,6 +1,7 @@
-"""The mathematics of the kernels in plain torch, one sequence at a time: what every other path is tested against.
+"""Reference implementation of the kernels in plain torch, one sequence at a time.
 
-Slow and obvious on purpose. It serves any device, dtype and head size, and is where attention maps come from.
+All other implementations are tested against it. It is slow and simple, supports any device, dtype and head dimension,
+and computes attention maps.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ def attention_weights(q: Tensor, k: Tensor, *, causal: bool, scale: float) -> Te
     Args:
         q: `(num_queries, heads, head_dim)`.
         k: `(num_keys, heads, head_dim)`.
-        causal: each query sees the keys up to its own position, counted from the end (bottom-right alignment).
+        causal: mask keys after the position of the query, counted from the end (bottom-right alignment).
         scale: factor on the scores.
 
     Returns:
-        `(heads, num_queries, num_keys)`; each row sums to one, or is zero where a query sees no key.
+        `(heads, num_queries, num_keys)`; each row sums to one, or is zero if the query has no visible key.
     """
     scores = torch.einsum("qhd,khd->hqk", q, k) * scale
     if causal:
         num_queries, num_keys = scores.shape[1:]
-        is_hidden = torch.ones(num_queries, num_keys, dtype=torch.bool, device=q.device).triu(
+        is_masked = torch.ones(num_queries, num_keys, dtype=torch.bool, device=q.device).triu(
             num_keys - num_queries + 1
         )
-        scores = scores.masked_fill(is_hidden, -torch.inf)
+        scores = scores.masked_fill(is_masked, -torch.inf)
     return torch.softmax(scores, dim=-1).nan_to_num(0.0)
 
 
@@ -47,9 +48,9 @@ def packed_attention(
     dropout_p: float = 0.0,
     seed: Tensor | None = None,
 ) -> Tensor:
-    """Attention of each sequence's queries to its own keys; shapes as in `kernels.packed_attention`.
+    """Attention of the queries of each sequence to its keys, given separately; see `kernels.packed_attention`.
 
-    Dropout draws the mask of `counter_dropout`, which is that of the Triton kernels.
+    Dropout uses the mask of `counter_dropout`, as the Triton kernels do.
     """
     out = torch.zeros_like(q)
     bounds = zip(pairwise(cu_seqlens_q.tolist()), pairwise(cu_seqlens_k.tolist()), strict=True)
@@ -80,7 +81,7 @@ def linear_cross_entropy(
 def decode_attention(
     q: Tensor, keys: Tensor, values: Tensor, length: Tensor, ancestry: Tensor | None, *, scale: float
 ) -> Tensor:
-    """One query a row over its history in a static cache; shapes as in `kernels.decode_attention`."""
+    """Attention of one query per row to its history in a static cache; shapes as in `kernels.decode_attention`."""
     rows, positions = q.shape[0], keys.shape[0]
     position = torch.arange(positions, device=q.device)
     slot = torch.arange(rows, device=q.device)[:, None]
@@ -96,7 +97,7 @@ def decode_attention(
 def decode_cross_attention(
     q: Tensor, keys: Tensor, values: Tensor, starts: Tensor, lengths: Tensor, max_seqlen: int, *, scale: float
 ) -> Tensor:
-    """The beams of each sentence over its keys; shapes as in `kernels.decode_cross_attention`."""
+    """Attention of the beams of each sentence to its keys; shapes as in `kernels.decode_cross_attention`."""
     sentences = starts.shape[0]
     beams = q.shape[0] // max(1, sentences)
     position = torch.arange(max_seqlen, device=q.device)

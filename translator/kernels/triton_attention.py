@@ -1,9 +1,9 @@
-"""Packed attention on CUDA: launches the Triton kernels and registers them as torch operators.
+"""Packed attention on CUDA: launches of the Triton kernels, registered as torch operators.
 
-Sequences of up to 128 tokens (32 in float32) are served by `triton_attention_short`, one launch for each length class,
-longer ones by `triton_attention_long`. Which classes are launched follows from the bounds `max_seqlen_q` and
-`max_seqlen_k`; which of them serves a sequence follows on the device from its own lengths. The host never reads an
-offset, so nothing waits for the device and a CUDA graph can hold every launch.
+Sequences of up to 128 tokens (32 in float32) take the short path, `triton_attention_short`, with one launch per length
+class. Longer ones take the long path, `triton_attention_long`. The bounds `max_seqlen_q` and `max_seqlen_k` determine
+which classes are launched. On the device, the lengths of a sequence determine its class. The host reads no offset, so
+nothing synchronizes and a CUDA graph can contain every launch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from translator.kernels.counter_dropout import drop_threshold
 from translator.kernels.triton_attention_long import long_forward
 from translator.kernels.triton_attention_long_backward import long_backward_keys, long_backward_queries
 from translator.kernels.triton_attention_short import short_backward, short_forward
-from translator.kernels.triton_tiles import on_device_of, zero_filler
+from translator.kernels.triton_tiles import on_device_of, zero_padding
 
-_FILLER_ROWS = 64  # rows that one program clears
+_PADDING_ROWS = 64  # rows that one program sets to zero
 
 
 @dataclass(frozen=True)
-class Class:
-    """Sequences whose longer side has `shorter + 1` to `tile` tokens, and the warps that one of them occupies."""
+class LengthClass:
+    """Sequences whose longer side has `shorter + 1` to `tile` tokens, and the number of warps for each."""
 
     shorter: int
     tile: int
@@ -39,85 +39,71 @@ class Class:
 
 @dataclass(frozen=True)
 class Block:
-    """Queries and keys in a tile of the long path, and the warps of a program."""
+    """Numbers of queries and keys in a tile of the long path, and of warps per program."""
 
     queries: int
     keys: int
     warps: int
 
     def constants(self) -> dict[str, int]:
-        # two stages: a third would take more shared memory than consumer cards have
+        # two stages: a third would take more shared memory than consumer GPUs have
         return {"BLOCK_Q": self.queries, "BLOCK_K": self.keys, "num_warps": self.warps, "num_stages": 2}
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How attention over one dtype and head size is cut up.
+    """Tile sizes of attention for one dtype and head dimension.
 
     Attributes:
-        classes: the length classes of the short path, shortest first.
-        queries: tiles of the kernels that own queries.
-        keys: tiles of the kernel that owns keys.
+        classes: length classes of the short path, shortest first.
+        queries: tiles of the kernels with one program per tile of queries.
+        keys: tiles of the kernel with one program per tile of keys.
     """
 
-    classes: tuple[Class, ...]
+    classes: tuple[LengthClass, ...]
     queries: Block
     keys: Block
 
     @property
     def short(self) -> int:
-        """The longest sequence that the short path serves."""
+        """Length of the longest sequence of the short path."""
         return self.classes[-1].tile
 
 
 def tiling(dtype: torch.dtype, head_dim: int) -> Tiling:
-    """Tiles that fit the registers, all but a few bytes of them; the tests hold what each kernel may take."""
-    if dtype == torch.float32:  # no tensor cores at full precision: a tile's products live in registers
+    """Return tiles that fit the registers, but for a few bytes; tests bound the usage of each kernel."""
+    if dtype == torch.float32:  # tensor cores lack full precision, so the products of a tile are in registers
         if head_dim > 64:
-            # the keys' tile is smaller: with two gradients in it, 32 x 32 spill up to 520 bytes a thread on sm_80
-            return Tiling((Class(0, 16, 4), Class(16, 32, 8)), Block(32, 32, 8), Block(16, 16, 8))
-        return Tiling((Class(0, 16, 2), Class(16, 32, 4)), Block(32, 32, 4), Block(32, 32, 4))
-    short = (Class(0, 16, 1), Class(16, 32, 2), Class(32, 64, 4))
+            # the kernel of the keys holds two gradients: tiles of 32 x 32 would spill 520 bytes per thread on sm_80
+            return Tiling((LengthClass(0, 16, 4), LengthClass(16, 32, 8)), Block(32, 32, 8), Block(16, 16, 8))
+        return Tiling((LengthClass(0, 16, 2), LengthClass(16, 32, 4)), Block(32, 32, 4), Block(32, 32, 4))
+    short = (LengthClass(0, 16, 1), LengthClass(16, 32, 2), LengthClass(32, 64, 4))
     if head_dim > 64:
         return Tiling(short, Block(64, 32, 4), Block(32, 64, 8))
-    return Tiling((*short, Class(64, 128, 8)), Block(64, 32, 4), Block(32, 64, 4))
+    return Tiling((*short, LengthClass(64, 128, 8)), Block(64, 32, 4), Block(32, 64, 4))
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """What the launches of one call share."""
+class _Call:
+    """Arguments of one call, and the launches of kernels with them.
+
+    Kernels take, in this order: tensors, offsets and seed, strides, sizes, numbers, and compile-time constants.
+    """
 
     q: Tensor
     k: Tensor
     v: Tensor
     cu_seqlens_q: Tensor
     cu_seqlens_k: Tensor
-    longest: int
+    max_seqlen: int
     causal: bool
     scale: float
     dropout_p: float
     seed: Tensor | None
 
     @property
-    def num_sequences(self) -> int:
-        return self.cu_seqlens_q.shape[0] - 1
-
-    @property
-    def heads(self) -> int:
-        return self.q.shape[1]
-
-    @property
     def inputs(self) -> tuple[Tensor, ...]:
         return self.q, self.k, self.v
-
-    @property
-    def offsets(self) -> tuple[Tensor | None, ...]:
-        return self.cu_seqlens_q, self.cu_seqlens_k, self.seed
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Of the long path."""
-        return self.heads, self.num_sequences, self.q.shape[0]
 
     @property
     def tiling(self) -> Tiling:
@@ -125,47 +111,53 @@ class _Problem:
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Of tokens and heads, for q, k and v: they may be views of one fused projection."""
+        """Strides of tokens and heads of q, k and v, which may be views of one projection."""
         return tuple(stride for x in self.inputs for stride in x.stride()[:2])
 
     @property
-    def log2_scale(self) -> float:
-        """Factor on the scores for a softmax to base 2, which the hardware is faster at."""
-        return self.scale * math.log2(math.e)
-
-    @property
-    def dropout(self) -> tuple[int, float]:
-        return drop_threshold(self.dropout_p), 1 / (1 - self.dropout_p)
+    def numbers(self) -> tuple[float, ...]:
+        """Factor on the scores for a softmax to base 2, faster in hardware; threshold and factor of dropout."""
+        return self.scale * math.log2(math.e), drop_threshold(self.dropout_p), 1 / (1 - self.dropout_p)
 
     @property
     def constants(self) -> dict[str, Any]:
         return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.q.shape[2]}
 
     @property
-    def classes(self) -> list[Class]:
-        """Those that a sequence within the bounds can fall into."""
-        return [each for each in self.tiling.classes if each.shorter < self.longest]
-
-    @property
     def has_long(self) -> bool:
-        """Whether the bounds admit a sequence of the long path."""
-        return self.longest > self.tiling.short
+        """True if the bounds admit a sequence of the long path."""
+        return self.max_seqlen > self.tiling.short
 
-    @property
-    def long_constants(self) -> dict[str, Any]:
-        return {**self.constants, "SHORT": self.tiling.short}
+    def launch_short(
+        self, kernel: Any, tensors: tuple[Tensor, ...], strides: tuple[int, ...], numbers: tuple[float, ...]
+    ) -> None:
+        """Launch a kernel of the short path for each length class that the bounds admit, a program per sequence."""
+        num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.q.shape[1]
+        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seed, *strides, heads, *numbers)
+        for length_class in self.tiling.classes:
+            if length_class.shorter < self.max_seqlen:
+                kernel[(num_sequences * heads,)](*arguments, **self.constants, **length_class.constants())
 
-    @property
-    def grid_over_sequences(self) -> tuple[int]:
-        return (self.num_sequences * self.heads,)
-
-    @property
-    def grid_over_queries(self) -> tuple[int, int]:
-        return triton.cdiv(self.q.shape[0], self.tiling.queries.queries), self.heads
-
-    @property
-    def grid_over_keys(self) -> tuple[int, int]:
-        return triton.cdiv(self.k.shape[0], self.tiling.keys.keys), self.heads
+    def launch_long(
+        self,
+        kernel: Any,
+        tensors: tuple[Tensor, ...],
+        strides: tuple[int, ...],
+        numbers: tuple[float, ...],
+        *,
+        over_keys: bool = False,
+    ) -> None:
+        """Launch a kernel of the long path, a program per head and tile of queries, or of keys."""
+        num_sequences, heads, num_q_tokens = self.cu_seqlens_q.shape[0] - 1, self.q.shape[1], self.q.shape[0]
+        block = self.tiling.keys if over_keys else self.tiling.queries
+        tiles = triton.cdiv(self.k.shape[0], block.keys) if over_keys else triton.cdiv(num_q_tokens, block.queries)
+        kernel[(tiles, heads)](
+            *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seed),
+            *(*strides, heads, num_sequences, num_q_tokens, *numbers),
+            **self.constants,
+            SHORT=self.tiling.short,
+            **block.constants(),
+        )
 
 
 @torch.library.custom_op("translator::triton_attention", mutates_args=())
@@ -182,29 +174,21 @@ def triton_attention(
     dropout_p: float,
     seed: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Packed attention in Triton; arguments as in `kernels.packed_attention`.
+    """Packed attention in Triton; arguments as in `kernels.packed_attention`, with q, k and v given separately.
 
     Returns:
         The output, and `(heads, num_q_tokens)` binary logarithms of the softmax denominators, defined for sequences of
-        the long path only; empty where the bounds admit none.
+        the long path only, and empty if the bounds admit none.
     """
-    longest = max(max_seqlen_q, max_seqlen_k)
-    problem = _Problem(q, k, v, cu_seqlens_q, cu_seqlens_k, longest, causal, scale, dropout_p, seed)
+    max_seqlen = max(max_seqlen_q, max_seqlen_k)
+    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seed)
     out = _empty_like(q)
-    log_sum = _row_numbers(q, longest)
-    shared = (*problem.offsets, *problem.strides)
-    numbers = (problem.log2_scale, *problem.dropout)
+    log_sum = _row_numbers(q, max_seqlen)
     with on_device_of(q):
-        _clear_filler(out, None, cu_seqlens_q)
-        for each in problem.classes:
-            short_forward[problem.grid_over_sequences](
-                *problem.inputs, out, *shared, problem.heads, *numbers, **problem.constants, **each.constants()
-            )
-        if problem.has_long:
-            constants = {**problem.long_constants, **problem.tiling.queries.constants()}
-            long_forward[problem.grid_over_queries](
-                *problem.inputs, out, log_sum, *shared, *problem.sizes, *numbers, **constants
-            )
+        _clear_padding(out, None, cu_seqlens_q)
+        call.launch_short(short_forward, (q, k, v, out), call.strides, call.numbers)
+        if call.has_long:
+            call.launch_long(long_forward, (q, k, v, out, log_sum), call.strides, call.numbers)
     return out, log_sum
 
 
@@ -233,29 +217,21 @@ def triton_attention_backward(
     seed: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `triton_attention` for q, k and v."""
-    longest = max(max_seqlen_q, max_seqlen_k)
-    problem = _Problem(q, k, v, cu_seqlens_q, cu_seqlens_k, longest, causal, scale, dropout_p, seed)
+    max_seqlen = max(max_seqlen_q, max_seqlen_k)
+    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seed)
     if grad_out.stride(-1) != 1:
         grad_out = grad_out.contiguous()
     grad_q, grad_k, grad_v = _empty_like(q), _empty_like(k), _empty_like(v)
     mean_grad = torch.empty_like(log_sum)
-    shared = (*problem.offsets, *grad_out.stride()[:2], *problem.strides)
-    numbers = (scale, problem.log2_scale, *problem.dropout)
+    shared = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
     with on_device_of(q):
-        _clear_filler(grad_q, None, cu_seqlens_q)
-        _clear_filler(grad_k, grad_v, cu_seqlens_k)
-        for each in problem.classes:
-            tensors = (grad_out, *problem.inputs, grad_q, grad_k, grad_v)
-            short_backward[problem.grid_over_sequences](
-                *tensors, *shared, problem.heads, *numbers, **problem.constants, **each.constants()
-            )
-        if problem.has_long:
-            constants = {**problem.long_constants, **problem.tiling.queries.constants()}
-            tensors = (grad_out, out, *problem.inputs, grad_q, log_sum, mean_grad)
-            long_backward_queries[problem.grid_over_queries](*tensors, *shared, *problem.sizes, *numbers, **constants)
-            constants = {**problem.long_constants, **problem.tiling.keys.constants()}
-            tensors = (grad_out, *problem.inputs, grad_k, grad_v, log_sum, mean_grad)
-            long_backward_keys[problem.grid_over_keys](*tensors, *shared, *problem.sizes, *numbers, **constants)
+        _clear_padding(grad_q, None, cu_seqlens_q)
+        _clear_padding(grad_k, grad_v, cu_seqlens_k)
+        call.launch_short(short_backward, (grad_out, q, k, v, grad_q, grad_k, grad_v), *shared)
+        if call.has_long:
+            call.launch_long(long_backward_queries, (grad_out, out, q, k, v, grad_q, log_sum, mean_grad), *shared)
+            tensors = (grad_out, q, k, v, grad_k, grad_v, log_sum, mean_grad)
+            call.launch_long(long_backward_keys, tensors, *shared, over_keys=True)
     return grad_q, grad_k, grad_v
 
 
@@ -286,19 +262,19 @@ triton_attention.register_autograd(_backward, setup_context=_setup_context)
 
 
 def _empty_like(x: Tensor) -> Tensor:
-    """Contiguous, whatever the strides of `x`."""
+    """Return an uninitialized contiguous tensor, whatever the strides of `x`."""
     return torch.empty(x.shape, dtype=x.dtype, device=x.device)
 
 
-def _row_numbers(q: Tensor, longest: int) -> Tensor:
-    """Room for a float32 number for each query and head, if the long path has work."""
-    has_long = longest > tiling(q.dtype, q.shape[2]).short
+def _row_numbers(q: Tensor, max_seqlen: int) -> Tensor:
+    """Return an uninitialized float32 `(heads, num_q_tokens)` for the long path, empty if the bound excludes it."""
+    has_long = max_seqlen > tiling(q.dtype, q.shape[2]).short
     return torch.empty(q.shape[1], q.shape[0] if has_long else 0, dtype=torch.float32, device=q.device)
 
 
-def _clear_filler(x: Tensor, y: Tensor | None, cu_seqlens: Tensor) -> None:
-    """Zero the rows of `(num_tokens, heads, head_dim)` past the last offset, in one tensor or two alike."""
+def _clear_padding(x: Tensor, y: Tensor | None, cu_seqlens: Tensor) -> None:
+    """Zero the rows of `(num_tokens, heads, head_dim)` after the last offset, in one or two tensors of this shape."""
     num_tokens, heads, head_dim = x.shape
-    zero_filler[(triton.cdiv(num_tokens, _FILLER_ROWS),)](
-        x, y, cu_seqlens, cu_seqlens.shape[0] - 1, num_tokens, WIDTH=heads * head_dim, ROWS=_FILLER_ROWS
+    zero_padding[(triton.cdiv(num_tokens, _PADDING_ROWS),)](
+        x, y, cu_seqlens, cu_seqlens.shape[0] - 1, num_tokens, WIDTH=heads * head_dim, ROWS=_PADDING_ROWS
     )

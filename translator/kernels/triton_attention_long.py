@@ -1,13 +1,12 @@
-"""Attention for sequences of any length: tiles of queries against tiles of keys, with an online softmax.
+"""Attention of sequences of any length: tiles of queries against tiles of keys, with an online softmax.
 
-After FlashAttention-2 (Dao, 2023), with the gradients of queries and of keys and values in kernels of their own, so
+The algorithm is FlashAttention-2 (Dao, 2023). Gradients of queries, and of keys and values, have separate kernels, so
 that no two programs add to one number and repeated runs give the same bits.
 
-Tiles are counted from the start of each sequence, so that its bits do not depend on its offset. Launching a program for
-each sequence and each tile that the longest could have would start thousands that return at once. Instead program i
-takes the tiles that begin in the packed rows `i * BLOCK ... (i + 1) * BLOCK - 1`: one of a long sequence, several where
-short ones (few queries over many keys) lie side by side, none among sequences of up to SHORT tokens, which
-triton_attention_short.py serves.
+Tiles are counted from the start of each sequence, so that its result does not depend on its offset. A program for each
+sequence and each tile of the longest possible one would start thousands that return at once. Instead program i computes
+the tiles that begin in the packed rows `i * BLOCK ... (i + 1) * BLOCK - 1`: one tile of a long sequence, several tiles
+of adjacent short ones (few queries over many keys), none of sequences of up to SHORT tokens (short path).
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from translator.kernels.triton_tiles import (
 
 @triton.jit
 def keys_end(first, num_queries, num_keys, BLOCK_Q: tl.constexpr, CAUSAL: tl.constexpr):
-    """How many of the keys the queries of the tile from `first` on may see: the later ones are not read."""
+    """Return the end of the keys that are visible to the tile of queries from `first` on; later keys are not read."""
     end = num_keys
     if CAUSAL:
         end = tl.minimum(num_keys, first + BLOCK_Q + num_keys - num_queries)
@@ -53,7 +52,7 @@ def _attend(
     HEAD_DIM: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Output `(BLOCK_Q, padded HEAD_DIM)` of the queries from `first` on; binary logarithms of their denominators."""
+    """Return the output `(BLOCK_Q, padded HEAD_DIM)` of a tile of queries, and log2 of the softmax denominators."""
     BLOCK_Q: tl.constexpr = q.shape[0]
     highest = tl.full([BLOCK_Q], -float("inf"), tl.float32)
     total = tl.zeros([BLOCK_Q], tl.float32)
@@ -105,7 +104,7 @@ def long_forward(
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Output, and for the backward pass the binary logarithm of each softmax's denominator, `(heads, num_q_tokens)`."""
+    """Compute the output and, for the backward pass, log2 of the softmax denominators, `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
     seed = tl.load(seed_ptr) if IS_DROPPING else 0
     window, window_end, sequence, q_start = program_window(cu_seqlens_q_ptr, num_sequences, BLOCK_Q)

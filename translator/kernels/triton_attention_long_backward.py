@@ -1,6 +1,6 @@
-"""Gradients of `triton_attention_long`, in two kernels: one owns tiles of queries, the other tiles of keys and values.
+"""Gradients of `triton_attention_long` in two kernels: one program per tile of queries, or of keys and values.
 
-No number is added to by two programs, so there are no atomics and repeated runs give the same bits.
+No two programs add to the same number, so there are no atomics and repeated runs give the same bits.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _query_gradient(
     HEAD_DIM: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Gradient `(BLOCK_Q, padded HEAD_DIM)` of the tile of queries from `first` on."""
+    """Return the gradient `(BLOCK_Q, padded HEAD_DIM)` of the tile of queries from `first` on."""
     grad_q = tl.zeros(q.shape, tl.float32)
     num_keys = k_rows.length
     for key in range(0, keys_end(first, num_queries, num_keys, q.shape[0], CAUSAL), BLOCK_K):
@@ -92,7 +92,7 @@ def long_backward_queries(
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Gradient of the queries, and for the next kernel rowsum(dO O) = rowsum(P dP), `(heads, num_q_tokens)`."""
+    """Compute the gradient of queries, and for the next kernel rowsum(dO O) = rowsum(P dP), `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
     seed = tl.load(seed_ptr) if IS_DROPPING else 0
     first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # of the output and of gradients: contiguous
@@ -142,7 +142,7 @@ def _key_gradients(
     HEAD_DIM: tl.constexpr,
     BLOCK_Q: tl.constexpr,
 ):
-    """Gradients of the tile of keys from `first` on and of its values, each `(BLOCK_K, padded HEAD_DIM)`."""
+    """Return the gradients of a tile of keys and of its values, each `(BLOCK_K, padded HEAD_DIM)`."""
     grad_k = tl.zeros(k.shape, tl.float32)
     grad_v = tl.zeros(v.shape, tl.float32)
     num_queries = q_rows.length
@@ -200,7 +200,7 @@ def long_backward_keys(
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
-    """Gradients of keys and values: a program keeps a tile of them and walks over the queries."""
+    """Compute the gradients of keys and values; a program holds one tile and iterates over the queries."""
     head = tl.program_id(1)
     seed = tl.load(seed_ptr) if IS_DROPPING else 0
     window, window_end, sequence, k_start = program_window(cu_seqlens_k_ptr, num_sequences, BLOCK_K)

@@ -1,9 +1,9 @@
-"""Attention for sentences: one program holds all queries and keys of a sequence and a head.
+"""Attention of short sequences: one program computes all queries and keys of a sequence and head.
 
-At 10 to 128 tokens the whole score matrix fits into registers. So there is no online softmax, nothing is kept for the
-backward pass, and that pass makes the gradients of queries, keys and values in one program from one set of loads.
-A program serves the sequences of one length class, `SHORTER < longest <= TILE`, and returns at once for the others;
-the class follows from the sequence's own lengths, so that its bits do not depend on what shares the batch.
+At 10 to 128 tokens the whole score matrix fits into registers. So no online softmax is needed, nothing is stored for
+the backward pass, and one program computes the gradients of queries, keys and values from one set of loads. A launch
+computes the sequences of one length class, `SHORTER < longest <= TILE`; its programs return at once for others. The
+class depends on the lengths of the sequence only, so its result does not depend on the other sequences in the batch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from translator.kernels.triton_tiles import (
 
 @triton.jit
 def _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
-    """Softmax before its division: `(TILE, TILE)` and the sum of each row, 1 where a query sees no key."""
+    """Return the exponentials of the softmax, `(TILE, TILE)`, and their row sums, 1 if a query has no visible key."""
     scores, visible = visible_scores(q, k, 0, 0, num_queries, num_keys, log2_scale, CAUSAL)
     scores = tl.where(visible, scores, -float("inf"))
     highest = tl.max(scores, 1)
@@ -61,7 +61,7 @@ def short_forward(
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """`out = softmax(q k' scale) v`, contiguous, for the sequences of one class; a program for a sequence and head."""
+    """Compute `out = softmax(q k' scale) v`, contiguous, for one length class; one program per sequence and head."""
     sequence = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
     q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
@@ -112,7 +112,7 @@ def short_backward(
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """All three gradients for the sequences of one class; a program for each sequence and head.
+    """Compute all three gradients for one length class; one program per sequence and head.
 
     With weights P, kept and scaled weights K(P) and gradients dO of the output: dV = K(P)' dO and dP = K(dO V'); then
     dS = P (dP - rowsum(P dP)) scale, dQ = dS K and dK = dS' Q.

@@ -1,9 +1,9 @@
-"""Attention of one new token a row, in Triton: over a static cache, and over the encoder's output.
+"""Attention of one new token per row in Triton: over a static cache, and over the encoder's output.
 
-The cache is never copied when beam search reorders its hypotheses: each row finds the positions of its history through
-an index, its ancestry. Up to 16 beams of a sentence read the sentence's keys and values once, as one tile of queries.
-Where rows are few the keys are split among programs, as in Flash-Decoding (Dao et al., 2023), and a second kernel
-merges. All that changes from step to step is read on the device, so that one CUDA graph serves every step.
+When beam search reorders hypotheses, the cache is not copied: each row finds its history through an index, its
+ancestry. Up to 16 beams of a sentence read its keys and values once, as one tile of queries. If rows are few, the keys
+are split among programs, as in Flash-Decoding (Dao et al., 2023), and a second kernel merges the results. Everything
+that changes between steps is read on the device, so that one CUDA graph can be replayed for every step.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from torch import Tensor
 
 from translator.kernels.triton_tiles import Rows, load_tile, on_device_of, padded, softmax_step
 
-_BLOCK = 32  # keys in a tile
-_BEAMS = 16  # beams in a tile: the fewest that a matrix instruction takes, and as many as any search needs
-_ENOUGH_PROGRAMS = 512  # about two for each multiprocessor of the largest GPUs
+_BLOCK = 32  # keys per tile
+_BEAMS = 16  # beams per tile, the minimum of a matrix instruction
+_MIN_PROGRAMS = 512  # about two per multiprocessor of the largest GPUs
 
 
 class _Results(NamedTuple):
-    """Where the result of a row and head goes: into the output, or in parts for `merge`.
+    """Destination of the result of a row and head: the output, or the partial results for `merge`.
 
     Attributes:
         out_ptr: `(num_rows_and_heads, HEAD_DIM)`.
-        partial_ptr: `(splits, num_rows_and_heads, HEAD_DIM)` sums of weighted values, None where there is one split.
-        peak_ptr: `(splits, num_rows_and_heads, 2)` highest scores and totals of the weights, likewise.
-        num_rows_and_heads: rows times heads.
+        partial_ptr: `(splits, num_rows_and_heads, HEAD_DIM)` sums of weighted values; None with one split.
+        peak_ptr: `(splits, num_rows_and_heads, 2)` highest scores and sums of the weights; None with one split.
+        num_rows_and_heads: number of rows times heads.
     """
 
     out_ptr: Any
@@ -41,7 +41,7 @@ class _Results(NamedTuple):
 
 @triton.jit
 def _store(results, row_and_head, mask, out, highest, total, SPLITS: tl.constexpr, HEAD_DIM: tl.constexpr):
-    """Store the output `(M, padded HEAD_DIM)` of M rows and heads, or what `merge` makes it from."""
+    """Store the output `(M, padded HEAD_DIM)` of M rows and heads, or the partial results for `merge`."""
     column = tl.arange(0, padded(HEAD_DIM))
     mask_2d = mask[:, None] & (column < HEAD_DIM)[None, :]
     total_or_one = tl.where(total == 0.0, 1.0, total)
@@ -59,7 +59,7 @@ def _store(results, row_and_head, mask, out, highest, total, SPLITS: tl.constexp
 
 @triton.jit
 def _load_history(ptr, position, slot, mask, stride_position, stride_slot, HEAD_DIM: tl.constexpr):
-    """One head of the cache at `position`, each from its own slot, `(positions, padded HEAD_DIM)` float32."""
+    """Load one head of the cache at positions and slots, `(positions, padded HEAD_DIM)` float32."""
     column = tl.arange(0, padded(HEAD_DIM))
     offset = position.to(tl.int64) * stride_position + slot * stride_slot
     mask_2d = mask[:, None] & (column < HEAD_DIM)[None, :]
@@ -93,7 +93,7 @@ def self_attention(
     HEAD_DIM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One query over the positions of its history; a program for each row, head and split."""
+    """Attention of one query to its history; one program per row, head and split."""
     row = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
     column = tl.arange(0, padded(HEAD_DIM))
@@ -152,7 +152,7 @@ def cross_attention(
     HEAD_DIM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """The beams of a sentence over its keys; a program for each sentence, tile of beams, head and split."""
+    """Attention of the beams of a sentence to its keys; one program per sentence, tile of beams, head and split."""
     tiles: tl.constexpr = (BEAMS + TILE - 1) // TILE
     sentence = tl.program_id(0) // (num_heads * tiles)
     first_beam = tl.program_id(0) // num_heads % tiles * TILE
@@ -190,7 +190,7 @@ def merge(
     BLOCK_SPLITS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
 ):
-    """The output of one row and head from its splits."""
+    """Compute the output of one row and head from its splits."""
     split = tl.arange(0, BLOCK_SPLITS)
     column = tl.arange(0, padded(HEAD_DIM))
     place = split.to(tl.int64) * num_rows_and_heads + tl.program_id(0)
@@ -270,19 +270,19 @@ def _(
 
 
 def _split(programs: int, longest: int) -> tuple[int, int]:
-    """Into how many parts the keys are split so that the GPU has work, and the keys in a part.
+    """Return the number of splits of the keys that occupies the GPU, and the number of keys per split.
 
-    A function of sizes that stay through a search, the room of the cache and not what is in it, so that one CUDA graph
-    serves every step.
+    They depend on sizes that are constant during a search, such as the capacity of the cache, so that one CUDA graph
+    can be replayed for every step.
     """
     tiles = max(1, triton.cdiv(longest, _BLOCK))
-    splits = min(tiles, max(1, _ENOUGH_PROGRAMS // max(1, programs)))
+    splits = min(tiles, max(1, _MIN_PROGRAMS // max(1, programs)))
     keys_in_split = triton.cdiv(tiles, splits) * _BLOCK
     return triton.cdiv(max(1, longest), keys_in_split), keys_in_split
 
 
 def _buffers(q: Tensor, splits: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Room for the output, and for the sums, peaks and totals of each split where there are several."""
+    """Return uninitialized tensors for the output and, with several splits, for their partial results."""
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     if splits == 1:
         return out, None, None

@@ -1,7 +1,7 @@
-"""What the Triton kernels share: finding a sequence, moving tiles, scores, the softmax and the bits of dropout.
+"""Building blocks of the Triton kernels: finding a sequence, tiles, scores, softmax and dropout.
 
-Sizes in capitals are compile-time constants. All arithmetic is float32: tiles are widened as soon as they leave a
-matrix product. What belongs together travels as a named tuple, which the compiler takes apart: it costs nothing.
+Names in capitals are compile-time constants. All arithmetic is float32: results of matrix products are float32 tiles.
+Related values are passed as named tuples, which the compiler flattens at no cost.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
 
 class Dropout(NamedTuple):
-    """What decides which weights of a sequence and head are dropped, and the factor on those kept."""
+    """Inputs of dropout for one sequence and head: what determines the mask, and the factor on kept weights."""
 
     seed: Any
     sequence: Any
@@ -48,20 +48,20 @@ class Dropout(NamedTuple):
 
 @triton.constexpr_function
 def padded(size: int) -> int:
-    """To a power of two that a matrix instruction takes."""
+    """Round up to a power of two that matrix instructions support."""
     return max(16, triton.next_power_of_2(size))
 
 
 @triton.jit
 def sequence_bounds(cu_seqlens_ptr, sequence):
-    """First row of a sequence, and its length."""
+    """Return the first row and the length of a sequence."""
     start = tl.load(cu_seqlens_ptr + sequence)
     return start, tl.load(cu_seqlens_ptr + sequence + 1) - start
 
 
 @triton.jit
 def _first_sequence_past(cu_seqlens_ptr, num_sequences, row):
-    """The first sequence that ends behind `row`, which is the one that holds it; `num_sequences` for filler rows."""
+    """Return the sequence that contains `row`; `num_sequences` for trailing padding."""
     low = row * 0
     high = num_sequences + low
     while low < high:
@@ -74,7 +74,7 @@ def _first_sequence_past(cu_seqlens_ptr, num_sequences, row):
 
 @triton.jit
 def program_window(cu_seqlens_ptr, num_sequences, BLOCK: tl.constexpr):
-    """The packed rows, first and past the last, whose tiles are this program's; the first sequence there, its start."""
+    """Return the begin and end of the packed rows of this program, the first sequence there, and its start."""
     window = tl.program_id(0) * BLOCK
     window_end = tl.minimum(window + BLOCK, tl.load(cu_seqlens_ptr + num_sequences))
     sequence = _first_sequence_past(cu_seqlens_ptr, num_sequences, window)
@@ -83,15 +83,15 @@ def program_window(cu_seqlens_ptr, num_sequences, BLOCK: tl.constexpr):
 
 @triton.jit
 def first_tile(window, start, BLOCK: tl.constexpr):
-    """First row, counted from the start of its sequence, of the tile that begins in the window of packed rows."""
+    """Return the first row, relative to its sequence, of the tile that begins in the window of packed rows."""
     return tl.cdiv(tl.maximum(window - start, 0), BLOCK) * BLOCK
 
 
 @triton.jit
 def _places(rows, first, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
-    """Pointers to the tile whose first row is `first` of the sequence, and which of them are numbers of its own.
+    """Return pointers to the tile from row `first` of the sequence on, and a mask of those inside the sequence.
 
-    The row offset is one 64-bit scalar, so that the offsets inside the tile fit 32 bits and cost few registers.
+    The row offset is one 64-bit scalar, so that offsets inside the tile fit 32 bits and need few registers.
     """
     BLOCK_D: tl.constexpr = padded(HEAD_DIM)
     row = tl.arange(0, ROWS)
@@ -105,14 +105,14 @@ def _places(rows, first, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
 
 @triton.jit
 def load_tile(rows, first, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
-    """The tile from row `first` of the sequence on, `(ROWS, padded HEAD_DIM)`; zeros past its last row and HEAD_DIM."""
+    """Load the tile from row `first` of the sequence on, `(ROWS, padded HEAD_DIM)`, zero outside of it."""
     pointers, mask = _places(rows, first, ROWS, HEAD_DIM)
     return tl.load(pointers, mask=mask, other=0.0)
 
 
 @triton.jit
 def store_tile(rows, first, tile, HEAD_DIM: tl.constexpr):
-    """The inverse of `load_tile`: writes nothing past the last row."""
+    """Invert `load_tile`; nothing is written outside the sequence."""
     tile = tile.to(rows.ptr.dtype.element_ty)
     pointers, mask = _places(rows, first, tile.shape[0], HEAD_DIM)
     tl.store(pointers, tile, mask=mask)
@@ -120,23 +120,23 @@ def store_tile(rows, first, tile, HEAD_DIM: tl.constexpr):
 
 @triton.jit
 def load_numbers(ptr, first, length, ROWS: tl.constexpr):
-    """One number a row, `(ROWS,)`, of a sequence whose first number `ptr` points to; zeros past the last row."""
+    """Load one number per row, `(ROWS,)`, of a sequence whose first number is at `ptr`; zero after the last row."""
     row = tl.arange(0, ROWS)
     return tl.load(ptr + first + row, mask=row < length - first, other=0.0)
 
 
 @triton.jit
 def store_numbers(ptr, first, length, numbers):
-    """The inverse of `load_numbers`."""
+    """Invert `load_numbers`."""
     row = tl.arange(0, numbers.shape[0])
     tl.store(ptr + first + row, numbers, mask=row < length - first)
 
 
 @triton.jit
 def visible_scores(q, k, first_query, first_key, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
-    """Scores of queries and keys for a softmax to base 2, and which of these keys which queries see.
+    """Return the scores of two tiles for a softmax to base 2, and a mask of visible keys, both `(queries, keys)`.
 
-    Both are `(queries, keys)` of the two tiles; causal attention is aligned at the bottom right.
+    Causal attention is aligned at the bottom right.
     """
     query = first_query + tl.arange(0, q.shape[0])[:, None]
     key = first_key + tl.arange(0, k.shape[0])[None, :]
@@ -148,16 +148,16 @@ def visible_scores(q, k, first_query, first_key, num_queries, num_keys, log2_sca
 
 @triton.jit
 def softmax_step(scores, highest, total):
-    """A softmax to base 2 takes in one tile of keys more.
+    """Add one tile of keys to an online softmax to base 2.
 
     Args:
-        scores: `(queries, keys)`, minus infinity where a query does not see a key.
-        highest: `(queries,)` highest scores of the keys before, minus infinity where there were none.
-        total: `(queries,)` sums of the weights before.
+        scores: `(queries, keys)`, minus infinity for masked keys.
+        highest: `(queries,)` highest scores of earlier keys, minus infinity if there are none.
+        total: `(queries,)` sums of the earlier weights.
 
     Returns:
-        The tile's weights `(queries, keys)`, the factor `(queries,)` that makes sums over the weights before comparable
-        with them, and the new `highest` and `total`.
+        The weights of the tile `(queries, keys)`, the correction factor `(queries,)` for sums over earlier weights, and
+        the new `highest` and `total`.
     """
     new_highest = tl.maximum(highest, tl.max(scores, 1))
     shift = tl.where(new_highest == -float("inf"), 0.0, new_highest)
@@ -168,10 +168,10 @@ def softmax_step(scores, highest, total):
 
 @triton.jit
 def keep_tile(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Which attention weights dropout keeps, `(ROWS, COLUMNS)`; `first_key` is a multiple of 8.
+    """Return which attention weights dropout keeps, `(ROWS, COLUMNS)`; `first_key` must be a multiple of 8.
 
-    One Philox call gives 128 bits, 16 for each of eight keys side by side: a third of the arithmetic that one call for
-    each weight would take. `counter_dropout` says what the counter holds and draws the same bits in plain torch.
+    One Philox call gives 128 bits, 16 for each of eight adjacent keys: a third of the work of one call per weight.
+    `counter_dropout` documents the counter and draws the same bits in plain torch.
     """
     query = first_query + tl.arange(0, ROWS)[:, None]
     group = first_key // 8 + tl.arange(0, COLUMNS // 8)[None, :]
@@ -183,7 +183,7 @@ def keep_tile(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.c
 
 @triton.jit
 def replay_dropout(weights, grad_weights, dropout, first_query, first_key):
-    """In the backward pass: the weights as dropout left them, and the gradient of the weights that it saw."""
+    """Return, for the backward pass, the weights after dropout and the gradient of the weights before dropout."""
     kept_weights = weights
     if dropout is not None:
         keep = keep_tile(dropout, first_query, first_key, weights.shape[0], weights.shape[1])
@@ -193,8 +193,8 @@ def replay_dropout(weights, grad_weights, dropout, first_query, first_key):
 
 
 @triton.jit(do_not_specialize=["num_sequences", "num_rows"])
-def zero_filler(x_ptr, y_ptr, cu_seqlens_ptr, num_sequences, num_rows, WIDTH: tl.constexpr, ROWS: tl.constexpr):
-    """Zero the rows that belong to no sequence, in one or two contiguous `(num_rows, WIDTH)`: nobody else does."""
+def zero_padding(x_ptr, y_ptr, cu_seqlens_ptr, num_sequences, num_rows, WIDTH: tl.constexpr, ROWS: tl.constexpr):
+    """Zero the trailing padding of one or two contiguous tensors `(num_rows, WIDTH)`, which no other kernel writes."""
     first_row = tl.program_id(0) * ROWS
     num_tokens = tl.load(cu_seqlens_ptr + num_sequences)
     if first_row + ROWS <= num_tokens:
@@ -212,5 +212,5 @@ def zero_filler(x_ptr, y_ptr, cu_seqlens_ptr, num_sequences, num_rows, WIDTH: tl
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
-    """Triton launches on the current device, which need not be the one that holds the tensors."""
+    """Return a context in which Triton launches on the device of `x`; by default it uses the current device."""
     return torch.cuda.device(x.device) if x.is_cuda else nullcontext()

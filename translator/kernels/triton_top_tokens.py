@@ -1,8 +1,8 @@
-"""The likeliest tokens of each row on CUDA, from one pass over the logits and without waiting for the device.
+"""The most probable tokens of each row on CUDA, in one pass over the logits and without synchronization.
 
-A row of logits is cut into chunks, a program each. Each finds its largest logits one after the other, and the maximum
-and the sum that the softmax needs; a second kernel merges a row's chunks. Log-probabilities of the whole vocabulary
-never exist. Of equal logits the lower token goes first in both, so the order is that of a stable sort.
+A row of logits is split into chunks, with one program each. Each program finds its largest logits one after the other,
+and the maximum and the sum for the softmax. A second kernel merges the chunks of a row. Log-probabilities of the whole
+vocabulary are not stored. Ties: the lower token first in both kernels, as in a stable sort.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from torch import Tensor
 
 from translator.kernels.triton_tiles import on_device_of
 
-_CHUNK = 4096  # logits of a program, 32 for each of its threads
-_NO_TOKEN = tl.constexpr(2**31 - 1)  # past every token: what has been taken
+_CHUNK = 4096  # logits per program, 32 per thread
+_NO_TOKEN = tl.constexpr(2**31 - 1)  # above all tokens; marks the ones already taken
 
 
 @triton.jit
 def _take_largest(values, tokens):
-    """The largest value that is not yet taken, its token, the first of equals, and the tokens less that one."""
+    """Return the largest value not yet taken, its token (ties: the lower), and the tokens without it."""
     value = tl.max(tl.where(tokens == _NO_TOKEN, -float("inf"), values), 0)
     token = tl.min(tl.where(values == value, tokens, _NO_TOKEN), 0)
     return value, token, tl.where(tokens == token, _NO_TOKEN, tokens)
@@ -38,9 +38,9 @@ def top_of_chunk(
     COUNT: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """The COUNT largest logits of one chunk of a row and their tokens; the maximum and the sum of exponentials of all.
+    """Find the COUNT largest logits of one chunk and their tokens, and its maximum and sum of exponentials.
 
-    Logits of tokens below `first_token` count as minus infinity, but not in the sum.
+    Logits of tokens below `first_token` are minus infinity for the selection, but not in the sum.
     """
     row, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     place = row * tl.num_programs(1) + chunk
@@ -71,7 +71,7 @@ def merge_chunks(
     CANDIDATES: tl.constexpr,
     CHUNKS: tl.constexpr,
 ):
-    """Log-probabilities and tokens of the COUNT likeliest of one row, from those of its chunks."""
+    """Compute the COUNT most probable tokens of one row and their log-probabilities from its chunks."""
     row = tl.program_id(0).to(tl.int64)
     chunk = tl.arange(0, CHUNKS)
     peaks = tl.load(sums_ptr + (row * chunks + chunk) * 2, mask=chunk < chunks, other=-float("inf"))
@@ -86,7 +86,7 @@ def merge_chunks(
     for number in range(COUNT):
         value, token, tokens = _take_largest(values, tokens)
         tl.store(top_values_ptr + row * COUNT + number, value - log_sum)
-        # Among logits that are no numbers there is no largest: what is read next must be a token all the same.
+        # Among NaN logits there is no largest one, but the result must be a valid token.
         tl.store(top_tokens_ptr + row * COUNT + number, tl.where(token == _NO_TOKEN, 0, token).to(tl.int64))
 
 

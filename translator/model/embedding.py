@@ -1,4 +1,4 @@
-"""Token embeddings, and the three ways in which the order of tokens enters the model."""
+"""Token embeddings, position tables and rotary positions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch.nn import functional as F
 
 
 class TokenEmbedding(nn.Module):
-    """The matrix of token vectors; as input scaled by sqrt(d_model), as output projection plain.
+    """Matrix of token vectors, scaled by sqrt(d_model) as input and unscaled as output projection.
 
-    One such module may serve source, target and output at once (Vaswani et al., 2017, section 3.4): it owns the one
-    parameter that they share.
+    One module may be source embedding, target embedding and output projection at once (Vaswani et al., 2017, section
+    3.4). It owns the shared parameter.
 
     Args:
         vocab_size: number of tokens.
@@ -27,16 +27,16 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.weight, std=d_model**-0.5)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Vectors of tokens: `(num_tokens,)` int64 to `(num_tokens, d_model)`."""
+        """Return the vectors of tokens: `(num_tokens,)` int64 to `(num_tokens, d_model)`."""
         return F.embedding(tokens, self.weight) * self.scale
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores of every token: `(num_tokens, d_model)` to `(num_tokens, vocab_size)`, same dtype."""
+        """Return the logits of every token: `(num_tokens, d_model)` to `(num_tokens, vocab_size)`, same dtype."""
         return F.linear(hidden, self.weight)
 
 
 class PositionTable(nn.Module):
-    """A vector for each position, added to the token's: fixed sinusoids or learned.
+    """Vectors added to token vectors by position: fixed sinusoids or learned.
 
     Args:
         max_positions: number of positions.
@@ -54,17 +54,17 @@ class PositionTable(nn.Module):
             self.register_buffer("table", sinusoids(max_positions, d_model, kind), persistent=False)
 
     def forward(self, positions: Tensor) -> Tensor:
-        """`(num_tokens,)` int64 to `(num_tokens, d_model)`."""
+        """Return the vectors of positions: `(num_tokens,)` int64 to `(num_tokens, d_model)`."""
         return F.embedding(positions, self.table)
 
 
 def sinusoids(num_positions: int, d_model: int, layout: str) -> Tensor:
-    """Sines and cosines of wavelengths from 2 pi to 10000 * 2 pi (Vaswani et al., 2017, section 3.5).
+    """Return sines and cosines of wavelengths from 2 pi to 10000 * 2 pi (Vaswani et al., 2017, section 3.5).
 
     Args:
         num_positions: rows of the table.
         d_model: an even width.
-        layout: `interleaved` has sine and cosine in turn, as the paper; `halves` all sines, then all cosines.
+        layout: `interleaved` alternates sine and cosine, as in the paper; `halves` has all sines before all cosines.
 
     Returns:
         `(num_positions, d_model)` float32.
@@ -76,7 +76,7 @@ def sinusoids(num_positions: int, d_model: int, layout: str) -> Tensor:
 
 
 class RotaryPositions(nn.Module):
-    """Rotates queries and keys by their position, so that scores depend on distance (Su et al., 2021, section 3.2).
+    """Rotation of queries and keys by position, so that scores depend on distance (Su et al., 2021, section 3.2).
 
     Args:
         head_dim: an even width.
@@ -90,14 +90,14 @@ class RotaryPositions(nn.Module):
         self.register_buffer("table", torch.stack((angles.cos(), angles.sin())).float(), persistent=False)
 
     def forward(self, x: Tensor, positions: Tensor) -> Tensor:
-        """`(num_tokens, heads, head_dim)` and `(num_tokens,)` int64 to the rotated `(num_tokens, heads, head_dim)`."""
+        """Rotate `x: (num_tokens, heads, head_dim)` by positions `(num_tokens,)` int64, same shape out."""
         cos, sin = self.table[:, positions, None, :].to(x.dtype).unbind(0)  # (num_tokens, 1, head_dim / 2)
         first, second = x.chunk(2, dim=-1)
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 def _angles(num_positions: int, width: int) -> Tensor:
-    """Position times frequency: `(num_positions, width / 2)` float64.
+    """Return positions times frequencies: `(num_positions, width / 2)` float64.
 
     On the CPU even if the parameters are built on the meta device, because no checkpoint stores the tables.
     """

@@ -1,12 +1,12 @@
-"""Decoding a model step by step in memory that stays where it is, so that CUDA graphs can replay the steps.
+"""Decoding in static memory, so that CUDA graphs can replay the steps.
 
-A step of decoding is some hundred small kernels; launching them from Python takes longer than running them. A CUDA
-graph launches them at once, if they find their inputs at the same addresses every time. So everything that a search
-changes lies in one `_Workspace`: the caches, which beams reach through an index (the ancestry) and which nothing ever
-copies, the keys and values of the sources, and the number of positions filled, which the kernels read on the device.
+A decoding step is about a hundred small kernels, which take longer to launch from Python than to run. A CUDA graph
+launches them at once if their inputs have the same addresses every time. So all state that a search changes is in one
+`_Workspace`: the caches, which beams access through an index (the ancestry) and which are never copied, the keys and
+values of the sources, and the number of filled positions, which the kernels read on the device.
 
-`StaticDecoder` is a `Decodable` like the model that it wraps and gives what the model gives. It works on any device;
-without CUDA nothing is captured.
+`StaticDecoder` is a `Decodable` like the model that it wraps, with the same results. It works on any device; graphs are
+captured on CUDA only.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from translator.model.base import check_order
 from translator.model.models import EncoderDecoder
 from translator.packing import Packed
 
-_FIRST_ROOM = 64  # positions; doubled where a translation grows beyond
-_SHAPE = tuple[int, int, int]  # sentences, beams and bound on the sources' lengths that a graph was captured for
+_INITIAL_CAPACITY = 64  # positions; doubled when a translation is longer
+_GraphShape = tuple[int, int, int]  # sentences, beams and bound on the source lengths
 
 
 @dataclass
 class StaticState:
-    """Where a search stands; the rest is in the workspace, so that a decoder serves one search at a time.
+    """State of a search; the rest is in the workspace, so a decoder supports one search at a time.
 
     Attributes:
         search: number of the search.
-        sentences: how many are still searched.
-        beams: rows of each.
-        position: tokens that each row has taken.
+        sentences: number of sentences still searched.
+        beams: rows per sentence.
+        position: number of tokens that each row has consumed.
     """
 
     search: int
@@ -48,11 +48,11 @@ class StaticState:
 
 
 class StaticDecoder:
-    """Steps a model through static memory, on CUDA by replaying graphs.
+    """Decoder of a model in static memory, with replayed graphs on CUDA.
 
     Args:
-        model: in evaluation mode.
-        backend: of attention; see `kernels.decode_attention`.
+        model: the model, in evaluation mode.
+        backend: attention backend; see `kernels.decode_attention`.
     """
 
     def __init__(self, model: EncoderDecoder, backend: str = "auto") -> None:
@@ -60,18 +60,18 @@ class StaticDecoder:
         self.backend = backend
         self.layers = model.decoder_layers()
         self.search = 0
-        self.workspace = _Workspace(self, sentences=0, tokens=0, slots=0, room=_FIRST_ROOM)
-        self._graphs: dict[_SHAPE, _Graph | None] = {}  # None: seen once, and run to warm up
+        self.workspace = _Workspace(self, sentences=0, tokens=0, slots=0, capacity=_INITIAL_CAPACITY)
+        self._graphs: dict[_GraphShape, _Graph | None] = {}  # None: run once, as a warm-up
 
     @torch.inference_mode()
     def start(self, source: Packed) -> StaticState:
-        """Encode source sentences and stand before their first target token, one row for each sentence."""
+        """Encode source sentences and return the state before their first target token, one row per sentence."""
         memory = self.model.encode(source)
         sentences, space = source.num_sequences, self.workspace
-        # A long translation's room is not kept: times the rows of a batch of short ones it would be much.
-        if sentences > space.sentences or len(memory) > space.tokens or space.room > _FIRST_ROOM:
-            most_sentences, most_tokens = (max(space.sentences, sentences), max(space.tokens, len(memory)))
-            self.workspace = _Workspace(self, _rounded(most_sentences), _rounded(most_tokens), 0, _FIRST_ROOM)
+        # The capacity for a long translation is not kept: a large batch of short ones would need too much memory.
+        if sentences > space.sentences or len(memory) > space.tokens or space.capacity > _INITIAL_CAPACITY:
+            max_sentences, max_tokens = max(space.sentences, sentences), max(space.tokens, len(memory))
+            self.workspace = _Workspace(self, _rounded(max_sentences), _rounded(max_tokens), 0, _INITIAL_CAPACITY)
             self._graphs.clear()
         self.workspace.take_sources(memory, source)
         self.search += 1
@@ -79,10 +79,10 @@ class StaticDecoder:
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, state: StaticState) -> Tensor:
-        """Take one token a row and score the next; see `EncoderDecoder.step`."""
-        assert state.search == self.search, "A decoder serves one search at a time."
+        """Consume one token per row and return the logits of the next; see `EncoderDecoder.step`."""
+        assert state.search == self.search, "A decoder supports one search at a time."
         padded = self._padded(state.sentences) * state.beams
-        self._make_room(padded, state.position + 1)
+        self._grow(padded, state.position + 1)
         space = self.workspace
         space.tokens_taken[: len(tokens)] = tokens
         logits = self._run(padded, state.beams)
@@ -91,31 +91,31 @@ class StaticDecoder:
 
     @torch.inference_mode()
     def reorder(self, state: StaticState, rows: Tensor, sentences: Sequence[int] | None = None) -> StaticState:
-        """Make row i what row `rows[i]` was; see `EncoderDecoder.reorder`. Copies four bytes a row and position."""
+        """Replace row i by row `rows[i]`; see `EncoderDecoder.reorder`. Copies four bytes per row and position."""
         check_order(rows, state.rows, state.sentences, sentences)
         kept = state.sentences if sentences is None else len(sentences)
         beams = len(rows) // max(1, kept)
-        self._make_room(self._padded(kept) * beams, state.position)
+        self._grow(self._padded(kept) * beams, state.position)
         self.workspace.ancestry[: len(rows)] = self.workspace.ancestry[rows]
         if sentences is not None:
             self.workspace.keep_sources(sentences)
         return StaticState(state.search, kept, beams, state.position)
 
     def _padded(self, sentences: int) -> int:
-        """So many sentences, and some empty places: a graph serves few numbers of them."""
+        """Return the number of sentences rounded up, so that few graphs are captured."""
         return min(_rounded(sentences), self.workspace.sentences)
 
-    def _make_room(self, slots: int, positions: int) -> None:
-        """A larger workspace, where need be, that holds what the old one held; graphs know its addresses, and go."""
+    def _grow(self, slots: int, positions: int) -> None:
+        """Replace a workspace that is too small by a larger copy, and drop the graphs, which contain its addresses."""
         old = self.workspace
-        if slots > old.slots or positions > old.room:
-            room = old.room * (2 if positions > old.room else 1)
-            self.workspace = _Workspace(self, old.sentences, old.tokens, max(slots, old.slots), room)
+        if slots > old.slots or positions > old.capacity:
+            capacity = old.capacity * (2 if positions > old.capacity else 1)
+            self.workspace = _Workspace(self, old.sentences, old.tokens, max(slots, old.slots), capacity)
             self.workspace.copy(old)
             self._graphs.clear()
 
     def _run(self, rows: int, beams: int) -> Tensor:
-        """One step of so many rows: the first of a shape as Python launches it, the second captured, then replayed."""
+        """Run one step: the first of a shape in eager mode, the second captured in a graph, later ones replayed."""
         space = self.workspace
         shape = (rows // beams, beams, space.longest_source)
         if not space.ancestry.is_cuda or shape not in self._graphs:
@@ -127,40 +127,46 @@ class StaticDecoder:
 
 
 class _Workspace:
-    """The memory of a `StaticDecoder`, and the step that works in it.
+    """Memory of a `StaticDecoder`, and the step that uses it.
 
     Attributes:
-        sentences: most sentences.
-        tokens: most source tokens.
-        slots: most rows.
-        room: most positions.
-        longest_source: bound on the lengths of the present sources, in tokens.
-        tokens_taken: `(slots,)` int64, the tokens of the step.
-        length: `(1,)` int32, positions filled.
-        ancestry: `(slots, room)` int32, slot that holds each position of each row's history.
-        starts: `(sentences,)` int32, where each sentence begins among the source tokens.
-        lengths: `(sentences,)` int32, how many it has; 0 for places without a sentence.
+        sentences: maximum number of sentences.
+        tokens: maximum number of source tokens.
+        slots: maximum number of rows.
+        capacity: maximum number of positions.
+        longest_source: bound on the lengths of the current sources, in tokens.
+        tokens_taken: `(slots,)` int64, tokens of the step.
+        length: `(1,)` int32, number of filled positions.
+        ancestry: `(slots, capacity)` int32, slot of each position in the history of each row.
+        starts: `(sentences,)` int32, first source token of each sentence.
+        lengths: `(sentences,)` int32, number of its source tokens; 0 for unused entries.
     """
 
-    def __init__(self, decoder: StaticDecoder, sentences: int, tokens: int, slots: int, room: int) -> None:
-        self.decoder, self.sentences, self.tokens, self.slots, self.room = decoder, sentences, tokens, slots, room
+    def __init__(self, decoder: StaticDecoder, sentences: int, tokens: int, slots: int, capacity: int) -> None:
+        self.decoder, self.sentences, self.tokens, self.slots, self.capacity = (
+            decoder,
+            sentences,
+            tokens,
+            slots,
+            capacity,
+        )
         self.longest_source = 0
         weight = decoder.model.output_embedding.weight
         self.tokens_taken = torch.zeros(slots, dtype=torch.int64, device=weight.device)
         self.length = torch.zeros(1, dtype=torch.int32, device=weight.device)
-        self.ancestry = torch.zeros(slots, room, dtype=torch.int32, device=weight.device)
+        self.ancestry = torch.zeros(slots, capacity, dtype=torch.int32, device=weight.device)
         self.starts, self.lengths = torch.zeros(2, sentences, dtype=torch.int32, device=weight.device).unbind()
         self.caches, self.memories = [], []
         for layer in decoder.layers:
             heads, head_dim = layer.self_attention.num_heads, layer.self_attention.head_dim
-            cache = weight.new_zeros(2, room, slots, heads, head_dim)
+            cache = weight.new_zeros(2, capacity, slots, heads, head_dim)
             self.caches.append(_IndexedCache(self, cache[0], cache[1]))
             memory = weight.new_zeros(2, tokens, heads, head_dim)
             self.memories.append(_PackedMemory(self, memory[0], memory[1]))
 
     def take_sources(self, memory: Tensor, source: Packed) -> None:
-        """Make keys and values of the encoder's output, `(num_tokens, d_model)`, for each layer; forget all else."""
-        self.longest_source = _rounded(source.max_seqlen, least=64)
+        """Compute keys and values of the encoder's output, `(num_tokens, d_model)`, per layer; reset the search."""
+        self.longest_source = _rounded(source.max_seqlen, minimum=64)
         for layer, place in zip(self.decoder.layers, self.memories, strict=True):
             assert layer.cross_attention is not None
             keys, values = layer.cross_attention.keys_and_values(memory)
@@ -169,7 +175,7 @@ class _Workspace:
         self.length.zero_()
 
     def keep_sources(self, sentences: Sequence[int]) -> None:
-        """Let the other sentences go; their keys and values stay where they are, and nobody reads them."""
+        """Drop all other sentences; their keys and values are no longer read."""
         chosen = torch.tensor(sentences, dtype=torch.int64, device=self.starts.device)
         self._set_sources(self.starts[chosen], self.lengths[chosen])
 
@@ -179,19 +185,19 @@ class _Workspace:
         self.starts[: len(starts)], self.lengths[: len(lengths)] = starts, lengths
 
     def copy(self, old: _Workspace) -> None:
-        """Take over what a smaller workspace holds."""
+        """Copy the content of a smaller workspace."""
         self.longest_source = old.longest_source
         self.length.copy_(old.length)
-        self.ancestry[: old.slots, : old.room] = old.ancestry
+        self.ancestry[: old.slots, : old.capacity] = old.ancestry
         self.starts[: old.sentences], self.lengths[: old.sentences] = old.starts, old.lengths
         for mine, others in zip(self.caches, old.caches, strict=True):
-            mine.keys[: old.room, : old.slots] = others.keys
-            mine.values[: old.room, : old.slots] = others.values
+            mine.keys[: old.capacity, : old.slots] = others.keys
+            mine.values[: old.capacity, : old.slots] = others.values
         for memory, other in zip(self.memories, old.memories, strict=True):
             memory.keys[: old.tokens], memory.values[: old.tokens] = other.keys, other.values
 
     def advance(self, rows: int, beams: int) -> Tensor:
-        """One step of the first `rows` rows, `beams` for a sentence; nothing in it asks the host.
+        """Run one step of the first `rows` rows, `beams` per sentence, without synchronization with the host.
 
         Returns:
             `(rows, target_vocab_size)` logits in the model's dtype.
@@ -207,7 +213,7 @@ class _Workspace:
 
 @dataclass
 class _IndexedCache:
-    """One layer's keys and values, `(room, slots, heads, head_dim)`; a row writes to the slot of its own number."""
+    """Keys and values of one layer, `(capacity, slots, heads, head_dim)`; row i writes to slot i."""
 
     space: _Workspace
     keys: Tensor
@@ -226,7 +232,7 @@ class _IndexedCache:
 
 @dataclass
 class _PackedMemory:
-    """One layer's keys and values of the source tokens, `(tokens, heads, head_dim)`."""
+    """Keys and values of the source tokens for one layer, `(tokens, heads, head_dim)`."""
 
     space: _Workspace
     keys: Tensor
@@ -248,17 +254,17 @@ class _Graph:
 
     def __init__(self, space: _Workspace, rows: int, beams: int) -> None:
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # other threads may go on using CUDA
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # other threads may use CUDA meanwhile
             self.logits = space.advance(rows, beams)
 
     def replay(self) -> Tensor:
-        """Run the step; its logits are overwritten by the next."""
+        """Run the step; the next one overwrites its logits."""
         self.graph.replay()
         return self.logits
 
 
-def _rounded(size: int, least: int = 1) -> int:
-    """Up to a number with three leading bits, 4 to 7 times a power of two: few sizes, at most a quarter too large."""
-    size = max(size, least)
+def _rounded(size: int, minimum: int = 1) -> int:
+    """Round up to 4 to 7 times a power of two, so that sizes are few and at most a quarter too large."""
+    size = max(size, minimum)
     unit = 1 << max(0, size.bit_length() - 3)
     return -(-size // unit) * unit
