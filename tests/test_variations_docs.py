@@ -67,5 +67,5 @@ def test_commands_and_python_of_the_page_run(
             arguments = [str(ROOT / arguments[0]), *overrides(Path(arguments[0]).stem, tmp_path), *arguments[1:]]
         assert main([verb, *arguments]) == 0, capfd.readouterr().err
     output = capfd.readouterr().out
-    assert "I have" in output and "bag of words" in output and "perplexity" in output
+    assert "I have" in output and "accuracy" in output and "perplexity" in output
     assert run_python(PAGE) >= 7
