@@ -176,7 +176,7 @@ class NoRepeatedNgram:
 
     def reorder(self, state: NgramState, rows: Tensor) -> NgramState:
         """See `Constraint.reorder`."""
-        return NgramState(state.tokens[rows], state.max_occurrences[rows], state.max_repeats[rows])
+        return NgramState(*(x.index_select(0, rows) for x in (state.tokens, state.max_occurrences, state.max_repeats)))
 
     def _seen(self, state: NgramState) -> Tensor:
         """Return 1 where an output token ends an n-gram that it would end again as the next token.

@@ -81,10 +81,10 @@ class Hypotheses:
         """Return all hypotheses of some sentences."""
         places = torch.tensor(sentences, dtype=torch.int64, device=self.rows.device)
         return Hypotheses(
-            self.tokens[places],
-            self.token_log_probabilities[places],
-            self.log_probability[places],
-            self.rows[places],
+            self.tokens.index_select(0, places),
+            self.token_log_probabilities.index_select(0, places),
+            self.log_probability.index_select(0, places),
+            self.rows.index_select(0, places),
         )
 
     def renumbered(self) -> Hypotheses:
@@ -154,7 +154,10 @@ class Finished:
         """Return the finished hypotheses of some sentences."""
         places = torch.tensor(sentences, dtype=torch.int64, device=self.score.device)
         return Finished(
-            self.tokens[places], self.token_log_probabilities[places], self.lengths[places], self.score[places]
+            self.tokens.index_select(0, places),
+            self.token_log_probabilities.index_select(0, places),
+            self.lengths.index_select(0, places),
+            self.score.index_select(0, places),
         )
 
 

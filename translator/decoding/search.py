@@ -173,7 +173,9 @@ def _partition(
     numbers = torch.stack((live.log_probability[:, 0], finished.score[:, -1]), dim=1).tolist()  # synchronizes
     going: list[int] = []
     over: list[int] = []
+    check_not_nan(sum(best_live + worst_kept for best_live, worst_kept in numbers))
+    length = live.length
     for place, ((best_live, worst_kept), limit) in enumerate(zip(numbers, limits, strict=True)):
-        can_win = check_not_nan(best_live) / length_penalty(limit, alpha) > check_not_nan(worst_kept)
-        (going if can_win and live.length < limit else over).append(place)
+        can_win = best_live / length_penalty(limit, alpha) > worst_kept
+        (going if can_win and length < limit else over).append(place)
     return going, over
