@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, add_filter, hypothesis_json, run_filter
 from translator.cli.lines import to_json, write_line
-from translator.cli.options import add_decoding, add_model, decoding_changes
-from translator.config.decoding import SAMPLING_FIELDS
+from translator.cli.options import SEARCH_OPTIONS, add_decoding, add_model, decoding_changes
+from translator.config.decoding import SAMPLING_FIELDS, TRANSLATION_FIELDS
 
 if TYPE_CHECKING:
     from translator.inference.generator import Generation
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", dest="num_hypotheses", type=int, metavar="N", help="write N texts as `line ||| text ||| score`"
     )
     parser.add_argument("--json", action="store_true", help="write one JSON object per line")
-    add_decoding(parser, ["beam_size", "length_penalty", "no_repeat_ngram"])
+    add_decoding(parser, [name for name in SEARCH_OPTIONS if name not in TRANSLATION_FIELDS])
     add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
     parser.set_defaults(run=run)
 

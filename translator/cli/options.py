@@ -9,20 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from translator.config import DecodingChanges, DecodingOptions
+from translator.config.decoding import SAMPLING_FIELDS
 from translator.config.section import describe_fields
 from translator.errors import UserError
 
 if TYPE_CHECKING:
     from translator.inference.translator import Translator
 
-SEARCH_OPTIONS = (
-    "beam_size",
-    "length_penalty",
-    "max_length_factor",
-    "no_repeat_ngram",
-    "fold_capitals",
-    "split_sentences",
-)
+_OTHER_OPTIONS = {"batch_tokens", "num_hypotheses", "sample", *SAMPLING_FIELDS}  # in groups of their own
+SEARCH_OPTIONS = tuple(name for name in DecodingOptions.model_fields if name not in _OTHER_OPTIONS)
 _SHORT_FLAGS = {"beam_size": ("-b",)}
 
 

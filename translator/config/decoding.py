@@ -70,6 +70,7 @@ class DecodingOptions(Section):
 
 
 SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "seed")
+TRANSLATION_FIELDS = ("max_length_factor", "fold_capitals", "split_sentences")  # without effect on a language model
 
 
 class DecodingChanges(TypedDict, total=False):
