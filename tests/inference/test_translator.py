@@ -20,6 +20,7 @@ from translator.decoding.request import Request
 from translator.engines import torch_engine
 from translator.engines.hardware import set_threads
 from translator.engines.scoring import token_log_probabilities
+from translator.tokenizer import EOS_ID
 
 SENTENCES = [
     "Le chat dort.",
@@ -199,6 +200,43 @@ def test_more_hypotheses_begin_with_the_fewer(translator: Translator) -> None:
     assert len({hypothesis.tokens for hypothesis in three.hypotheses}) == 3
 
 
+class FixedEngine:
+    """An engine that always finds the same token sequences, in this order."""
+
+    max_positions, shares_positions = 40, False
+
+    def __init__(self, found: Sequence[Sequence[int]]) -> None:
+        self.found = found
+        self.num_hypotheses: list[int] = []
+
+    def unsupported(self, options: DecodingOptions) -> list[str]:
+        return []
+
+    def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
+        self.num_hypotheses += [options.num_hypotheses] * len(requests)
+        values = [[-1.0 - place] * (len(tokens) + 1) for place, tokens in enumerate(self.found)]
+        candidates = [
+            Candidate.from_tokens([*tokens, EOS_ID], each, 0.6) for tokens, each in zip(self.found, values, strict=True)
+        ]
+        return [candidates[: options.num_hypotheses] for _ in requests]
+
+    def score(self, pairs: Any, batch_tokens: int) -> Any:
+        raise NotImplementedError
+
+
+def test_no_two_texts_of_an_n_best_list_are_equal(translator: Translator) -> None:
+    target = translator.tokenizers.target
+    cat, sofa = target.encode("The cat"), target.encode("the sofa")
+    letters = next(ids for seed in range(99) if (ids := target.sample("The cat", 0.1, seed)) != cat)
+    assert target.decode(letters) == target.decode(cat)
+    engine = FixedEngine([cat, letters, sofa, [*sofa, *cat]])
+    found = Translator(engine, translator.tokenizers).translate("oui", beam_size=4, num_hypotheses=2)
+    assert [hypothesis.text for hypothesis in found.hypotheses] == [target.decode(cat), target.decode(sofa)]
+    assert engine.num_hypotheses == [2, 4]  # searched again, for the place of the equal text
+    sampled = Translator(engine, translator.tokenizers).translate("oui", sample=True, num_hypotheses=2)
+    assert len(sampled.hypotheses) == 2  # samples keep their frequencies
+
+
 def test_the_log_probability_of_a_translation_is_the_score_of_the_pair(translator: Translator) -> None:
     sources = [text for text in SENTENCES if text]
     translations = translator.translate(sources, beam_size=2)
@@ -216,6 +254,52 @@ def test_the_log_probability_of_a_translation_is_the_score_of_the_pair(translato
         assert score.token_log_probabilities == pytest.approx(
             translation.hypotheses[0].token_log_probabilities, abs=1e-4
         )
+
+
+def test_score_reads_capitals_and_sentences_as_translate_does(translator: Translator) -> None:
+    decoding = translator.decoding.model_copy(update={"fold_capitals": True, "split_sentences": True})
+    reading = Translator(translator.engine, translator.tokenizers, decoding)
+    target = "The cat sleeps. She eats!"
+    first, second = reading.score([("Le chat dort.", "The cat sleeps."), ("Elle mange !", "She eats!")])
+    both, capitals, uneven = reading.score(
+        [("Le chat dort. Elle mange !", target), ("LE CHAT DORT.", "The cat sleeps."), ("Le chat dort. Oui !", "Yes")]
+    )
+    assert both.token_log_probabilities == pytest.approx(
+        first.token_log_probabilities + second.token_log_probabilities, abs=1e-4
+    )
+    assert both.tokens == first.tokens + second.tokens and both.flags == ("sentences",)
+    assert float(capitals) == pytest.approx(float(first), abs=1e-4) and capitals.flags == ("capitals",)
+    [whole] = translator.score([("Le chat dort. Oui !", "Yes")])
+    assert float(uneven) == pytest.approx(float(whole), abs=1e-4) and uneven.flags == ()
+
+
+def test_text_too_long_to_score_whole_is_scored_in_parts(translator: Translator) -> None:
+    source, target = "Le chat dort sur le canapé.", "The cat sleeps."
+    one, many = translator.score([(source, target), (f"{source} " * 5, f"{target} " * 5)])
+    assert float(many) == pytest.approx(5 * float(one), abs=1e-3) and many.flags == ("split",)
+
+
+def test_a_translation_in_parts_gets_the_score_that_it_was_found_with(translator: Translator) -> None:
+    target = translator.tokenizers.target
+    sources = [("LE CHAT DORT. ELLE MANGE !"), ("Où est la gare ?"), ("Le chat dort. Elle mange !")]
+    parts = [tuple(target.encode(text)) for text in ("The cat sleeps.", "She eats!")]
+
+    class Fixed(torch_engine.TorchEngine):
+        """Finds the same translations for all sources, with the model's own scores."""
+
+        def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
+            pairs = [(request.source, parts[number % 2]) for number, request in enumerate(requests)]
+            values = self.score(pairs, options.batch_tokens)
+            return [
+                [Candidate.from_tokens([*ids, EOS_ID], each, 0.6)] for (_, ids), each in zip(pairs, values, strict=True)
+            ]
+
+    decoding = translator.decoding.model_copy(update={"fold_capitals": True, "split_sentences": True})
+    reading = Translator(Fixed(translator.engine.model), translator.tokenizers, decoding)
+    for translation in [reading.translate(source) for source in sources]:
+        [score] = reading.score([(translation.source, translation.text)])
+        assert float(score) == pytest.approx(translation.hypotheses[0].log_probability, abs=1e-4)
+        assert score.tokens == translation.tokens
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])

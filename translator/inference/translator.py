@@ -177,7 +177,23 @@ class Translator:
     def _search(self, requests: Sequence[Request], options: DecodingOptions) -> dict[Request, list[Candidate]]:
         """Return the candidates of each request; equal requests are searched once."""
         unique = list(dict.fromkeys(requests))
-        return dict(zip(unique, self.engine.search(unique, options), strict=True))
+        found = dict(zip(unique, self.engine.search(unique, options), strict=True))
+        if options.is_random or options.num_hypotheses == 1:
+            return found
+        distinct = {request: self._distinct(candidates) for request, candidates in found.items()}
+        if options.num_hypotheses < options.beam_size:  # the places of equal texts go to others of the beam
+            short = [request for request in unique if len(distinct[request]) < len(found[request])]
+            wider = change_decoding(options, {"num_hypotheses": options.beam_size})
+            for request, candidates in zip(short, self.engine.search(short, wider), strict=True):
+                distinct[request] = self._distinct(candidates)[: options.num_hypotheses]
+        return distinct
+
+    def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
+        """Return the candidates without those that differ from a better one in their tokens only."""
+        best: dict[str, Candidate] = {}
+        for candidate in candidates:
+            best.setdefault(self.tokenizers.target.decode(candidate.tokens), candidate)
+        return list(best.values())
 
     def _translation(self, line: Line, found: dict[Request, list[Candidate]], options: DecodingOptions) -> Translation:
         """Return the translation of a line: its n-th hypothesis joins the n-th of each part."""
@@ -186,7 +202,11 @@ class Translator:
         columns = [[part[min(number, len(part) - 1)] for part in candidates] for number in range(count)]
         is_truncated = any(not candidate.is_finished for candidate in columns[0])
         flags = (*line.flags, "truncated") if is_truncated and "truncated" not in line.flags else line.flags
-        return Translation(line.source, tuple(self._join(column) for column in columns), flags)
+        hypotheses = [self._join(column) for column in columns]
+        if not options.is_random:  # joined parts may be equal
+            texts = [hypothesis.text for hypothesis in hypotheses]
+            hypotheses = [each for place, each in enumerate(hypotheses) if each.text not in texts[:place]]
+        return Translation(line.source, tuple(hypotheses), flags)
 
     def _join(self, candidates: Sequence[Candidate]) -> Hypothesis:
         target = self.tokenizers.target
