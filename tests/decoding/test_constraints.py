@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ import torch
 from fake_model import FakeModel, assert_same, run, sources_of
 from torch import Tensor
 
+from translator.config import DecodingOptions
 from translator.decoding.beam import BeamSelection
 from translator.decoding.candidates import Candidate
 from translator.decoding.constraints import Constraints, Forbidden, NoRepeatedNgram, max_occurrences, max_repeats
 from translator.decoding.greedy import GreedySelection
 from translator.decoding.request import Request
-from translator.decoding.search import decode
+from translator.decoding.search import decode, search
 from translator.tokenizer import EOS_ID, UNK_ID
 
 
@@ -132,6 +134,24 @@ def test_a_cycle_shorter_than_an_ngram_comes_three_times_at_most_or_as_often_as_
 )
 def test_what_a_source_repeats_is_counted(ids: list[int], occurrences: int, turns: int) -> None:
     assert (max_occurrences(ids, 3), max_repeats(ids)) == (occurrences, turns)
+
+
+@pytest.mark.parametrize("way", [{"beam_size": 1}, {"beam_size": 4, "num_hypotheses": 4}, {"sample": True}])
+def test_no_sequence_ends_before_its_own_minimum_length(way: dict[str, Any]) -> None:
+    model, minima = FakeModel(vocab_size=12, eos_bias=4.0), [0, 1, 2, 5, 9, 0, 7]
+    requests = [Request(source, 12, minimum) for source, minimum in zip(sources_of(*range(2, 9)), minima, strict=True)]
+    options = DecodingOptions.model_validate(way)
+    found = search(model, requests, options)
+    for request, minimum, candidates in zip(requests, minima, found, strict=True):
+        assert all(len(candidate.tokens) >= minimum for candidate in candidates)
+        assert search(model, [request], options) == [candidates]  # rows with other minima change nothing
+        for candidate in candidates:
+            tokens = (*candidate.tokens, EOS_ID) if candidate.is_finished else candidate.tokens
+            expected = model.token_log_probabilities(request.source, tokens)
+            assert candidate.token_log_probabilities == pytest.approx(expected, abs=1e-6)
+    free = search(model, [replace(request, min_length=0) for request in requests], options)
+    assert min(len(candidates[0].tokens) for candidates in free) < 5
+    assert free[0] == found[0] and free[4] != found[4]
 
 
 def test_probabilities_are_normalized_before_masking() -> None:

@@ -74,6 +74,11 @@ def test_what_is_not_finished_is_flagged_and_no_longer_than_asked(generator: Gen
     assert len(longest.tokens) < generator.engine.max_positions
 
 
+def test_a_minimum_length_is_kept(generator: Generator) -> None:
+    found = generator.generate(PROMPTS, min_length=9, max_pieces=12, top_k=300)
+    assert all(len(each.hypotheses[0].tokens) >= 9 for each in found)
+
+
 def test_nothing_to_go_on_from_gives_nothing_and_keeps_its_place(generator: Generator) -> None:
     found = generator.generate(["", PROMPTS[0], " \n"], max_pieces=3)
     assert [(each.text, each.flags) for each in found[::2]] == [("", ("empty",))] * 2

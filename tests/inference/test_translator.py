@@ -185,6 +185,16 @@ def test_no_output_needs_more_positions_than_the_model_has(translator: Translato
     assert max(lengths) == translator.engine.max_positions  # some have no end of their own
 
 
+def test_a_minimum_length_is_kept_unless_the_maximum_is_less(translator: Translator) -> None:
+    texts = ["oui", "Le chat dort.", "Où est la gare ?"]
+    free = translator.translate(texts, max_length_factor=5.0)
+    shortest = min(len(found.tokens) for found in free)
+    longer = translator.translate(texts, max_length_factor=5.0, min_length=shortest + 1)
+    assert min(len(found.tokens) for found in longer) > shortest
+    [cut] = translator.translate(["oui"], max_length_factor=0.01, min_length=1000)
+    assert len(cut.tokens) == 11 and cut.flags == ("truncated",)
+
+
 def test_invalid_text_is_replaced_and_flagged(translator: Translator) -> None:
     text = b"caf\xe9 noir".decode("utf-8", "surrogateescape")
     translation = translator.translate(text)

@@ -21,6 +21,7 @@ class DecodingOptions(Section):
         beam_size: number of hypotheses kept; 1 is greedy search
         length_penalty: exponent of the length penalty (Wu et al., 2016, equation 14); 0 disables it
         max_length_factor: maximum output length in tokens per source token, plus 10
+        min_length: minimum output length in tokens before EOS
         no_repeat_ngram: length of n-grams that may not be repeated, unless the source repeats as often; a shorter cycle
             may not come four times in a row; 0 disables it
         batch_tokens: source tokens decoded together; results do not depend on it
@@ -38,6 +39,7 @@ class DecodingOptions(Section):
     beam_size: BeamWidth = 5
     length_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.6
     max_length_factor: PositiveFloat = 2.0
+    min_length: NonNegativeInt = 0
     no_repeat_ngram: NonNegativeInt = 0
     batch_tokens: PositiveInt = 4096
     num_hypotheses: BeamWidth = 1
@@ -79,6 +81,7 @@ class DecodingChanges(TypedDict, total=False):
     beam_size: int | None
     length_penalty: float | None
     max_length_factor: float | None
+    min_length: int | None
     no_repeat_ngram: int | None
     batch_tokens: int | None
     num_hypotheses: int | None

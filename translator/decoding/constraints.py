@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -95,7 +95,8 @@ class Constraints:
     @classmethod
     def from_options(cls, options: DecodingOptions) -> Constraints:
         """Return the constraints that the options ask for."""
-        return cls([NoRepeatedNgram(options.no_repeat_ngram)] if options.no_repeat_ngram else [])
+        ngrams = [NoRepeatedNgram(options.no_repeat_ngram)] if options.no_repeat_ngram else []
+        return cls([MinLength(), *ngrams])
 
     def start(self, requests: Sequence[Request], device: torch.device) -> list[Any]:
         """See `Constraint.start`."""
@@ -113,6 +114,46 @@ class Constraints:
     def reorder(self, states: Sequence[Any], rows: Tensor) -> list[Any]:
         """See `Constraint.reorder`."""
         return [each.reorder(state, rows) for each, state in zip(self._constraints, states, strict=True)]
+
+
+@dataclass(frozen=True)
+class LengthState:
+    """State of `MinLength`.
+
+    Attributes:
+        min_lengths: minimum length of each row: `(rows, 1)` int64; no longer reordered once no row needs it.
+        longest: their maximum, on the host.
+        length: output tokens so far.
+    """
+
+    min_lengths: Tensor
+    longest: int
+    length: int = 0
+
+
+class MinLength:
+    """No sequence ends before the minimum length of its request."""
+
+    def start(self, requests: Sequence[Request], device: torch.device) -> LengthState:
+        """See `Constraint.start`."""
+        lengths = [request.min_length for request in requests]
+        return LengthState(torch.tensor(lengths, device=device)[:, None], max(lengths))
+
+    def forbidden(self, state: LengthState) -> Tensor | None:
+        """See `Constraint.forbidden`: EOS."""
+        if state.length >= state.longest:
+            return None
+        return torch.where(state.min_lengths > state.length, EOS_ID, UNK_ID)
+
+    def advance(self, state: LengthState, tokens: Tensor) -> LengthState:
+        """See `Constraint.advance`."""
+        return replace(state, length=state.length + 1)
+
+    def reorder(self, state: LengthState, rows: Tensor) -> LengthState:
+        """See `Constraint.reorder`."""
+        if state.length >= state.longest:
+            return state
+        return replace(state, min_lengths=state.min_lengths.index_select(0, rows))
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ class Request:
     Attributes:
         source: token ids, without EOS; the prompt, for a language model.
         max_length: maximum number of output tokens, EOS included; at least 1.
+        min_length: minimum number of output tokens before EOS.
     """
 
     source: tuple[int, ...]
     max_length: int
+    min_length: int = 0
 
 
 def pack_sources(requests: Sequence[Request], device: torch.device) -> Packed:

@@ -110,7 +110,7 @@ class Generator:
         require_supported(self.engine, options)
         given = read_texts(prompts)
         sources = [clean(prompt) for prompt in given]
-        requests = [self._request(source, max_pieces) for source in sources]
+        requests = [self._request(source, max_pieces, options) for source in sources]
         unique = [request for request in dict.fromkeys(requests) if request.source]
         found = dict(zip(unique, self.engine.search(unique, options), strict=True))
         generations = [
@@ -140,14 +140,14 @@ class Generator:
             values[number] += part_values
         return values
 
-    def _request(self, prompt: str, max_pieces: int) -> Request:
+    def _request(self, prompt: str, max_pieces: int, options: DecodingOptions) -> Request:
         ids = self.tokenizer.encode(prompt)
         if len(ids) >= self.engine.max_positions:
             raise DecodingError(
                 f"A prompt must have at most {self.engine.max_positions - 1} pieces, the model's positions less one. "
                 f"Received: {len(ids)} pieces, {prompt[:40]!r} and so on. Give its end alone."
             )
-        return Request(tuple(ids), min(max_pieces, self.engine.max_positions - len(ids)))
+        return Request(tuple(ids), min(max_pieces, self.engine.max_positions - len(ids)), options.min_length)
 
     def _generation(self, text: str, source: str, request: Request, candidates: Sequence[Candidate]) -> Generation:
         flags = ("invalid_bytes",) if text != source else ()

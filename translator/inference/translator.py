@@ -115,10 +115,12 @@ class Translator:
     def request(self, source: Sequence[int], options: DecodingOptions) -> Request:
         """Return the request to translate `source`, ids without EOS.
 
-        The output has at most `max_length_factor` tokens per source token, plus 10, and fits the model's positions.
+        The output has at most `max_length_factor` tokens per source token, plus 10, and fits the model's positions. The
+        maximum length wins over `min_length`.
         """
         positions = self.engine.max_positions - self.engine.shares_positions * (len(source) + 1)
-        return Request(tuple(source), int(min(positions, options.max_length_factor * len(source) + 10 + 1)))
+        max_length = int(min(positions, options.max_length_factor * len(source) + 10 + 1))
+        return Request(tuple(source), max_length, options.min_length)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_tokens: int | None = None) -> list[Score]:
         """Return the log-probability of given translations.
