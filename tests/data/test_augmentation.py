@@ -10,7 +10,7 @@ import pytest
 from made_up import data_config, make_pairs, write_text
 
 from translator.config import AugmentationConfig
-from translator.data.augmentation import careless, with_typos, without_accents
+from translator.data.augmentation import add_typing_noise, with_typos, without_accents
 from translator.data.corpus import Corpus, load_corpus
 from translator.tokenizer import Tokenizers
 
@@ -19,15 +19,15 @@ ALMOST_ALWAYS = 0.999999
 
 
 def typed(**shares: float) -> str:
-    return careless(TEXT, AugmentationConfig(**shares), seed=3)
+    return add_typing_noise(TEXT, AugmentationConfig(**shares), seed=3)
 
 
-def test_each_kind_of_carelessness_does_what_it_says() -> None:
+def test_each_kind_of_add_typing_noiseness_does_what_it_says() -> None:
     assert typed() == TEXT
     assert typed(lowercase=ALMOST_ALWAYS) == TEXT.lower()
     assert typed(accents=ALMOST_ALWAYS) == "L'ete dernier, j'ai vu un garcon qui mangeait des pommes a Paris !"
     assert typed(final_punctuation=ALMOST_ALWAYS) == TEXT.removesuffix(" !")
-    without = {careless(TEXT, AugmentationConfig(apostrophes=ALMOST_ALWAYS), seed) for seed in range(9)}
+    without = {add_typing_noise(TEXT, AugmentationConfig(apostrophes=ALMOST_ALWAYS), seed) for seed in range(9)}
     assert without == {TEXT.replace("'", ""), TEXT.replace("'", " ")}
 
 
@@ -47,13 +47,13 @@ def test_typos_change_letters_inside_few_words_and_no_others() -> None:
 
 def test_shares_are_kept_and_draws_follow_the_seed() -> None:
     config = AugmentationConfig(lowercase=0.25)
-    drawn = [careless(TEXT, config, seed) for seed in range(2000)]
-    assert drawn == [careless(TEXT, config, seed) for seed in range(2000)]
+    drawn = [add_typing_noise(TEXT, config, seed) for seed in range(2000)]
+    assert drawn == [add_typing_noise(TEXT, config, seed) for seed in range(2000)]
     assert 0.22 < np.mean([text != TEXT for text in drawn]) < 0.28
 
 
 def test_a_text_of_nothing_but_punctuation_stays() -> None:
-    assert careless("…", AugmentationConfig(final_punctuation=ALMOST_ALWAYS), 1) == "…"
+    assert add_typing_noise("…", AugmentationConfig(final_punctuation=ALMOST_ALWAYS), 1) == "…"
 
 
 @pytest.mark.parametrize("text", ["été", "e\u0301te\u0301"])

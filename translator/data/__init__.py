@@ -1,1 +1,1 @@
-"""Parallel text: where it comes from, how it is cleaned and cached, how batches are made of it."""
+"""Training text: sources, cleaning, the cache of text and token ids, objectives, and batches."""

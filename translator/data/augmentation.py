@@ -1,7 +1,7 @@
-"""Source texts as people type them: without capitals, accents, punctuation, with typos.
+"""Typing noise in source texts: missing capitals, accents and punctuation, and typos.
 
-A model that has only read careful text fails on careless text; seeing some of it in training, beside the translation
-of what was meant, mends most of that (Belinkov and Bisk, 2018).
+A model trained on clean text alone translates noisy text badly. Training on some noisy sources with their clean
+translations removes most of that loss (Belinkov and Bisk, 2018).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _APOSTROPHES = "'\u2019"
 _ROWS = ("azertyuiop", "qsdfghjklm", "wxcvbn")  # of a French keyboard
 
 
-def careless(text: str, config: AugmentationConfig, seed: int) -> str:
-    """The text as it might have been typed in a hurry: a function of the arguments.
+def add_typing_noise(text: str, config: AugmentationConfig, seed: int) -> str:
+    """Return a text with typing noise, as a function of the arguments.
 
     Args:
-        text: as it was written with care.
-        config: how often what is left out or mistaken.
-        seed: of the draws; each kind draws once whether it happens.
+        text: clean text.
+        config: probability of each kind of noise.
+        seed: random seed of this text.
     """
     rng = random.Random(seed)
     happens = [
@@ -39,7 +39,7 @@ def careless(text: str, config: AugmentationConfig, seed: int) -> str:
     if not any(happens):
         return text
     has_typos, lacks_punctuation, lacks_apostrophes, lacks_accents, is_lowercase = happens
-    careful = text
+    clean = text
     if has_typos:
         text = with_typos(text, rng)
     if lacks_punctuation:
@@ -50,17 +50,17 @@ def careless(text: str, config: AugmentationConfig, seed: int) -> str:
         text = without_accents(text)
     if is_lowercase:
         text = text.lower()
-    return text if text.strip() else careful
+    return text if text.strip() else clean
 
 
 def without_accents(text: str) -> str:
-    """The text with every letter as its base letter: `été` is `ete`, `ça` is `ca`; ligatures stay."""
+    """Return the text with accents removed: `été` gives `ete`, `ça` gives `ca`. Ligatures are kept."""
     decomposed = unicodedata.normalize("NFD", text)
     return "".join(character for character in decomposed if not unicodedata.combining(character))
 
 
 def with_typos(text: str, rng: random.Random) -> str:
-    """The text with slips of the finger in about one word of eight, in one at least if a word has four letters."""
+    """Return the text with typos in about one word of eight, and in at least one word of four or more letters."""
     words = text.split(" ")
     long_words = [place for place, word in enumerate(words) if len(word) > 3 and word.isalpha()]
     count = min(len(long_words), max(1, round(len(words) / _WORDS_PER_TYPO)))
@@ -70,7 +70,7 @@ def with_typos(text: str, rng: random.Random) -> str:
 
 
 def _slip(word: str, rng: random.Random) -> str:
-    """A word with one letter, not the first, doubled, left out, swapped with the next or mistaken for a neighbour."""
+    """Return a word with one letter, not the first, doubled, omitted, swapped or replaced by a neighbor."""
     place = rng.randrange(1, len(word) - 1)
     before, letter, after = word[:place], word[place], word[place + 1 :]
     match rng.randrange(4):
@@ -81,11 +81,11 @@ def _slip(word: str, rng: random.Random) -> str:
         case 2:
             return before + after[0] + letter + after[1:]
         case _:
-            return before + _neighbour(letter, rng) + after
+            return before + _neighbor(letter, rng) + after
 
 
-def _neighbour(letter: str, rng: random.Random) -> str:
-    """A letter beside this one on a French keyboard; one that has no key of its own stays."""
+def _neighbor(letter: str, rng: random.Random) -> str:
+    """Return a letter next to this one on a French keyboard, or the letter itself if it has no key of its own."""
     for row in _ROWS:
         if letter in row:
             place = row.index(letter)

@@ -1,4 +1,4 @@
-"""One batch: examples end to end, with special ids, and with filler where every step must have the same shapes."""
+"""A batch of packed examples with special tokens, padded at the end if all batches must have the same shapes."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from translator.tokenizer import BOS_ID, EOS_ID
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples to learn from, packed.
+    """Packed training examples.
 
-    What each part holds is the objective's:
+    The content depends on the objective:
 
     | objective                | source          | target_input  | labels                                        |
     |--------------------------|-----------------|---------------|-----------------------------------------------|
     | translation, denoising   | x + EOS         | BOS + y       | y + EOS                                       |
     | language_modeling        | empty sequences | BOS + y       | y + EOS                                       |
     | masked_language_modeling | masked x + EOS  | no sequences  | of source tokens; IGNORE_INDEX on visible ones |
-    | classification           | x + EOS         | no sequences  | a class for each sequence                     |
+    | classification           | x + EOS         | no sequences  | one class per sequence                        |
 
     Attributes:
-        index: k, the batch's number in the stream.
-        source: what an encoder reads, or what comes before the target in a decoder alone.
-        target_input: what a decoder reads.
-        labels: `(num_labels,)` int64, IGNORE_INDEX on filler.
-        num_target_tokens: labels that count.
+        index: number of the batch in the stream.
+        source: input of the encoder; in a decoder-only model, the tokens before the target.
+        target_input: input of the decoder.
+        labels: `(num_labels,)` int64, IGNORE_INDEX in trailing padding.
+        num_target_tokens: number of labels that count in the loss.
     """
 
     index: int
@@ -42,13 +42,13 @@ class Batch:
     num_target_tokens: int
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`; to CUDA it goes through pinned memory, and the host does not wait for it."""
+        """Return the batch on `device`. The copy to CUDA uses pinned memory and does not block the host."""
         if device.type != "cuda":
             return self._map(lambda tensor: tensor.to(device))
         return self._map(lambda tensor: tensor.pin_memory().to(device, non_blocking=True))
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with each of its tensors changed."""
+        """Return the batch with a function applied to each of its tensors."""
         return replace(
             self,
             source=self.source.map(change),
@@ -59,13 +59,13 @@ class Batch:
 
 @dataclass(frozen=True)
 class Capacity:
-    """Exact sizes of a batch where every step must have the same shapes.
+    """Sizes of a batch whose shapes are static, and limits of one whose shapes are not.
 
     Attributes:
         source_tokens: rows of the packed source.
         target_tokens: rows of the packed target.
-        sequences: most sequences; `cu_seqlens` has one entry more.
-        max_seqlen: bound on every sequence, in tokens.
+        sequences: maximum number of sequences; `cu_seqlens` has one entry more.
+        max_seqlen: maximum length of a sequence, in tokens.
     """
 
     source_tokens: int
@@ -80,79 +80,79 @@ def pack_pairs(
     """Pack sources and targets into a batch for a model with a decoder.
 
     Args:
-        index: the batch's number.
-        source: pieces of each source, without special ids.
-        target: pieces of each target, without special ids.
-        capacity: exact sizes to fill up to; None is no filler.
-        ends_source: whether sources end with EOS; empty ones that are no texts do not.
+        index: number of the batch.
+        source: tokens of each source, without special tokens.
+        target: tokens of each target, without special tokens.
+        capacity: sizes to pad to; None adds no padding.
+        ends_source: append EOS to each source; False for empty sources of a decoder-only model.
     """
     labels = torch.from_numpy(_with_special(target, EOS_ID, at_end=True))
-    packed_source = _packed(source, EOS_ID, at_end=True) if ends_source else _packed_plainly(source)
-    packed_target = _packed(target, BOS_ID, at_end=False)
+    packed_source = _pack_special(source, EOS_ID, at_end=True) if ends_source else _pack(source)
+    packed_target = _pack_special(target, BOS_ID, at_end=False)
     count = len(labels)
     if capacity:
-        packed_source = _filled(packed_source, capacity.source_tokens, capacity)
-        packed_target = _filled(packed_target, capacity.target_tokens, capacity)
-        labels = _filled_labels(labels, capacity.target_tokens)
+        packed_source = _pad(packed_source, capacity.source_tokens, capacity)
+        packed_target = _pad(packed_target, capacity.target_tokens, capacity)
+        labels = _pad_labels(labels, capacity.target_tokens)
     return Batch(index, packed_source, packed_target, labels, count)
 
 
 def pack_texts(
     index: int, source: Ragged, labels: IntArray, capacity: Capacity | None = None, *, num_labels: int = 0
 ) -> Batch:
-    """Pack texts and labels into a batch for an encoder alone.
+    """Pack texts and labels into a batch for an encoder-only model.
 
     Args:
-        index: the batch's number.
-        source: pieces of each text, without special ids.
-        labels: `(n,)` integers, IGNORE_INDEX on those that do not count.
-        capacity: exact sizes to fill up to; None is no filler.
-        num_labels: labels to fill up to.
+        index: number of the batch.
+        source: tokens of each text, without special tokens.
+        labels: `(n,)` integers, IGNORE_INDEX where a label does not count.
+        capacity: sizes to pad to; None adds no padding.
+        num_labels: number of labels to pad to.
     """
-    packed = _packed(source, EOS_ID, at_end=True)
-    wanted = torch.from_numpy(labels.astype(np.int64))
+    packed = _pack_special(source, EOS_ID, at_end=True)
+    targets = torch.from_numpy(labels.astype(np.int64))
     count = int((labels != IGNORE_INDEX).sum())
     if capacity:
-        packed = _filled(packed, capacity.source_tokens, capacity)
-        wanted = _filled_labels(wanted, num_labels)
-    return Batch(index, packed, Packed.from_sequences([]), wanted, count)
+        packed = _pad(packed, capacity.source_tokens, capacity)
+        targets = _pad_labels(targets, num_labels)
+    return Batch(index, packed, Packed.from_sequences([]), targets, count)
 
 
 def with_end(rows: Ragged, special: int) -> IntArray:
-    """The rows end to end, a special id after each: `(num_values + num_rows,)` int64."""
+    """Return the concatenated rows with a special token after each: `(num_values + num_rows,)` int64."""
     return _with_special(rows, special, at_end=True)
 
 
-def _packed(rows: Ragged, special: int, at_end: bool) -> Packed:
-    """Rows, each with its special id, as a Packed."""
+def _pack_special(rows: Ragged, special: int, at_end: bool) -> Packed:
+    """Pack rows with a special token in each."""
     lengths = rows.lengths + 1
     values = torch.from_numpy(_with_special(rows, special, at_end))
     return Packed(values, torch.from_numpy(offsets_of(lengths).astype(np.int32)), int(lengths.max(initial=0)))
 
 
-def _packed_plainly(rows: Ragged) -> Packed:
-    """Rows as they are, as a Packed."""
+def _pack(rows: Ragged) -> Packed:
+    """Pack rows unchanged."""
     values = torch.from_numpy(rows.values.astype(np.int64))
     return Packed(values, torch.from_numpy(rows.offsets.astype(np.int32)), int(rows.lengths.max(initial=0)))
 
 
-def _filled(packed: Packed, tokens: int, capacity: Capacity) -> Packed:
-    """The same sequences with filler that belongs to none, up to `tokens` rows and the capacity's sequences."""
-    filler = packed.values.new_full((tokens - len(packed.values),), EOS_ID)
+def _pad(packed: Packed, tokens: int, capacity: Capacity) -> Packed:
+    """Add trailing padding that belongs to no sequence, and empty sequences, up to the capacity."""
+    padding = packed.values.new_full((tokens - len(packed.values),), EOS_ID)
     ends = packed.cu_seqlens[-1].expand(capacity.sequences - packed.num_sequences)
-    return Packed(torch.cat([packed.values, filler]), torch.cat([packed.cu_seqlens, ends]), capacity.max_seqlen)
+    return Packed(torch.cat([packed.values, padding]), torch.cat([packed.cu_seqlens, ends]), capacity.max_seqlen)
 
 
-def _filled_labels(labels: Tensor, count: int) -> Tensor:
-    """The same labels with such that do not count, up to `count`."""
+def _pad_labels(labels: Tensor, count: int) -> Tensor:
+    """Pad labels with IGNORE_INDEX to `count`."""
     return torch.cat([labels, labels.new_full((count - len(labels),), IGNORE_INDEX)])
 
 
 def _with_special(rows: Ragged, special: int, at_end: bool) -> IntArray:
-    """The rows end to end, a special id before or after each: `(num_values + num_rows,)` int64."""
+    """Return the concatenated rows with a special token before or after each: `(num_values + num_rows,)` int64."""
     values = np.empty(len(rows.values) + len(rows), np.int64)
     is_special = np.zeros(len(values), np.bool_)
-    starts = rows.offsets + np.arange(len(rows) + 1)  # of each row, its special id counted
+    starts = rows.offsets + np.arange(len(rows) + 1)  # of each row, special token included
     is_special[starts[1:] - 1 if at_end else starts[:-1]] = True
     values[is_special] = special
     values[~is_special] = rows.values

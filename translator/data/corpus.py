@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from translator.config import AugmentationConfig, DataConfig, Form, Source
-from translator.data.augmentation import careless
+from translator.data.augmentation import add_typing_noise
 from translator.data.cleaning import LONGER_THAN_BATCH, SourceReport, table
 from translator.data.files import DataError, Row
 from translator.data.ids import FORMAT, ROWS_AT_ONCE, encoders_of, ids_dtype, max_tokens, tokenize
@@ -174,7 +174,9 @@ class Corpus:
         typed: Sequence[str] = texts[0]
         if self._augmentation != AugmentationConfig():
             seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
-            typed = [careless(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)]
+            typed = [
+                add_typing_noise(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)
+            ]
         drawn = [self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
         if len(texts) > 1:
             drawn.append(self._draw(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))

@@ -1,4 +1,4 @@
-"""The classes of a classifier, as numbers."""
+"""Class labels as integers."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from translator.data.store import IntArray
 
 @dataclass(frozen=True)
 class Labels:
-    """Makes numbers of labels, as a tokenizer does of text.
+    """Encoder of class labels, with the interface of a tokenizer.
 
     Attributes:
-        names: of the classes, in the order of their numbers.
+        names: names of the classes, in the order of their numbers.
     """
 
     names: tuple[str, ...]
 
     @property
     def vocab_size(self) -> int:
-        """How many there are."""
+        """Number of classes."""
         return len(self.names)
 
     def encode_arrays(self, labels: Sequence[str]) -> list[IntArray]:
-        """The number of each label, as an array of one.
+        """Return the number of each label, as an array with one element.
 
         Raises:
-            DataError: a label has none.
+            DataError: if a label is not one of the classes.
         """
         unknown = sorted(set(labels) - set(self.names))
         if unknown:

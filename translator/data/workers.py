@@ -1,7 +1,11 @@
-"""Processes that look up and tokenize examples ahead of training.
+"""Worker processes that read and tokenize examples ahead of training.
 
-A worker answers tasks in turn and keeps nothing between them, so that their number changes speed and nothing else.
-Each hangs on a pipe: when the parent ends, however it ends, the pipe breaks and the worker goes.
+A worker has no state between tasks, so that the number of workers changes only the speed. Each worker reads tasks from
+a pipe. When the parent process ends for any reason, the pipe breaks and the worker ends.
+
+`torch.utils.data.DataLoader` is as fast (`benchmarks/data_throughput.py`). It is not used, because it reports a killed
+worker by an exception out of a signal handler, at any point of the training loop, and cannot move to another position
+without new processes.
 """
 
 from __future__ import annotations
@@ -21,36 +25,41 @@ from translator.errors import UserError
 if TYPE_CHECKING:
     from translator.data.corpus import Corpus
 
-_TASKS_PER_WORKER = 3  # under way at once: few enough for a pipe to hold all of them (8 KiB each)
-_PATIENCE = 5.0  # seconds for a worker to end by itself
+_TASKS_PER_WORKER = 3  # pending at once; a pipe holds that many (8 KiB each)
+_JOIN_TIMEOUT = 5.0  # seconds
+
+
+class WorkerEndedError(UserError):
+    """A worker process ended before training did, often for lack of memory."""
 
 
 class WorkerError(RuntimeError):
     """An exception in a worker process."""
 
 
-class WorkerEndedError(UserError):
-    """A worker process that was killed."""
-
-
 @dataclass(frozen=True)
 class Task:
-    """Examples to look up: `(n,)` int64, as an epoch splits them."""
+    """Examples to read.
+
+    Attributes:
+        epoch: epoch of subword sampling, augmentation and corruption.
+        examples: `(n,)` int64, numbers of the examples.
+    """
 
     epoch: int
     examples: IntArray
 
 
 class WorkerPool:
-    """Worker processes, and the tasks that they have been given, in order."""
+    """Worker processes and their pending tasks, in order."""
 
     def __init__(self, corpus: Corpus, longest: tuple[int, int], num_workers: int) -> None:
         """Start the processes.
 
         Args:
-            corpus: what they read.
-            longest: most tokens of a source and of a target, EOS counted.
-            num_workers: how many.
+            corpus: corpus to read.
+            longest: most tokens of a source and of a target, special tokens included.
+            num_workers: number of processes.
         """
         context = multiprocessing.get_context("spawn")
         self._processes: list[BaseProcess] = []
@@ -64,34 +73,34 @@ class WorkerPool:
             there.close()
             self._processes.append(process)
             self._pipes.append(here)
-        self._under_way: deque[int] = deque()  # the worker of each task, oldest first
-        self._given = 0
-        # Runs at exit before multiprocessing would wait for its children.
+        self._pending: deque[int] = deque()  # worker of each task, oldest first
+        self._num_submitted = 0
+        # Runs at exit before multiprocessing joins its children.
         self._finalizer = Finalize(self, _end, (self._processes, self._pipes), exitpriority=100)
 
     @property
     def has_capacity(self) -> bool:
-        """Whether the workers can be given another task."""
-        return len(self._under_way) < _TASKS_PER_WORKER * len(self._processes)
+        """True if the workers accept another task."""
+        return len(self._pending) < _TASKS_PER_WORKER * len(self._processes)
 
     def submit(self, task: Task) -> None:
-        """Give a task to the worker whose turn it is."""
-        worker = self._given % len(self._processes)
-        self._given += 1
+        """Send a task to the next worker in turn."""
+        worker = self._num_submitted % len(self._processes)
+        self._num_submitted += 1
         try:
             self._pipes[worker].send(task)
         except OSError as error:
             raise self._died(worker) from error
-        self._under_way.append(worker)
+        self._pending.append(worker)
 
     def result(self) -> tuple[Ragged, Ragged]:
-        """The pieces of the oldest task, source and target.
+        """Return the source and target tokens of the oldest task.
 
         Raises:
-            WorkerEndedError: if the worker was killed.
-            WorkerError: if it failed.
+            WorkerEndedError: if its worker ended.
+            WorkerError: if its worker raised an exception.
         """
-        worker = self._under_way.popleft()
+        worker = self._pending.popleft()
         try:
             answer = self._pipes[worker].recv()
         except (OSError, EOFError) as error:
@@ -102,26 +111,26 @@ class WorkerPool:
         return source, target
 
     def cancel(self) -> None:
-        """Drop the tasks under way."""
-        while self._under_way:
+        """Drop the pending tasks."""
+        while self._pending:
             self.result()
 
     def close(self) -> None:
-        """End the processes."""
+        """Stop the processes."""
         self._finalizer()
 
     def _died(self, worker: int) -> WorkerEndedError:
         process = self._processes[worker]
-        process.join(_PATIENCE)
+        process.join(_JOIN_TIMEOUT)
         return WorkerEndedError(
-            f"A data worker must run as long as training. Received: worker {worker} ended with exit code "
-            f"{process.exitcode} (-9: killed, often for lack of memory). Lower training.data_workers and resume."
+            f"Data worker {worker} ended with exit code {process.exitcode} (-9: killed, often for lack of memory). "
+            "Lower training.data_workers, or free memory, and resume."
         )
 
 
 def _work(pipe: Connection, corpus: Corpus, longest: tuple[int, int]) -> None:
-    """Answer tasks until the pipe closes."""
-    # Ctrl-C and the signals of a job that ends reach the whole group; the parent still saves, and may need a batch.
+    """Process tasks until the pipe closes."""
+    # Ctrl-C and the end of a job signal the whole process group. The parent then saves, and may need another batch.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
@@ -131,7 +140,7 @@ def _work(pipe: Connection, corpus: Corpus, longest: tuple[int, int]) -> None:
             return
         try:
             answer: tuple[Ragged, Ragged] | str = corpus.pieces(task.examples, task.epoch, longest)
-        except Exception as error:  # whatever it is, the parent reports it
+        except Exception as error:  # the parent reports it
             answer = f"{type(error).__name__}: {error}"
         try:
             pipe.send(answer)
@@ -140,11 +149,11 @@ def _work(pipe: Connection, corpus: Corpus, longest: tuple[int, int]) -> None:
 
 
 def _end(processes: list[BaseProcess], pipes: list[Connection]) -> None:
-    """Close the pipes, upon which the processes end; kill the one that does not."""
+    """Close the pipes, which ends the processes. Kill a process that does not end."""
     for pipe in pipes:
         pipe.close()
     for process in processes:
-        process.join(_PATIENCE)
+        process.join(_JOIN_TIMEOUT)
         if process.is_alive():
             process.kill()
             process.join()
