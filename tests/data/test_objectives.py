@@ -168,7 +168,7 @@ def test_masked_pieces_differ_from_epoch_to_epoch_and_are_what_the_labels_say(
 ) -> None:
     _, corpus = make("masked_language_modeling")
     rows = np.arange(50)
-    best = corpus._best_split(rows)[0]
+    best = corpus._cached(rows)[0]
     epochs = [corpus.pieces(rows, epoch) for epoch in (0, 1)]
     for read, labels in epochs:
         is_hidden = labels.values != IGNORE_INDEX
@@ -192,7 +192,7 @@ def test_a_classifier_gets_the_number_of_each_label(make: Make, hiding_tokenizer
 
 def test_denoising_by_tokens_asks_for_the_whole_text(make: Make) -> None:
     _, corpus = make("denoising", corruption={"method": "tokens", "permute_sentences": True, "share": 0.3})
-    best = corpus._best_split(np.arange(40))[0]
+    best = corpus._cached(np.arange(40))[0]
     read, target = corpus.pieces(np.arange(40), 0)
     assert (target.values == best.values).all()
     assert 0.2 < (read.values != best.values).mean() < 0.4
@@ -287,5 +287,5 @@ def test_a_label_that_is_none_is_named(tmp_path: Path, hiding_tokenizers: Tokeni
 
 def test_hiding_needs_a_tokenizer_with_sentinels(make: Make, tokenizers: Tokenizers) -> None:
     config, _ = make("denoising")
-    with pytest.raises(DataError, match="Received: a tokenizer that has none"):
+    with pytest.raises(DataError, match="The tokenizer of this run has none"):
         objective_of(config, tokenizers)

@@ -13,7 +13,7 @@ import pytest
 from made_up import make_pairs, stream, take, write_text
 
 from translator.data.corpus import Corpus
-from translator.data.workers import Task, WorkerError, WorkerEndedError, WorkerPool
+from translator.data.workers import Task, WorkerEndedError, WorkerError, WorkerPool
 from translator.tokenizer import Tokenizers
 
 Make = Callable[..., Corpus]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from translator.checkpoint import LoadedModel
-    from translator.config import Config, Form, Objective, Source
+    from translator.config import Config, Form, ObjectiveName, Source
     from translator.evaluation.classification import ClassificationReport
     from translator.evaluation.examples import Example
     from translator.evaluation.perplexity import PerplexityReport
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _require_fitting(arguments: argparse.Namespace, objective: Objective) -> None:
+def _require_fitting(arguments: argparse.Namespace, objective: ObjectiveName) -> None:
     """Raise OptionError if an option does not apply to a model of this objective."""
     translation_only = [*SEARCH_OPTIONS, "reference_column", "reference_file"]
     unused = {

@@ -22,7 +22,7 @@ from translator.config.schema import (
     Config,
     CorruptionConfig,
     ModelConfig,
-    Objective,
+    ObjectiveName,
     TokenizerConfig,
     TrainingConfig,
 )
@@ -39,7 +39,7 @@ __all__ = [
     "DecodingOptions",
     "Form",
     "ModelConfig",
-    "Objective",
+    "ObjectiveName",
     "Source",
     "TextPair",
     "TokenizerConfig",

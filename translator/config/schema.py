@@ -23,17 +23,17 @@ from translator.config.section import (
 from translator.errors import shorten
 
 Architecture = Literal["encoder_decoder", "encoder_only", "decoder_only"]
-Objective = Literal["translation", "denoising", "language_modeling", "masked_language_modeling", "classification"]
+ObjectiveName = Literal["translation", "denoising", "language_modeling", "masked_language_modeling", "classification"]
 
 # The architectures that can learn each objective, and the form of the data that it needs.
-ARCHITECTURES: dict[Objective, tuple[Architecture, ...]] = {
+ARCHITECTURES: dict[ObjectiveName, tuple[Architecture, ...]] = {
     "translation": ("encoder_decoder", "decoder_only"),
     "denoising": ("encoder_decoder",),
     "language_modeling": ("decoder_only",),
     "masked_language_modeling": ("encoder_only",),
     "classification": ("encoder_only",),
 }
-FORMS: dict[Objective, Form] = {
+FORMS: dict[ObjectiveName, Form] = {
     "translation": "pairs",
     "denoising": "texts",
     "language_modeling": "texts",
@@ -214,7 +214,7 @@ class TrainingConfig(Section):
         data_workers: number of processes that tokenize ahead of training; 0 tokenizes in the training process.
     """
 
-    objective: Objective = "translation"
+    objective: ObjectiveName = "translation"
     start_from: str | None = None
     corruption: CorruptionConfig = CorruptionConfig()
     max_steps: PositiveInt = 100_000

@@ -1,4 +1,4 @@
-"""Which rows are dropped before training, and what is said about it while it happens and afterwards."""
+"""Rules that drop rows before training, and reports about them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SourceReport:
 
 
 def reason_to_drop(texts: Row, form: Form, config: CleaningConfig) -> str | None:
-    """Why a row is dropped on its own account, or None; its texts are stripped of surrounding spaces."""
+    """Return the reason to drop a row, or None. Duplicates are found elsewhere. Texts must be stripped."""
     if not all(texts):
         return EMPTY
     if max(map(len, texts)) > config.max_characters:
@@ -66,7 +66,7 @@ def reason_to_drop(texts: Row, form: Form, config: CleaningConfig) -> str | None
 
 
 def find_duplicates(hashes: IntArray, indices: IntArray) -> IntArray:
-    """Indices, given ascending, of all but the first of those with equal hashes: both `(n,)`, to `(duplicates,)`."""
+    """Return the indices whose hash occurs earlier: ascending `(n,)` and `(n,)` to `(duplicates,)`."""
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     is_repeated: IntArray = order[1:][ordered[1:] == ordered[:-1]]
@@ -114,15 +114,15 @@ def _shortened(name: str) -> str:
 
 
 class Progress:
-    """Says in a line now and then how far a long work has come."""
+    """Progress of a long task, logged at intervals."""
 
     def __init__(self, work: str, total: int | None, log: Callable[[str], None]) -> None:
-        """Begin.
+        """Start the clock.
 
         Args:
-            work: what is done, as in "Reading".
-            total: rows in all, where that is known.
-            log: takes the lines.
+            work: name of the task, such as "Reading".
+            total: total number of rows, if known.
+            log: function that logs a line.
         """
         self._work = work
         self._of = f" of {total:,}" if total is not None else ""
@@ -130,7 +130,7 @@ class Progress:
         self._logged = time.monotonic()
 
     def reached(self, count: int) -> None:
-        """So many pairs are done."""
+        """Log the number of finished rows, if enough time has passed."""
         if time.monotonic() - self._logged > _SECONDS_BETWEEN_LOGS:
             self._logged = time.monotonic()
             self._log(f"{self._work}: {count:,}{self._of} rows.")

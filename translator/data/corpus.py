@@ -1,7 +1,7 @@
-"""A training corpus: sources cleaned, counted, tokenized and cached, then read through memory maps.
+"""A training corpus: cleaned, tokenized and cached sources, read through memory maps.
 
-Two folders of the cache make one: cleaned text, which depends on the sources, and ids, which depend on that text and
-the tokenizer. Both are named by a fingerprint of all that determines them, so that neither is ever out of date.
+A corpus consists of two folders of the cache: cleaned text, which depends on the sources, and token ids, which depend
+on that text and the tokenizer. The name of each folder is a fingerprint of everything that determines its content.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
 __all__ = ["Corpus", "DataError", "Example", "encode_rows", "load_corpus", "read_clean_rows", "read_rows"]
 
 _TRANSLATION = Translation()
-_MEASURED_DRAWS = 8192  # examples whose pieces are drawn to measure lengths where pieces are drawn
+_MEASURED_EXAMPLES = 8192  # sampled to measure lengths, if the tokens of an example differ between epochs
 _LENGTHS_AT_ONCE = 1 << 16  # examples
-_SOURCE, _TARGET, _TYPING, _OBJECTIVE = range(4)  # what a draw is for
+_SOURCE, _TARGET, _TYPING, _OBJECTIVE = range(4)  # purposes of random seeds
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,18 @@ class Example:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Examples to learn from, numbered from 0.
+    """Cached training examples, numbered from 0. Implements `Examples`.
 
     Attributes:
-        fingerprint: hash of everything that its examples and their mixture depend on: text and tokenizers, not paths.
-        objective: what an example asks for.
+        fingerprint: hash of everything that the examples and their mixture depend on: text and tokenizers, not paths.
+        objective: objective of the examples.
         cleaning_report: what became of the rows of each source in cleaning and tokenization.
         bounds: examples of source i are `bounds[i]` to `bounds[i + 1]`.
-        weights: of each source.
-        length_ratio: source tokens per target token, as the mixture has them, special ids counted.
-        mean_target_length: target tokens of an example on average, as the mixture has them, special ids counted.
-        longest: most tokens of a source and of a target, special ids counted.
-        max_positions: no example takes more of the model's positions than this.
+        weights: weight of each source.
+        length_ratio: source tokens per target token of the mixture, special tokens included.
+        mean_target_length: mean number of target tokens of an example of the mixture, special tokens included.
+        longest: most tokens of a source and of a target, special tokens included.
+        max_positions: upper bound on the positions of the model that an example takes.
     """
 
     fingerprint: str
@@ -126,12 +126,11 @@ class Corpus:
         return ChunkReader(self, EpochOrder(self.bounds, self.weights, seed), limits, workers)
 
     def encode(self, examples: IntArray, epoch: int) -> list[Example]:
-        """Examples in token ids.
+        """Return examples as token ids.
 
         Args:
-            examples: `(n,)` int64, their numbers.
-            epoch: each splits a sentence anew under subword sampling and types it anew under augmentation, as
-                (seed, epoch, example) decide.
+            examples: `(n,)` int64, numbers of the examples.
+            epoch: subword sampling and augmentation are functions of (seed, epoch, example).
         """
         sources, targets = self.pieces(examples, epoch)
         return [
@@ -140,32 +139,32 @@ class Corpus:
         ]
 
     def pieces(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, Ragged]:
-        """Source and target pieces of examples, without special ids.
+        """Return source and target tokens of examples, without special tokens.
 
         Args:
-            examples: `(n,)` int64, their numbers.
-            epoch: for subword sampling, augmentation and what the objective hides.
-            longest: most tokens of a source and of a target, EOS counted; a draw that is longer gives way to the
-                best split, which `max_positions` bounds.
+            examples: `(n,)` int64, numbers of the examples.
+            epoch: epoch of subword sampling, augmentation and corruption.
+            longest: most tokens of a source and of a target, EOS included. A sampled tokenization that is longer is
+                replaced by the most probable one, which `max_positions` limits.
         """
-        texts = self._drawn(examples, epoch, longest) if self._is_drawn else self._best_split(examples)
-        return self.objective.examples(texts, _draw_seeds(self._seed, epoch, _OBJECTIVE, examples))
+        texts = self._sampled(examples, epoch, longest) if self._is_sampled else self._cached(examples)
+        return self.objective.examples(texts, _seeds(self._seed, epoch, _OBJECTIVE, examples))
 
     def lengths(self, examples: slice) -> tuple[IntArray, IntArray]:
-        """Most tokens of a run of examples, special ids counted, as the best split has them: two `(n,)` int64."""
+        """Return upper bounds on source and target tokens of consecutive examples: two `(n,)` int64 arrays."""
         return max_tokens(self.objective, [ids.lengths(examples) for ids in self._ids])
 
-    def _best_split(self, examples: IntArray) -> list[Ragged]:
-        """The pieces of each text of examples, as the cache has them."""
+    def _cached(self, examples: IntArray) -> list[Ragged]:
+        """Return the cached tokens of each text of examples."""
         return [ids.take(examples) for ids in self._ids]
 
     @property
-    def _is_drawn(self) -> bool:
-        """Whether the pieces of a text differ from epoch to epoch."""
+    def _is_sampled(self) -> bool:
+        """True if the tokens of a text differ between epochs."""
         return self._sampling_alpha > 0 or self._augmentation != AugmentationConfig()
 
-    def _drawn(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None) -> list[Ragged]:
-        """The pieces of each text of examples, as an epoch draws them."""
+    def _sampled(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None) -> list[Ragged]:
+        """Return the sampled tokens of each text of examples in an epoch."""
         longest = longest or (self.max_positions, self.max_positions)
         if self.objective.form != "pairs":
             longest = (max(longest), max(longest))
@@ -173,30 +172,30 @@ class Corpus:
         self._text_index.release()
         typed: Sequence[str] = texts[0]
         if self._augmentation != AugmentationConfig():
-            seeds = _draw_seeds(self._seed, epoch, _TYPING, examples).tolist()
+            seeds = _seeds(self._seed, epoch, _TYPING, examples).tolist()
             typed = [
                 add_typing_noise(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)
             ]
-        drawn = [self._draw(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
+        drawn = [self._sample(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
         if len(texts) > 1:
-            drawn.append(self._draw(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))
+            drawn.append(self._sample(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))
         source, target = max_tokens(self.objective, [side.lengths for side in drawn])
         fits = self.objective.positions(source, target) <= self.max_positions
         if fits.all():
             return drawn
-        return [_chosen(fits, *sides) for sides in zip(drawn, self._best_split(examples), strict=True)]
+        return [_chosen(fits, *sides) for sides in zip(drawn, self._cached(examples), strict=True)]
 
-    def _draw(
+    def _sample(
         self, side: int, texts: Sequence[str], examples: IntArray, epoch: int, longest: int, instead: Sequence[str]
     ) -> Ragged:
-        """The pieces of texts as an epoch draws them; a draw that is too long gives way to the text in `instead`."""
+        """Return sampled tokens of texts. If they are too many, return the tokens of the text in `instead`."""
         tokenizer = self._encoders[side]
         if isinstance(tokenizer, Labels):
             return Ragged.of_rows(tokenizer.encode_arrays(texts), np.int32)
         if self._sampling_alpha == 0:
             drawn = tokenizer.encode_batch(texts)
         else:
-            seeds = _draw_seeds(self._seed, epoch, side, examples).tolist()
+            seeds = _seeds(self._seed, epoch, side, examples).tolist()
             drawn = [
                 tokenizer.sample(text, self._sampling_alpha, seed) for text, seed in zip(texts, seeds, strict=True)
             ]
@@ -218,20 +217,20 @@ def load_corpus(
     log: Callable[[str], None],
     objective: Objective = _TRANSLATION,
 ) -> Corpus:
-    """Read, clean, count, tokenize and cache sources, or find them in the cache.
+    """Read, clean, tokenize and cache sources, or find them in the cache.
 
     Args:
-        sources: where the rows come from.
+        sources: sources of the rows.
         data: languages, labels, cleaning, augmentation and the cache.
-        tokenizers: of both languages.
-        sampling_alpha: of subword sampling; 0 is none.
-        seed: of every draw.
-        max_positions: examples that take more of the model's positions are dropped and counted.
-        log: takes progress and the table of what was dropped.
-        objective: what an example asks for.
+        tokenizers: tokenizers of both sides.
+        sampling_alpha: smoothing of subword sampling; 0 disables it.
+        seed: random seed.
+        max_positions: examples that take more positions of the model are dropped and counted.
+        log: function that logs a line of progress.
+        objective: objective of the examples.
 
     Raises:
-        DataError: a source cannot be read, holds a label that is none, or nothing is left of them.
+        DataError: if a source cannot be read or has an unknown label, or if no example is left.
     """
     encoders = encoders_of(tokenizers, objective, data)
     text = clean_text(sources, data, objective.form, log)
@@ -291,10 +290,10 @@ def _report(text: CleanText, meta: dict[str, Any]) -> tuple[SourceReport, ...]:
 def read_clean_rows(
     sources: Sequence[Source], data: DataConfig, log: Callable[[str], None], form: Form = "pairs"
 ) -> Iterator[Row]:
-    """The cleaned rows of sources, such as a tokenizer learns from; the cache keeps them for `load_corpus`.
+    """Yield the cleaned rows of sources, for instance to train a tokenizer. `load_corpus` finds them in the cache.
 
     Raises:
-        DataError: a source cannot be read.
+        DataError: if a source cannot be read.
     """
     text = clean_text(sources, data, form, log)
     for start in range(0, len(text), ROWS_AT_ONCE):
@@ -304,34 +303,41 @@ def read_clean_rows(
 def encode_rows(
     rows: Sequence[Row], tokenizers: Tokenizers, data: DataConfig, objective: Objective = _TRANSLATION, seed: int = 0
 ) -> tuple[Ragged, Ragged]:
-    """Sources and targets of rows of text without special ids, such as a validation set; `seed` draws what is hidden.
+    """Return sources and targets of rows, such as a validation set, without special tokens.
+
+    Args:
+        rows: rows of text.
+        tokenizers: tokenizers of both sides.
+        data: configuration, for `data.labels`.
+        objective: objective of the examples.
+        seed: random seed of corruption.
 
     Raises:
-        DataError: a label is none of `data.labels`.
+        DataError: if a label is not one of `data.labels`.
     """
     columns = list(zip(*rows, strict=True)) or [() for _ in SIDES[objective.form]]
     texts = [
         Ragged.of_rows(encoder.encode_arrays(column), np.int32)
         for encoder, column in zip(encoders_of(tokenizers, objective, data), columns, strict=True)
     ]
-    return objective.examples(texts, _draw_seeds(seed, 0, _OBJECTIVE, np.arange(len(rows))))
+    return objective.examples(texts, _seeds(seed, 0, _OBJECTIVE, np.arange(len(rows))))
 
 
 def _chosen(is_first: IntArray, first: Ragged, second: Ragged) -> Ragged:
-    """Each row from one of two."""
+    """Return each row from the first or from the second."""
     return Ragged.of_rows([(first if chosen else second)[row] for row, chosen in enumerate(is_first)], np.int32)
 
 
 def _key(*parts: object) -> str:
-    """A short hash of plain values."""
+    """Return a short hash of plain values."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
-    """The corpus with its lengths: from counted tokens (by source and side), or from draws where pieces are drawn."""
+    """Return the corpus with its mean lengths, from the tokens of each source and side or from sampled examples."""
     totals = np.array(tokens, np.float64)
-    if corpus._is_drawn or corpus.objective.is_drawn:
-        share = min(1.0, _MEASURED_DRAWS / len(corpus))
+    if corpus._is_sampled or corpus.objective.is_drawn:
+        share = min(1.0, _MEASURED_EXAMPLES / len(corpus))
         for number, (start, stop) in enumerate(zip(corpus.bounds, corpus.bounds[1:], strict=False)):
             examples = np.unique(np.linspace(start, stop - 1, int((stop - start) * share) + 1).astype(np.int64))
             if stop > start:
@@ -346,9 +352,9 @@ def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
     return replace(corpus, length_ratio=float(source / target), mean_target_length=float(target / num_examples))
 
 
-def _draw_seeds(seed: int, epoch: int, side: int, examples: IntArray) -> IntArray:
-    """One seed for each draw, `(n,)` uint32: the bits of (seed, epoch, side, example) well mixed (SplitMix64)."""
-    start = int.from_bytes(hashlib.sha256(f"{seed} {epoch} {side}".encode()).digest()[:8], "little")
+def _seeds(seed: int, epoch: int, purpose: int, examples: IntArray) -> IntArray:
+    """Return a seed per example, `(n,)` uint32: the bits of (seed, epoch, purpose, example) mixed by SplitMix64."""
+    start = int.from_bytes(hashlib.sha256(f"{seed} {epoch} {purpose}".encode()).digest()[:8], "little")
     mixed = examples.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

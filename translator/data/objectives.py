@@ -1,7 +1,7 @@
-"""What each objective makes of a row of text: what the model reads, and what it is to say.
+"""Training objectives: the source and the target that each makes of a row of text.
 
-An objective gets the pieces of a row and a seed of its own, so that what it hides is a function of (seed, epoch,
-example) and of nothing else. `batch.Batch` shows what the batches hold.
+An objective takes the tokens of a row and a seed, so that corruption is a function of (seed, epoch, example). The
+docstring of `batch.Batch` shows the content of the batches.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _SENTENCE_ENDS = (".", "!", "?", "…")
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """What is learned from a row of text.
+    """A training objective.
 
     Attributes:
-        form: what a row is.
-        specials: special ids that each source and each target gets.
-        is_drawn: whether an example differs from epoch to epoch.
-        reads_batch_tokens: whether `training.batch_tokens` counts what is read instead of what is to be said.
+        form: form of a row.
+        specials: number of special tokens that each source and each target gets.
+        is_drawn: True if an example differs between epochs.
+        reads_batch_tokens: True if `training.batch_tokens` counts source tokens instead of target tokens.
     """
 
     form: ClassVar[Form] = "texts"
@@ -43,43 +43,43 @@ class Objective(ABC):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """All that its examples depend on besides text, tokenizers and seed: plain values."""
+        """Plain values that the examples depend on, besides text, tokenizers and seed."""
         return type(self).__name__, *astuple(self)
 
     def budgets(self, batch_tokens: int, length_ratio: float) -> tuple[int, int]:
-        """Source and target tokens of a batch, given the source tokens of a target token."""
+        """Return the source and target tokens of a batch, given the number of source tokens per target token."""
         if self.reads_batch_tokens:
             return batch_tokens, math.ceil(batch_tokens / length_ratio)
         return math.ceil(batch_tokens * length_ratio), batch_tokens
 
     def positions(self, source: IntArray, target: IntArray) -> IntArray:
-        """The model's positions that examples of these lengths take, special ids counted: `(n,)`."""
+        """Return the positions that examples of these lengths take, special tokens included: `(n,)`."""
         return np.maximum(source, target)
 
     @abstractmethod
     def bounds(self, lengths: Sequence[IntArray]) -> tuple[IntArray, IntArray]:
-        """Most pieces of source and target of examples, given those of each text of their rows: `(n,)` each."""
+        """Return upper bounds on source and target tokens, given the tokens of each text of a row: `(n,)` each."""
 
     @abstractmethod
     def examples(self, texts: Sequence[Ragged], seeds: IntArray) -> tuple[Ragged, Ragged]:
-        """Sources and targets without special ids.
+        """Return sources and targets without special tokens.
 
         Args:
-            texts: pieces of each text of the rows.
-            seeds: one for each row, `(n,)` integers.
+            texts: tokens of each text of the rows.
+            seeds: random seed of each row, `(n,)` integers.
         """
 
     @abstractmethod
     def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
-        """Batch number `index` of these examples, filled up to a capacity where there is one."""
+        """Pack examples into batch number `index`, padded to a capacity if one is given."""
 
 
 @dataclass(frozen=True)
 class Translation(Objective):
-    """Say in one language what is written in another.
+    """Translation of the source into the target.
 
     Attributes:
-        is_joined: source and target share one sequence's positions, as in a decoder alone.
+        is_joined: True if source and target share the positions of one sequence, as in a decoder-only model.
     """
 
     form: ClassVar[Form] = "pairs"
@@ -87,7 +87,7 @@ class Translation(Objective):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """See `Objective`; nothing where positions are not shared, as before there were other objectives."""
+        """See `Objective`. Empty if positions are not shared, so that older caches stay valid."""
         return super().key if self.is_joined else ()
 
     def positions(self, source: IntArray, target: IntArray) -> IntArray:
@@ -99,7 +99,7 @@ class Translation(Objective):
         return lengths[0], lengths[1]
 
     def examples(self, texts: Sequence[Ragged], seeds: IntArray) -> tuple[Ragged, Ragged]:
-        """The two texts as they are."""
+        """Return the two texts unchanged."""
         return texts[0], texts[1]
 
     def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
@@ -109,7 +109,7 @@ class Translation(Objective):
 
 @dataclass(frozen=True)
 class LanguageModeling(Objective):
-    """Continue a text, from any place in it (Radford et al., 2018)."""
+    """Causal language modeling (Radford et al., 2018)."""
 
     specials: ClassVar[tuple[int, int]] = (0, 1)
 
@@ -118,7 +118,7 @@ class LanguageModeling(Objective):
         return np.zeros_like(lengths[0]), lengths[0]
 
     def examples(self, texts: Sequence[Ragged], seeds: IntArray) -> tuple[Ragged, Ragged]:
-        """Each text as the target of an empty source."""
+        """Return each text as the target of an empty source."""
         (text,) = texts
         return Ragged(text.values[:0], np.zeros_like(text.offsets)), text
 
@@ -129,12 +129,12 @@ class LanguageModeling(Objective):
 
 @dataclass(frozen=True)
 class MaskedLanguageModeling(Objective):
-    """Restore what is masked in a text, from both sides of it (Devlin et al., 2019, section 3.1).
+    """Masked language modeling (Devlin et al., 2019, section 3.1).
 
     Attributes:
-        share: of the pieces that are to be restored.
-        mask: id that most of them are replaced by.
-        vocab_size: pieces; some are replaced by another one at random.
+        share: fraction of the tokens that is predicted.
+        mask: id of the mask, which replaces most of them.
+        vocab_size: size of the vocabulary; random tokens replace some of them.
     """
 
     is_drawn: ClassVar[bool] = True
@@ -148,7 +148,7 @@ class MaskedLanguageModeling(Objective):
         return lengths[0], lengths[0]
 
     def examples(self, texts: Sequence[Ragged], seeds: IntArray) -> tuple[Ragged, Ragged]:
-        """Masked texts, and the piece that belongs at each masked place."""
+        """Return masked texts, and the original token at each selected position."""
         (text,) = texts
         pairs = [
             mask_tokens(text[row], np.random.default_rng(seed), self.share, self.mask, self.vocab_size)
@@ -164,7 +164,7 @@ class MaskedLanguageModeling(Objective):
 
 @dataclass(frozen=True)
 class Classification(Objective):
-    """Say which of several classes a text belongs to."""
+    """Classification of texts."""
 
     form: ClassVar[Form] = "labelled"
     specials: ClassVar[tuple[int, int]] = (1, 0)
@@ -175,7 +175,7 @@ class Classification(Objective):
         return lengths[0], np.ones_like(lengths[0])
 
     def examples(self, texts: Sequence[Ragged], seeds: IntArray) -> tuple[Ragged, Ragged]:
-        """The text, and its class as the one value of the target."""
+        """Return each text, and its class as the only value of the target."""
         return texts[0], texts[1]
 
     def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
@@ -185,14 +185,14 @@ class Classification(Objective):
 
 @dataclass(frozen=True)
 class Denoising(Objective):
-    """Repair a text of which much is hidden.
+    """Denoising of corrupted texts.
 
     Attributes:
-        share: of the pieces that are hidden.
-        sentinels: ids that stand for what is hidden, the first being the mask.
-        span_length: mean length of a hidden run where each gets a sentinel (Raffel et al., 2020); None hides single
-            pieces behind the mask and asks for the whole text (Lewis et al., 2020).
-        sentence_ends: ids after which a sentence ends; sentences are shuffled where there are any.
+        share: fraction of the tokens that is hidden.
+        sentinels: ids that replace hidden tokens; the first is the mask.
+        span_length: mean length of a hidden span, which a sentinel replaces (Raffel et al., 2020). None replaces single
+            tokens by the mask, and the target is the whole text (Lewis et al., 2020).
+        sentence_ends: ids of the tokens that end a sentence. If there are any, sentences are shuffled.
     """
 
     is_drawn: ClassVar[bool] = True
@@ -206,13 +206,13 @@ class Denoising(Objective):
         return lengths[0], lengths[0] if self.span_length is None else np.maximum(lengths[0], 2)
 
     def examples(self, texts: Sequence[Ragged], seeds: IntArray) -> tuple[Ragged, Ragged]:
-        """Damaged texts, and what repairs them."""
+        """Return corrupted texts and their targets."""
         (text,) = texts
         return _ragged(
-            [self._damaged(text[row], np.random.default_rng(seed)) for row, seed in enumerate(seeds.tolist())]
+            [self._corrupt(text[row], np.random.default_rng(seed)) for row, seed in enumerate(seeds.tolist())]
         )
 
-    def _damaged(self, pieces: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    def _corrupt(self, pieces: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
         if self.span_length is not None:
             return hide_spans(pieces, rng, self.share, self.span_length, self.sentinels)
         shuffled = permute_sentences(pieces, rng, self.sentence_ends) if self.sentence_ends else pieces
@@ -224,10 +224,10 @@ class Denoising(Objective):
 
 
 def objective_of(config: Config, tokenizers: Tokenizers) -> Objective:
-    """The objective of a run.
+    """Return the objective of a run.
 
     Raises:
-        DataError: it hides pieces behind sentinels, and the tokenizer has none.
+        DataError: if the objective needs sentinels and the tokenizer has none.
     """
     corruption, tokenizer = config.training.corruption, tokenizers.source
     match config.training.objective:
@@ -251,8 +251,8 @@ def objective_of(config: Config, tokenizers: Tokenizers) -> Objective:
 def _sentinels(tokenizer: Tokenizer) -> tuple[int, ...]:
     if not tokenizer.sentinels:
         raise DataError(
-            "This training.objective hides pieces behind sentinels. Received: a tokenizer that has none. "
-            "Set tokenizer.sentinels and learn it anew, in another output directory."
+            "This training.objective needs a tokenizer with sentinels. The tokenizer of this run has none. "
+            "Set tokenizer.sentinels and train in another output directory."
         )
     return tokenizer.sentinels
 

@@ -1,7 +1,7 @@
-"""Rows of different lengths in flat arrays: in memory, and in files that are mapped instead of loaded.
+"""Rows of different lengths in flat arrays, in memory and in memory-mapped files.
 
-A corpus of any size costs the same memory: it is written as it streams by, and read through memory maps whose pages
-are given back after use.
+Memory use does not depend on the size of a corpus: it is written as a stream, and read through memory maps whose pages
+are released after use.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from translator.data.files import DataError
 IntArray = np.ndarray[Any, np.dtype[Any]]
 
 _WRITE_BUFFER = 1 << 20  # bytes
-# One random read maps up to 64 KiB around it. Reading so many rows at a time bounds what is mapped at once.
+# A random read maps up to 64 KiB around it. Pages are released after this many rows.
 _ROWS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows of different lengths, end to end.
+    """Concatenated rows of different lengths.
 
     Attributes:
         values: `(num_values,)`; row i is `values[offsets[i]:offsets[i + 1]]`.
@@ -43,7 +43,7 @@ class Ragged:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Sequence[int] | IntArray], dtype: Any) -> Ragged:
-        """Rows laid end to end."""
+        """Concatenate rows."""
         lengths = np.fromiter((len(row) for row in rows), np.int64, len(rows))
         values = np.concatenate([np.asarray(row, dtype) for row in rows]) if rows else np.empty(0, dtype)
         return cls(values, offsets_of(lengths))
@@ -61,30 +61,30 @@ class Ragged:
 
     @property
     def lengths(self) -> IntArray:
-        """Values in each row: `(num_rows,)` int64."""
+        """Number of values in each row: `(num_rows,)` int64."""
         return np.diff(self.offsets)
 
     def take(self, rows: IntArray) -> Ragged:
-        """These rows, in this order."""
+        """Return these rows, in this order."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         return Ragged(self.values[_flat_index(starts, lengths)], offsets_of(lengths))
 
     def append(self, other: Ragged) -> Ragged:
-        """The rows of both, one after the other."""
+        """Return the rows of both, one after the other."""
         values = np.concatenate([self.values, other.values])
         return Ragged(values, np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]))
 
 
 def offsets_of(lengths: IntArray) -> IntArray:
-    """Offsets of rows with these lengths: `(num_rows,)` to `(num_rows + 1,)` int64."""
+    """Return the offsets of rows with these lengths: `(num_rows,)` to `(num_rows + 1,)` int64."""
     offsets = np.zeros(len(lengths) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 def _flat_index(starts: IntArray, lengths: IntArray) -> IntArray:
-    """Where the values of rows are that start and end there: `(sum of lengths,)` int64."""
+    """Return the indices of the values of rows: `(sum of lengths,)` int64."""
     offsets = offsets_of(lengths)
     index: IntArray = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
     return index
@@ -95,7 +95,7 @@ class MappedArray:
 
     Attributes:
         path: the file.
-        dtype: of its values.
+        dtype: dtype of the values.
     """
 
     def __init__(self, path: Path, dtype: Any) -> None:
@@ -114,7 +114,7 @@ class MappedArray:
         return len(self.values)
 
     def release(self) -> None:
-        """Give mapped pages back; they stay in the system's file cache, not in this process's memory."""
+        """Release mapped pages. They stay in the file cache of the system, but not in the memory of this process."""
         if self._map is not None and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
 
@@ -143,19 +143,19 @@ class MappedRagged:
         return Ragged(values, offsets_of(lengths))
 
     def lengths(self, rows: slice) -> IntArray:
-        """Values in each of a run of rows: `(num_rows,)` int64."""
+        """Return the number of values in each of consecutive rows: `(num_rows,)` int64."""
         lengths = np.diff(self._offsets.values[rows.start : rows.stop + 1])
         self._offsets.release()
         return lengths
 
     def release(self) -> None:
-        """Give mapped pages back."""
+        """Release mapped pages."""
         self._values.release()
         self._offsets.release()
 
 
 class RaggedWriter:
-    """Writes the two files of a `MappedRagged` as rows come."""
+    """Writer of the two files of a `MappedRagged`, row by row."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._values = (folder / f"{name}.values").open("wb", _WRITE_BUFFER)
@@ -173,7 +173,7 @@ class RaggedWriter:
         self._offsets.close()
 
     def write(self, values: bytes, lengths: IntArray) -> None:
-        """Append rows: their values as bytes, and how many values each has."""
+        """Append rows, given their values as bytes and the number of values of each."""
         self._values.write(values)
         ends = self._end + np.cumsum(lengths, dtype=np.int64)
         if len(ends):
@@ -182,17 +182,17 @@ class RaggedWriter:
 
 
 def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
-    """A folder of the cache, built if it is not there; it appears whole or not at all.
+    """Return a folder of the cache, and build it if it does not exist. It appears atomically.
 
-    Several processes may ask for it at once: one builds, the others wait, and where locks do not work they build the
-    same and the first one finished is kept.
+    If several processes call this at once, one of them builds and the others wait. On file systems without locks each
+    builds the same content, and the first complete folder is kept.
 
     Args:
-        folder: what is wanted.
-        build: writes the content into the empty folder that it is given.
+        folder: the folder.
+        build: function that writes the content into an empty folder.
 
     Raises:
-        DataError: the cache cannot be written.
+        DataError: if the cache cannot be written.
     """
     if folder.exists():
         return folder
@@ -210,20 +210,20 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
 
 
 def _build(folder: Path, build: Callable[[Path], None], clear: bool) -> None:
-    """Build beside the folder, then move into place; `clear` removes what killed builds left."""
+    """Build in a temporary folder, then rename it. `clear` removes what killed builds left."""
     if clear:
         for leftover in folder.parent.glob(f".{folder.name}-*"):
             shutil.rmtree(leftover, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
-        temporary.chmod(0o755)  # as any folder: caches are shared
+        temporary.chmod(0o755)  # like other folders: caches are shared
         build(temporary)
         for path in temporary.iterdir():
-            sync(path)  # its content reaches the disk before its name does
+            sync(path)  # the content must reach the disk before the name
         try:
             temporary.rename(folder)
         except OSError:
-            if not folder.exists():  # else another process was faster, and its folder is the same
+            if not folder.exists():  # else another process has built the same folder
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -231,7 +231,7 @@ def _build(folder: Path, build: Callable[[Path], None], clear: bool) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[bool]:
-    """Hold a lock file, if the file system has locks: some network file systems do not."""
+    """Hold a lock file and yield True, or yield False if the file system has no locks."""
     with path.open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)

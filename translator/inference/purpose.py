@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from translator.checkpoint import LoadedModel
-from translator.config import DecodingOptions, Objective
+from translator.config import DecodingOptions, ObjectiveName
 from translator.decoding.errors import DecodingError
 from translator.engines.base import Engine
 
-_VERBS: dict[Objective, str] = {
+_VERBS: dict[ObjectiveName, str] = {
     "translation": "translate",
     "language_modeling": "generate",
     "classification": "classify",
 }
 
 
-def require_objective(loaded: LoadedModel, objective: Objective) -> None:
+def require_objective(loaded: LoadedModel, objective: ObjectiveName) -> None:
     """Check the objective of a model.
 
     Raises:

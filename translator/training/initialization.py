@@ -68,7 +68,9 @@ def _start_from(path: str, model: Model, config: Config, tokenizers: Tokenizers,
         if key.startswith("model.") and not key.startswith(_MAY_DIFFER)
     }
     if changed:
-        lines = "\n".join(f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in changed.items())
+        lines = "\n".join(
+            f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in changed.items()
+        )
         raise ConfigError(
             f"The model section must be that of training.start_from. Received: {path}, with differences in\n{lines}"
         )
