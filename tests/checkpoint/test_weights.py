@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -34,6 +35,18 @@ def test_equal_weights_make_equal_files_that_others_may_read(weights_path: Path,
     assert len({file.read_bytes() for file in files}) == 1  # the order of the keys is not left to chance eight times
     assert read_weights(files[0])[1] == metadata
     assert files[0].stat().st_mode & 0o666 == tmp_path.stat().st_mode & 0o666
+
+
+def test_weights_are_written_where_the_file_system_has_no_modes(
+    weights_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chmod(self: Path, mode: int) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    weights, metadata = read_weights(weights_path)
+    save_weights(tmp_path / "x.safetensors", weights, metadata["tokenizer"])
+    assert read_weights(tmp_path / "x.safetensors")[1] == metadata
 
 
 def test_a_tied_parameter_is_stored_once(weights_path: Path) -> None:

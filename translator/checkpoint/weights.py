@@ -205,5 +205,5 @@ def _normalize_file(path: Path) -> None:
         assert len(content) <= size, "a longer header would overwrite the weights"
         file.seek(8)
         file.write(content.ljust(size))
-    with contextlib.suppress(PermissionError):  # file systems without modes
+    with contextlib.suppress(OSError):  # file systems without modes
         path.chmod(path.parent.stat().st_mode & 0o666)
