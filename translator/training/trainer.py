@@ -124,7 +124,7 @@ class Trainer:
                     self.progress.say(f"stopped after step {state.step}; the same command resumes from there")
                     interruption.raise_if_requested()
                     return
-            self._finish(metrics)
+        self._finish(metrics)
         if metrics is not None:
             metrics.close()
 
