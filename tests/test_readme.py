@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,25 @@ def test_files_named_in_the_readme_exist() -> None:
     named = re.findall(r"\]\(([^)#:]+)\)", README) + re.findall(r"`((?:configs|scripts|translator)/[\w/.]+)`", README)
     missing = [name for name in named if not (ROOT / name).exists()]
     assert named
+    assert not missing
+
+
+def test_contributing_shows_the_layers_of_the_import_contract() -> None:
+    [contract, *_] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    packages = text[text.index("## Packages") : text.index("| package |")]
+    shown = [line.strip() for line in packages.splitlines() if line.startswith("    ")]
+    assert shown == [layer.replace("translator.", "") for layer in contract["layers"]]
+
+
+def test_files_named_in_contributing_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z_]+/?(?:[a-z_]+\.py)?)`", text)) - {"serving/", "export/"}
+    files = [name for name in named if name.endswith((".py", "/"))]
+    assert len(files) > 20
+    missing = [
+        name for name in files if not (ROOT / name).exists() and not any((ROOT / "translator").glob(f"**/{name}"))
+    ]
     assert not missing
 
 
