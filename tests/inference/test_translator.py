@@ -187,9 +187,10 @@ def test_no_output_needs_more_positions_than_the_model_has(translator: Translato
 
 def test_a_minimum_length_is_kept_unless_the_maximum_is_less(translator: Translator) -> None:
     options: dict[str, Any] = {"sample": True, "temperature": 3.0, "num_hypotheses": 40}
-    free, longer = (translator.translate("oui", min_length=length, **options).hypotheses for length in (0, 9))
-    assert min(len(hypothesis.tokens) for hypothesis in free) < 9
-    assert min(len(hypothesis.tokens) for hypothesis in longer) >= 9
+    text = "Nous avons mangé du pain."
+    free, longer = (translator.translate(text, min_length=length, **options).hypotheses for length in (0, 20))
+    assert min(len(hypothesis.tokens) for hypothesis in free) < 20
+    assert min(len(hypothesis.tokens) for hypothesis in longer) >= 20
     [cut] = translator.translate(["oui"], max_length_factor=0.01, min_length=1000)
     assert len(cut.tokens) == 11 and cut.flags == ("truncated",)
 
