@@ -24,6 +24,7 @@ from translator.data.files import DataError
 from translator.inference.translator import Translator
 from translator.model import EncoderDecoder
 from translator.training import setup, trainer
+from translator.training.checkpoints import RunCheckpoints
 from translator.training.optimizer import step_unless
 from translator.training.trainer import TrainingError, train
 
@@ -407,6 +408,22 @@ def test_the_average_of_the_last_checkpoints_is_their_mean(tiny: Tiny) -> None:
     parts = [weights(run / "checkpoints", f"step-{step}") for step in (4, 8, 12)]
     for name in mean:
         torch.testing.assert_close(mean[name], torch.stack([part[name] for part in parts]).mean(0))
+
+
+def test_a_signal_during_the_final_average_acts_at_once_and_the_run_can_be_finished_later(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(self: RunCheckpoints, count: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    config = tiny(training={"average_checkpoints": 2})
+    with monkeypatch.context() as patch:
+        patch.setattr(RunCheckpoints, "average", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(config)
+    assert not (Path(config.output) / "checkpoints" / "average").exists()
+    train(config)
+    assert (Path(config.output) / "checkpoints" / "average").exists()
 
 
 def test_bfloat16_training_follows_float32_training(tiny: Tiny) -> None:
