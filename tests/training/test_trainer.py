@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from translator.checkpoint import CheckpointError, follow, load_model, locked, read_training_state, read_weights
 from translator.cli import main
-from translator.config import Config, ConfigError, to_yaml
+from translator.config import Config, ConfigError, Source, to_yaml
 from translator.data.batch import Batch
 from translator.data.files import DataError
 from translator.inference.translator import Translator
@@ -98,6 +99,25 @@ def test_a_short_run_learns_to_translate_and_leaves_a_whole_model_directory(tiny
     card = (run / "README.md").read_text()
     assert "300 steps" in card
     assert "\n\nValidation:\n\n- " in card  # without the line between, Markdown has it in the list before
+
+
+def test_log_and_card_state_the_examples_and_tokens_that_are_longer_than_a_batch(
+    tiny: Tiny, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2 of 402 pairs do not fit into a batch of 48 tokens, and hold 4 % of the target tokens at most."""
+    long = "un petit chien mange ici " * 11, "a small dog eats here " * 11
+    path = tmp_path / "train.tsv"
+    extra = "".join(f"{long[0]}{word}\t{long[1]}{word}\n" for word in ("ici", "demain"))
+    path.write_text((corpus / "train.tsv").read_text() + extra, encoding="utf-8")
+    config = tiny(training={"batch_tokens": 48, "max_steps": 2})
+    data = config.data.model_copy(update={"train": (Source(file=str(path)),)})
+    run = train(config.model_copy(update={"data": data}))
+    line = re.compile(r"2 examples with \d+ target tokens are longer than a batch and are left out\.")
+    assert line.search(capsys.readouterr().err)
+    card = (run / "README.md").read_text()
+    assert line.search(card) and "longer than a batch" in card
+    header, row = card[card.index("source  ") :].splitlines()[:2]
+    assert header.split()[-3:] == ["kept", "target", "tokens"] and row.split()[-3:-1] == ["2", "400"]
 
 
 def test_a_run_that_stops_halfway_and_goes_on_ends_with_the_same_bits(tiny: Tiny) -> None:

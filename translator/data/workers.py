@@ -3,9 +3,9 @@
 A worker has no state between tasks, so that the number of workers changes only the speed. Each worker reads tasks from
 a pipe. When the parent process ends for any reason, the pipe breaks and the worker ends.
 
-`torch.utils.data.DataLoader` is as fast (`benchmarks/data_throughput.py`). It is not used, because it reports a killed
-worker by an exception out of a signal handler, at any point of the training loop, and cannot move to another position
-without new processes.
+`torch.utils.data.DataLoader` is not faster (`benchmarks/data_throughput.py`). It also reports a killed worker by an
+exception out of a signal handler, at any point of the training loop, and cannot move to another position without new
+processes.
 """
 
 from __future__ import annotations
