@@ -1,4 +1,4 @@
-"""Reading the lexica of the embedded corpora: tab-separated tables."""
+"""Reader of the lexica of the embedded corpora, which are tab-separated tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parent
 
 @cache
 def read_table(corpus: str, name: str) -> tuple[tuple[str, ...], ...]:
-    """Rows of `CORPUS/lexicon/NAME.tsv`, each as wide as the header comment line says (missing cells are empty).
+    """Return the rows of `CORPUS/lexicon/NAME.tsv`, as wide as the header comment. Missing cells are empty.
 
     Raises:
         ValueError: if a row holds more cells than the header names.

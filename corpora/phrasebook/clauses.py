@@ -1,4 +1,4 @@
-"""A clause, and how each language says it: statement, question, negation, compound tenses, clitics."""
+"""Clauses in both languages: statements, questions, negation, compound tenses, clitics."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class ClauseMarks(NamedTuple):
     """Marks of the constituents of a clause besides subject and object.
 
     Attributes:
-        auxiliary, main: finite auxiliary and main verb, which a simple tense has in one word.
-        governor_auxiliary, governor_main: the same of the governor.
-        not_: "ne … pas" and "not"; negation: the word that is more than that: rien, plus, encore.
-        pronouns: clitics and what stands for them in English.
-        frequency: the adverb of frequency.
+        auxiliary, main: finite auxiliary and main verb; the verb of a simple tense has both marks.
+        governor_auxiliary, governor_main: the same for the governor.
+        not_: "ne … pas" and "not"; negation: a further negative word, such as rien, plus and encore.
+        pronouns: French clitics and their English counterparts.
+        frequency: adverb of frequency.
     """
 
     auxiliary: str
@@ -37,7 +37,7 @@ class ClauseMarks(NamedTuple):
 
     @classmethod
     def new(cls) -> ClauseMarks:
-        """Marks of another clause."""
+        """Return the marks of another clause."""
         return cls(*(new_mark() for _ in cls._fields))
 
 
@@ -57,7 +57,7 @@ class Clause:
         governor: verb that takes this one as its infinitive: vouloir, aller, commencer à.
         agreement: gender and number of a direct object before the verb, with which an avoir participle agrees.
         is_habit: an action verb in the present that English puts into the simple present.
-        marks: of its constituents, for the word alignment.
+        marks: marks of the constituents, for the word alignment.
     """
 
     subject: Subject
@@ -95,7 +95,7 @@ class Clause:
         return english.join(start, *english_predicate(self, group))
 
     def with_tail(self, french_tail: str, english_tail: str) -> Clause:
-        """The clause with a complement added at its end; its words render each other if they are not marked yet."""
+        """Return the clause with a complement at its end, whose words are linked if they have no marks yet."""
         french_tail, english_tail = linked(french_tail, english_tail)
         return replace(
             self,
@@ -124,7 +124,7 @@ def french_words(clause: Clause, is_inverted: bool = False) -> list[str]:
 
 
 def _french_negation(clause: Clause) -> str:
-    """The second part of a negation: pas and jamais with the mark of "ne", the others with one of their own."""
+    """Return the second part of a negation. Only pas and jamais have the same mark as "ne"."""
     if clause.negation in ("pas", "jamais"):
         return mark(clause.negation, clause.marks.not_)
     if clause.negation == "pas encore":

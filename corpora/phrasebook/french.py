@@ -1,8 +1,7 @@
 """French morphology: elision, contraction, agreement, conjugation, typography.
 
-Words are built apart and joined by `spell`, which alone decides on elision: "je" + "ai" gives "j'ai".
-Contraction (du, des, au, aux) happens where a preposition meets an article, for "de le voir", with a pronoun, does not
-contract.
+Words are built separately and joined by `spell`, which elides: "je" + "ai" gives "j'ai". Only a preposition and an
+article contract (du, des, au, aux), because "de le voir", with a pronoun, does not.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ _IMPERATIVES = {"être": ("sois", "soyons", "soyez"), "avoir": ("aie", "ayons", 
 
 
 def starts_with_vowel(word: str) -> bool:
-    """Whether a word begins with a vowel sound that calls for elision, "bel" or "cet"."""
+    """Return True if a word begins with a vowel sound that requires elision, "bel" or "cet"."""
     lowered = plain(word).lower()
     if lowered.startswith(_NO_ELISION):
         return False

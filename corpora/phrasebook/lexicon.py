@@ -36,11 +36,11 @@ class Noun:
 
     @property
     def is_always_plural(self) -> bool:
-        """Whether French has no singular for it: les lunettes, les devoirs."""
+        """True if the noun has no singular in French: les lunettes, les devoirs."""
         return self.count in ("p", "x")
 
     def has(self, *tags: str) -> bool:
-        """Whether the noun belongs to any of the classes; `=noun` matches the noun itself."""
+        """Return True if the noun belongs to one of the classes; `=noun` matches the noun itself."""
         return not self.labels.isdisjoint(tags)
 
 
@@ -88,7 +88,7 @@ class Verb:
 
     @property
     def uses_etre(self) -> bool:
-        """Whether compound tenses take être."""
+        """True if compound tenses take être."""
         return self.is_reflexive or "e" in self.flags
 
     @property

@@ -1,4 +1,4 @@
-"""Subjects and noun phrases: the parts that a clause is made of, in both languages at once."""
+"""Subjects and noun phrases in both languages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REFLEXIVES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """Who does it.
+    """The subject of a clause.
 
     Attributes:
         person: French conjugation, 0 (je) to 5 (ils).
@@ -36,7 +36,7 @@ class Subject:
         agreement: English agreement: first, third or plural.
         possessive: index into POSSESSIVES, and `english_possessive` its English form.
         is_pronoun: pronouns invert in questions and contract in English.
-        mark: of the pronoun, the name or the head noun; empty if no sentence has been made with it.
+        mark: mark of the pronoun, the name or the head noun; empty for the pronouns in `PRONOUNS`.
     """
 
     french: str
@@ -51,12 +51,12 @@ class Subject:
     mark: str = ""
 
     def again(self) -> Subject:
-        """The same pronoun or name as another constituent of a sentence."""
+        """Return the same pronoun or name as another constituent of a sentence."""
         new = new_mark()
         return replace(self, french=mark(plain(self.french), new), english=mark(plain(self.english), new), mark=new)
 
     def is_named(self, *french_forms: str) -> bool:
-        """Whether the subject in French is one of these."""
+        """Return True if the subject in French is one of these."""
         return plain(self.french) in french_forms
 
     @property
@@ -67,7 +67,7 @@ class Subject:
         return mark(("elle" if self.gender == "f" else "il") + ("s" if self.is_plural else ""), self.mark)
 
     def fill(self, text: str) -> str:
-        """Put the subject's own possessive and reflexive into an English verb: "do one's hair"."""
+        """Insert the subject's possessive and reflexive into an English verb: "do one's hair"."""
         own = self.english_possessive
         return text.replace("one's", own).replace("oneself", _REFLEXIVES[own])
 
@@ -109,7 +109,7 @@ class NounPhrase:
         english_body: English noun with its adjectives; `english_determiner` may be empty.
         kind: definite, indefinite, partitive, demonstrative, possessive, generic or number.
         is_plural, english_plural: number, which may differ between the languages (les devoirs, the homework).
-        mark: of the noun, and `determiner_mark` of the determiner.
+        mark: mark of the noun; `determiner_mark` is that of the determiner.
     """
 
     noun: Noun
@@ -140,7 +140,7 @@ class NounPhrase:
 
     @property
     def is_indefinite(self) -> bool:
-        """Whether negation turns the French determiner into "de"."""
+        """True if negation replaces the French determiner by "de"."""
         return self.kind in ("indefinite", "partitive")
 
     def english(self, mode: str = "some") -> str:

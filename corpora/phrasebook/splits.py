@@ -1,8 +1,8 @@
-"""Generating the corpus and dividing it.
+"""Generation of the corpus and of its splits.
 
-Three promises: no French sentence has two translations; no sentence of a held-out split, in either language, occurs in
-train; and `compositional` holds exactly those sentences that contain a held-out combination of two lexemes, such as a
-verb with an object, while every word of it is known from train.
+No French sentence has two translations. No sentence of a held-out split, in either language, occurs in train. The
+split `compositional` holds sentences with a held-out combination of two lexemes, such as a verb with an object, while
+each of their words occurs in train.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Draft:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the sentence belongs to the compositional split."""
+        """True if the sentence belongs to the compositional split."""
         return any(is_held_out(combination) for combination in self.combinations)
 
 
@@ -82,7 +82,7 @@ def split_corpus(seed: int) -> dict[str, tuple[Draft, ...]]:
     """All four splits.
 
     Args:
-        seed: of everything random: which sentences there are, which of them are held out, in which order.
+        seed: random seed of the sentences, the splits and their order.
     """
     rng = random.Random(seed)
     drafts = list(draw(rng))
@@ -108,7 +108,7 @@ def split_corpus(seed: int) -> dict[str, tuple[Draft, ...]]:
 
 
 def generate(split: str, seed: int = 1) -> list[Pair]:
-    """The pairs of a split, in a fixed order.
+    """Return the pairs of a split, in a fixed order.
 
     Raises:
         ValueError: if there is no such split.

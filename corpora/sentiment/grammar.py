@@ -1,4 +1,4 @@
-"""Remarks drawn from the lexicon: what is judged, the words that judge it, and the construction that decides.
+"""Remarks sampled from the lexicon: a topic, words that judge it, and a construction that decides the label.
 
 A frame says whether the words in its slots have the polarity of the whole ("=") or are turned over ("!"); so do the
 predicates inside it. Every word is thus said in praise and in blame, and only the construction tells which.
@@ -129,7 +129,7 @@ class Remark:
         }
 
     def _serves(self, frame: Pattern) -> bool:
-        """Whether the frame suits the topic."""
+        """Return True if the frame suits the topic."""
         if "inner" in frame.needs:
             return self.topic.domains[0] in _INNER
         if "art" in frame.needs:
@@ -288,7 +288,7 @@ class Remark:
         return found.forms[0] if "m" in kind else found.forms[(noun.gender == "f") + 2 * noun.is_plural]
 
     def _agrees(self, adjective: Adjective, meaning: int, noun: Noun) -> bool:
-        """Whether an adjective neither repeats nor contradicts what was said."""
+        """Return True if an adjective neither repeats nor contradicts earlier ones."""
         for other, said in self._said:
             if other.dimension == adjective.dimension or (other.group == adjective.group and said != meaning):
                 return False

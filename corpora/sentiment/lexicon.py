@@ -67,7 +67,7 @@ class Adjective:
 
     @property
     def is_phrase(self) -> bool:
-        """Whether it is no adjective by its form: à la hauteur, hors de prix."""
+        """True if it does not have the form of an adjective: à la hauteur, hors de prix."""
         return len(set(self.forms)) == 1 and " " in self.forms[0]
 
 

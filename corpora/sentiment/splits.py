@@ -1,8 +1,8 @@
-"""Generating the remarks and dividing them.
+"""Generation of the remarks and of their splits.
 
-Three promises: both labels are equally frequent in every split; no remark occurs in two splits, capitals and
-punctuation aside; and half of the test remarks hold a combination of a word and a construction that no training remark
-holds, though every word of theirs is known from training.
+Both labels are equally frequent in every split. No remark occurs in two splits, even without regard to capitals and
+punctuation. Half of the test remarks hold a combination of a word and a construction that no training remark holds,
+while each of their words occurs in training.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Draft:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether the remark holds a combination that training never shows."""
+        """True if the remark holds a combination that does not occur in training."""
         return any(is_held_out(combination) for combination in self.combinations)
 
 

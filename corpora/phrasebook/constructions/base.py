@@ -1,4 +1,4 @@
-"""What a construction is, and how its halves become finished sentences."""
+"""The type of a construction, and functions that turn its halves into sentences."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Construction:
     """One kind of sentence.
 
     Attributes:
-        name: what reports call it.
-        exercises: the grammar that it tests.
-        generator: draws one French sentence and its English translation.
-        weight: how often it is drawn, relative to the others.
+        name: name in reports.
+        exercises: grammar that it tests.
+        generator: samples a French sentence and its English translation.
+        weight: frequency relative to the other constructions.
     """
 
     name: str
@@ -34,23 +34,23 @@ class Construction:
 
 @cache
 def named_verb(infinitive: str, frames: str = "xmlop") -> Verb:
-    """A verb of the lexicon by its infinitive."""
+    """Return a verb of the lexicon by its infinitive."""
     return next(verb for verb in load_lexicon().verbs if verb.french == infinitive and verb.frame in frames)
 
 
 def finish(french_text: str, english_text: str, mark: str = ".") -> Sentences:
-    """Capitalise both halves and end them with a mark; words that are not marked yet render each other."""
+    """Capitalize both halves and end them with a punctuation mark. Link the words that have no mark yet."""
     french_text, english_text = linked(french.spell(*french_text.split(" ")), english_text)
     return french.sentence(french_text, mark), english.sentence(english_text, mark)
 
 
 def statement(clause: Clause) -> Sentences:
-    """A clause as a sentence of its own."""
+    """Return a clause as a sentence."""
     return finish(clause.french(), clause.english())
 
 
 def timed(sampler: Sampler, clause: Clause, slot: str) -> Sentences:
-    """A clause with an adverbial at its end or, now and then, before it."""
+    """Return a clause with an adverbial after it or, in a quarter of the cases, before it."""
     adverbial = sampler.adverbial(slot)
     if sampler.chance(0.25):
         when, meaning = linked(adverbial.french, adverbial.english)
@@ -59,13 +59,13 @@ def timed(sampler: Sampler, clause: Clause, slot: str) -> Sentences:
 
 
 def time_slot(clause: Clause) -> str:
-    """The slot of a time adverbial that suits a clause in the past or future."""
+    """Return the slot of a time adverbial for a clause in the past or future."""
     tense = "past" if clause.tense == "past" else "future"
     return f"far {tense}" if "l" in clause.verb.flags else tense
 
 
 def maybe_negation(sampler: Sampler, probability: float = 0.2) -> str:
-    """ "pas" now and then; to be drawn before the clause, whose objects it bears on."""
+    """Return "pas" with a probability, else nothing. Sample it before the clause, whose objects depend on it."""
     if not sampler.chance(probability):
         return ""
     sampler.deny()

@@ -73,7 +73,7 @@ def _relative_object(sampler: Sampler) -> Sentences:
 
 
 def any_graded(verb: Verb) -> bool:
-    """Whether some object of the verb can be described by degree."""
+    """Return True if a gradable adjective describes some object of the verb."""
     return any(one.is_gradable for noun in nouns_of(verb.classes) for one in adjectives_for(noun, True))
 
 
