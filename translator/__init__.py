@@ -64,7 +64,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name when it is first asked for, so that kernels and model stay importable on a bare machine."""
+    """Import a public name on first access, so that kernels and model can be imported in a torch-only environment."""
     if name not in _HOMES:
         raise AttributeError(f"module 'translator' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

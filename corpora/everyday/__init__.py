@@ -222,7 +222,7 @@ def copy_pair(draw: random.Random) -> Pair:
 
 
 def courtesy_pairs(draw: random.Random, rows: list[Pair], count: int) -> list[Pair]:
-    """Return each row of the table several times: bare, with a full stop or an exclamation mark, in small letters.
+    """Return each row of the table several times: bare, with a full stop or an exclamation mark, in lowercase.
 
     A question of the table ends by "?" in English; its French gets the mark after a space, or none.
     """

@@ -1,4 +1,4 @@
-"""A language model's texts: the prompt goes on, whoever shares its batch, by every way to search."""
+"""Texts of a language model continue their prompts, regardless of the batch, with every decoding method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The likeliest tokens of each row: those of a full sort, in plain torch and in Triton."""
+"""The most probable tokens of each row, in plain torch and in Triton, equal those of a full sort."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Classifier`: text in, label out. Each text is judged by itself, whoever shares its batch."""
+"""`Classifier`: text in, label out, regardless of the other texts in a batch."""
 
 from __future__ import annotations
 
