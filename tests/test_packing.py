@@ -41,7 +41,7 @@ def test_positions_count_from_zero_in_each_sequence(lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_filler_rows_and_repeated_last_offsets_have_position_zero_and_change_nothing(lengths: list[int]) -> None:
+def test_trailing_padding_and_repeated_last_offsets_have_position_zero(lengths: list[int]) -> None:
     packed = packed_of(lengths)
     filled = Packed(
         torch.cat((packed.values, torch.full((3,), 99))),
@@ -65,7 +65,7 @@ def test_unpadding_a_padded_batch_gives_it_back(lengths: list[int], trailing: tu
     assert torch.equal(again.cu_seqlens, packed.cu_seqlens)
 
 
-def test_padding_leaves_filler_rows_out() -> None:
+def test_pad_omits_trailing_padding() -> None:
     packed = Packed(torch.tensor([1, 2, 3, 77, 77]), torch.tensor([0, 2, 3, 3], dtype=torch.int32), 8)
     assert pad(packed).tolist() == [[1, 2], [3, 0], [0, 0]]
 

@@ -25,7 +25,7 @@ def forgetful() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("forgetful")
-def test_auto_takes_triton_on_cuda_and_says_so_once(
+def test_auto_selects_triton_on_cuda_and_logs_it_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda name: name)
@@ -46,7 +46,7 @@ def test_auto_takes_triton_on_cuda_and_says_so_once(
         (False, torch.bfloat16, 64, "it is not installed"),
     ],
 )
-def test_auto_falls_back_to_sdpa_and_says_why_once(
+def test_auto_falls_back_to_sdpa_and_logs_the_reason_once(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     installed: bool,
@@ -63,7 +63,7 @@ def test_auto_falls_back_to_sdpa_and_says_why_once(
         choose_backend("triton", "cuda", dtype, head_dim)
 
 
-def test_triton_serves_the_cpu_in_the_interpreter_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_triton_supports_the_cpu_in_the_interpreter_only(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     assert choose_backend("triton", "cpu", torch.float32, 16) == "triton"
@@ -73,7 +73,7 @@ def test_triton_serves_the_cpu_in_the_interpreter_only(monkeypatch: pytest.Monke
         choose_backend("triton", "cpu", torch.float32, 16)
 
 
-def test_a_machine_without_triton_attends_all_the_same() -> None:
+def test_attention_works_without_triton() -> None:
     script = """
 import sys
 sys.modules["triton"] = None  # importing it fails
@@ -98,7 +98,7 @@ def wrong_offsets() -> dict[str, tuple[list[int], str]]:
 @pytest.mark.parametrize("what", wrong_offsets())
 @pytest.mark.parametrize("side", ["cu_seqlens_q", "cu_seqlens_k"])
 @pytest.mark.parametrize("backend", ["reference", "auto"])
-def test_wrong_offsets_are_refused_by_the_reference_and_where_asked_for(
+def test_wrong_offsets_are_refused_by_the_reference_and_with_checks(
     monkeypatch: pytest.MonkeyPatch, what: str, side: str, backend: str
 ) -> None:
     offsets, expected = wrong_offsets()[what]
@@ -114,7 +114,7 @@ def test_wrong_offsets_are_refused_by_the_reference_and_where_asked_for(
         )
 
 
-def test_layouts_and_dropout_that_do_not_fit_are_refused() -> None:
+def test_invalid_layouts_and_dropout_are_refused() -> None:
     case = Attention.random([3, 4])
     offsets = case.offsets()
     sideways = case.q.transpose(1, 2).contiguous().transpose(1, 2)

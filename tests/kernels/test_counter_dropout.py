@@ -26,7 +26,7 @@ def test_the_generator_gives_the_published_numbers(counter: list[int], key: int,
 
 
 @pytest.mark.parametrize("dropout_p", [0.1, 0.5, 0.9])
-def test_weights_are_dropped_at_the_asked_rate(dropout_p: float) -> None:
+def test_weights_are_dropped_at_the_requested_rate(dropout_p: float) -> None:
     kept = kept_weights(torch.tensor([3]), 0, 8, 100, 100, dropout_p)
     deviation = (dropout_p * (1 - dropout_p) / kept.numel()) ** 0.5
     assert abs(kept.float().mean() - (1 - dropout_p)) < 5 * deviation
@@ -47,7 +47,7 @@ def test_decisions_do_not_repeat_across_seeds_sequences_heads_queries_and_keys()
         assert 0.4 < (base == other).float().mean() < 0.6
 
 
-def test_a_mask_does_not_depend_on_how_much_of_it_is_asked_for() -> None:
+def test_a_mask_does_not_depend_on_its_size() -> None:
     seed = torch.tensor([5])
     large = kept_weights(seed, 3, 4, 40, 50, 0.3)
     assert torch.equal(kept_weights(seed, 3, 2, 7, 13, 0.3), large[:2, :7, :13])

@@ -91,7 +91,7 @@ def test_a_label_whose_probability_underflows_costs_what_its_score_says(label_sm
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-def test_ignored_rows_count_for_nothing_whatever_they_hold(label_smoothing: float) -> None:
+def test_ignored_rows_contribute_neither_loss_nor_gradient(label_smoothing: float) -> None:
     hidden, weight, labels = loss_inputs(9, dtype=torch.float32)
     options = {"label_smoothing": label_smoothing, "ignore_index": -100}
     kept = (labels != -100).nonzero().squeeze(1)
@@ -102,14 +102,14 @@ def test_ignored_rows_count_for_nothing_whatever_they_hold(label_smoothing: floa
     assert not gradient[labels == -100].any() and gradient[kept].abs().min() > 0
 
 
-def test_a_batch_of_nothing_but_filler_loses_nothing() -> None:
+def test_a_batch_of_ignored_rows_has_zero_loss() -> None:
     hidden, weight, labels = loss_inputs(5)
     loss = linear_cross_entropy(hidden, weight, torch.full_like(labels, -100))
     loss.backward()
     assert loss.item() == 0 and not hidden.grad.any() and not weight.grad.any()  # type: ignore[union-attr]
 
 
-def test_another_ignore_index_is_obeyed() -> None:
+def test_another_ignore_index_is_used() -> None:
     hidden, weight, labels = loss_inputs(9)
     other = labels.masked_fill(labels == -100, -1)
     assert torch.equal(
@@ -142,7 +142,7 @@ def test_the_operator_is_well_formed(needs_grad: bool) -> None:
     torch.library.opcheck(chunked_linear_cross_entropy, (hidden, weight, labels, 0.1, -100, needs_grad))
 
 
-def test_arguments_that_do_not_fit_are_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     hidden, weight, labels = loss_inputs(5)
     with pytest.raises(ValueError, match=r"must be \(num_tokens, d_model\).* Received: \(5, 6\) and \(13, 5\)."):
         linear_cross_entropy(hidden, weight[:, :5], labels)
@@ -164,7 +164,7 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("wrong", [13, -1])
-def test_labels_that_are_no_pieces_are_refused_where_asked_for(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
+def test_labels_outside_the_vocabulary_are_refused_with_checks(monkeypatch: pytest.MonkeyPatch, wrong: int) -> None:
     hidden, weight, labels = loss_inputs(5)
     monkeypatch.setenv("TRANSLATOR_CHECK", "1")
     linear_cross_entropy(hidden, weight, labels)

@@ -39,7 +39,7 @@ def plain(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("head_dim", [16, 24])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_ancestry_gives_what_copied_caches_give(place: torch.device, backend: str, head_dim: int) -> None:
+def test_ancestry_gives_the_results_of_copied_caches(place: torch.device, backend: str, head_dim: int) -> None:
     """A beam search with random parents, whose caches are copied beside."""
     rows, heads, room = 3, 2, 70
     keys, values = (torch.full((room, rows, heads, head_dim), torch.nan, device=place) for _ in range(2))
@@ -93,7 +93,7 @@ def test_the_beams_of_a_sentence_share_its_keys(place: torch.device, backend: st
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_indices_need_not_lie_side_by_side(place: torch.device, backend: str) -> None:
+def test_indices_need_not_be_contiguous(place: torch.device, backend: str) -> None:
     q, keys, values = (normal(rows, 2, 16, seed=rows).to(place) for rows in (2, 7, 7))
     starts, lengths = torch.tensor([[0, 3], [3, 4]], dtype=torch.int32, device=place).unbind(1)
     spread = decode_cross_attention(q, keys, values, starts, lengths, 4, backend=backend)
@@ -125,7 +125,7 @@ def test_splitting_the_keys_changes_nothing_but_rounding(
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_sixteen_bits_lose_little(device: torch.device, dtype: torch.dtype) -> None:
+def test_half_precision_is_close_to_float64(device: torch.device, dtype: torch.dtype) -> None:
     q, keys, values = (
         normal(2, 2, 16, dtype=dtype),
         normal(40, 2, 2, 16, dtype=dtype),
@@ -154,7 +154,7 @@ def test_the_operators_are_well_formed(device: torch.device) -> None:
     torch.library.opcheck(triton_decode.triton_decode_cross_attention, (q, packed, packed, start, whole, 40, 0.3))
 
 
-def test_arguments_that_do_not_fit_are_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     q, cache, length = normal(2, 2, 16), normal(8, 2, 2, 16), torch.ones(1, dtype=torch.int32)
     with pytest.raises(ValueError, match="keys and values of 4 dimensions"):
         decode_attention(q, cache[0], cache[0], length)
@@ -223,7 +223,7 @@ def test_sentences_outside_the_keys_are_refused(
         decode_cross_attention(q, keys, keys, *wrong, 4, backend=checking)
 
 
-def test_what_is_compiled_asks_the_device_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_code_does_not_synchronize_with_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRANSLATOR_CHECK", "1")
     q, cache, length = normal(2, 2, 16), normal(8, 2, 2, 16), torch.tensor([3], dtype=torch.int32)
     compiled = torch.compile(decode_attention, backend="aot_eager", fullgraph=True)

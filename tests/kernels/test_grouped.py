@@ -75,7 +75,7 @@ def test_a_keep_mask_takes_any_probability_below_one(dropout_p: float) -> None:
     assert mask.isfinite().all() and (mask >= 0).all()
 
 
-def test_many_layouts_pass_through_the_cache_of_groupings_unharmed() -> None:
+def test_results_are_right_for_more_layouts_than_the_plan_cache_holds() -> None:
     for n in range(1, 80):
         inputs = attention_inputs([n], [3], dtype=torch.float32)
         torch.testing.assert_close(attend("grouped", True, inputs), attend("reference", True, inputs))
@@ -90,7 +90,7 @@ def test_bfloat16_is_no_worse_than_the_naive_computation() -> None:
 
 
 @pytest.mark.parametrize("dropout_p", [0.0, 0.4])
-def test_the_operator_that_recomputes_gives_the_gradients_of_the_path_that_keeps(dropout_p: float) -> None:
+def test_recomputed_gradients_equal_those_from_stored_weights(dropout_p: float) -> None:
     inputs = attention_inputs(*CASES["odd lengths"], filler=2, dtype=torch.float32)
     rest = (True, 0.3, dropout_p, torch.tensor([4]))
     kept, kept_gradients = with_gradients(

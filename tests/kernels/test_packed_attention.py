@@ -50,7 +50,7 @@ def test_the_error_in_float32_is_at_most_twice_the_naive_one(causal: bool, case:
 
 @every_backend
 @both_directions
-def test_filler_rows_and_queries_without_keys_give_zeros_gradients_included(backend: str, causal: bool) -> None:
+def test_results_are_zero_for_trailing_padding_and_queries_without_keys(backend: str, causal: bool) -> None:
     # sequence 0 has no key; with causal, the first two queries of sequence 1 see none either
     inputs = attention_inputs([2, 5], [0, 3], filler=4, dtype=torch.float32)
     out, (grad_q, grad_k, grad_v) = with_gradients(lambda *x: attend(backend, causal, x), inputs, torch.float32)
@@ -63,7 +63,7 @@ def test_filler_rows_and_queries_without_keys_give_zeros_gradients_included(back
 
 @every_backend
 @both_directions
-def test_queries_and_keys_of_like_lengths_may_have_unlike_numbers_of_filler_rows(backend: str, causal: bool) -> None:
+def test_queries_and_keys_may_differ_in_trailing_padding(backend: str, causal: bool) -> None:
     q, k, v, *offsets = attention_inputs([2, 3], [2, 3], filler=2)
     expected = with_gradients(lambda *x: attend(backend, causal, x), (q[:5], k, v, *offsets), torch.float64)
     inputs = (q[:5], k[:5], v[:5], *offsets)
@@ -74,7 +74,7 @@ def test_queries_and_keys_of_like_lengths_may_have_unlike_numbers_of_filler_rows
 
 
 @every_backend
-def test_what_filler_rows_hold_does_not_matter(backend: str) -> None:
+def test_values_in_trailing_padding_do_not_change_the_output(backend: str) -> None:
     q, k, v, *offsets = attention_inputs([3, 2], [4, 1], filler=2, dtype=torch.float32)
     expected = attend(backend, False, (q, k, v, *offsets))
     for x in (q, k, v):
@@ -84,7 +84,7 @@ def test_what_filler_rows_hold_does_not_matter(backend: str) -> None:
 
 @every_backend
 @both_directions
-def test_neighbours_do_not_change_a_sentence(backend: str, causal: bool) -> None:
+def test_other_sequences_do_not_change_a_sequence(backend: str, causal: bool) -> None:
     q, k, v, *offsets = attention_inputs([7], [9], dtype=torch.float32)
     alone = attend(backend, causal, (q, k, v, *offsets))
     for before, after in (([3], []), ([1, 30, 7], [7, 8, 9]), ([7] * 10, [60])):
@@ -97,7 +97,7 @@ def test_neighbours_do_not_change_a_sentence(backend: str, causal: bool) -> None
 
 @every_backend
 @both_directions
-def test_a_causal_query_is_blind_to_what_follows(backend: str, causal: bool) -> None:
+def test_a_causal_query_does_not_attend_to_later_keys(backend: str, causal: bool) -> None:
     q, k, v, *offsets = attention_inputs([6, 4], [6, 4], dtype=torch.float32)
     before = attend(backend, causal, (q, k, v, *offsets))
     k[5], v[5] = 3.0, 3.0
@@ -113,7 +113,7 @@ def test_bounds_looser_than_the_longest_sequence_change_nothing(backend: str) ->
 
 
 @every_backend
-def test_views_that_are_not_contiguous_are_served(backend: str) -> None:
+def test_views_that_are_not_contiguous_are_supported(backend: str) -> None:
     q, k, v, *offsets = attention_inputs([4, 2], [3, 5])
     joined = torch.stack((k, v))  # (2, num_tokens, heads, head_dim)
     strided = (q.transpose(0, 1).contiguous().transpose(0, 1), *joined.transpose(0, 1).contiguous().unbind(1))
@@ -145,7 +145,7 @@ def test_dropout_is_a_function_of_its_seed(backend: str) -> None:
 
 
 @every_backend
-def test_dropout_leaves_the_expectation_alone(backend: str) -> None:
+def test_dropout_preserves_the_expectation(backend: str) -> None:
     torch.manual_seed(0)
     q, k, v, *offsets = attention_inputs([20] * 30, [20] * 30, dtype=torch.float32)
     ones = torch.ones_like(v)  # without dropout each output is exactly one
@@ -161,7 +161,7 @@ def test_dropout_of_zero_needs_no_seed_and_changes_nothing() -> None:
     assert torch.equal(attend("grouped", True, inputs, dropout_p=0.0), attend("grouped", True, inputs))
 
 
-def test_auto_serves_the_cpu_by_groups() -> None:
+def test_auto_selects_grouped_on_the_cpu() -> None:
     inputs = attention_inputs(*CASES["odd lengths"], dtype=torch.float32)
     assert torch.equal(attend("auto", True, inputs), attend("grouped", True, inputs))
 
@@ -169,7 +169,7 @@ def test_auto_serves_the_cpu_by_groups() -> None:
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("parts", [(3,), (1, 2), (2, 1), (1, 1, 1)])
 @pytest.mark.parametrize("is_slice", [False, True])
-def test_projections_made_jointly_attend_as_their_parts_do(
+def test_joint_projections_give_the_results_of_separate_ones(
     backend: str, parts: tuple[int, ...], is_slice: bool
 ) -> None:
     lengths = CASES["odd lengths"][0]
@@ -236,7 +236,7 @@ def wrong_arguments() -> dict[str, tuple[dict[str, Any], str]]:
 
 
 @pytest.mark.parametrize("what", wrong_arguments())
-def test_arguments_that_do_not_fit_are_refused(what: str) -> None:
+def test_invalid_arguments_are_refused(what: str) -> None:
     changes, expected = wrong_arguments()[what]
     offsets = torch.tensor([0, 3], dtype=torch.int32)
     arguments = {name: torch.randn(3, 2, 8) for name in "qkv"} | {"cu_seqlens_q": offsets, "cu_seqlens_k": offsets}

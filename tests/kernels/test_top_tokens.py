@@ -80,7 +80,7 @@ def test_triton_finds_the_same(
     torch.testing.assert_close(values.cpu(), expected, atol=1e-5, rtol=1e-6)
 
 
-def test_triton_takes_impossible_logits_and_says_where_there_are_no_numbers(device: torch.device) -> None:
+def test_triton_supports_infinite_logits_and_propagates_nan(device: torch.device) -> None:
     module = importlib.import_module("translator.kernels.triton_top_tokens")
     logits = torch.zeros(5, 20, device=device)
     logits[4] = math.nan

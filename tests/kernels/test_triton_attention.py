@@ -39,26 +39,26 @@ def test_output_and_gradients_are_as_exact_as_the_plain_formula(device: torch.de
 
 
 @pytest.mark.parametrize("head_dim", [8, 24, 64, 80, 128])
-def test_heads_of_any_size_are_served(device: torch.device, head_dim: int) -> None:
+def test_head_dimensions_of_any_size_are_supported(device: torch.device, head_dim: int) -> None:
     lengths = ([5, 20, 34], [7, 18, 3])
     assert_as_exact_as_naive(Attention.random(*lengths, heads=1, head_dim=head_dim, device=device))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_sixteen_bits_are_as_exact_as_the_plain_formula(device: torch.device, dtype: torch.dtype) -> None:
+def test_half_precision_is_as_exact_as_the_plain_formula(device: torch.device, dtype: torch.dtype) -> None:
     lengths = [9, 30, 60, 100, 140]  # each class of sixteen bits, and the long path
     case = Attention.random(lengths, causal=True, heads=1, dropout_p=0.2, dtype=dtype, device=device)
     assert_as_exact_as_naive(case)
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_dropout_drops_what_plain_torch_drops_forward_and_backward(device: torch.device, causal: bool) -> None:
+def test_dropout_masks_equal_those_of_plain_torch_forward_and_backward(device: torch.device, causal: bool) -> None:
     case = Attention.random([7, 30, 2, 70], [12, 25, 0, 45], causal=causal, dropout_p=0.3, device=device)
     assert_as_exact_as_naive(case, seed=2**40 + 12345)
 
 
 @pytest.mark.parametrize("lengths", [[10, 16], [32, 20], [40, 64]])
-def test_the_mask_read_back_from_the_kernel_is_that_of_plain_torch(device: torch.device, lengths: list[int]) -> None:
+def test_the_mask_of_the_kernel_equals_that_of_plain_torch(device: torch.device, lengths: list[int]) -> None:
     """With equal scores and one-hot values the output is the weights: 1 / (length (1 - p)) where kept."""
     seed = torch.tensor([-(2**50) - 17], device=device)
     zeros = torch.zeros(sum(lengths), 2, 64, device=device)
@@ -73,7 +73,7 @@ def test_the_mask_read_back_from_the_kernel_is_that_of_plain_torch(device: torch
         torch.testing.assert_close(weights, kept.float())
 
 
-def test_dropout_is_the_same_wherever_a_sequence_lies_and_however_long_its_mates_are(device: torch.device) -> None:
+def test_dropout_does_not_depend_on_the_offset_or_on_other_sequences(device: torch.device) -> None:
     second = Attention.random([12], dropout_p=0.5, device=device).part(0, 1)
 
     def beside(first: int) -> Tensor:
@@ -133,7 +133,7 @@ def canaries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
 
 
 @pytest.mark.parametrize("name", ["self, every class", "zero lengths", "no keys at all", "no queries at all"])
-def test_every_row_is_written_filler_with_zeros_and_nothing_around(
+def test_every_row_is_written_and_nothing_outside_the_output(
     device: torch.device, canaries: list[Tensor], name: str
 ) -> None:
     case = Attention.random(*CASES[name], causal=True, device=device)
@@ -152,12 +152,12 @@ def test_every_row_is_written_filler_with_zeros_and_nothing_around(
         assert not result[-FILLER:].any()
 
 
-def test_a_batch_of_nothing_but_filler_gives_zeros(device: torch.device) -> None:
+def test_a_batch_of_empty_sequences_gives_zeros(device: torch.device) -> None:
     case = Attention.random([0, 0, 0], device=device)
     assert not any(result.any() for result in case.results())
 
 
-def test_an_upstream_gradient_in_any_layout_is_taken(device: torch.device) -> None:
+def test_an_upstream_gradient_in_any_layout_is_supported(device: torch.device) -> None:
     case = Attention.random([5, 40], device=device)
     q = case.q.detach().requires_grad_()
     out = packed_attention([q, case.k, case.v], *case.offsets(), 40, 40, causal=False, backend="triton")
@@ -166,7 +166,7 @@ def test_an_upstream_gradient_in_any_layout_is_taken(device: torch.device) -> No
     assert torch.equal(expected, expanded)
 
 
-def test_offsets_need_not_lie_side_by_side(device: torch.device) -> None:
+def test_offsets_need_not_be_contiguous(device: torch.device) -> None:
     case = Attention.random([5, 20], device=device)
     offsets = case.offsets()
     apart = [torch.stack((x, x + 1), dim=1)[:, 0] for x in offsets]

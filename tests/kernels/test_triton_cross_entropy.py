@@ -49,7 +49,7 @@ def test_loss_and_gradients_agree_with_float64(
     assert not ours[1][3].any()  # an ignored row
 
 
-def test_labels_need_not_lie_side_by_side(device: torch.device, kernel: object) -> None:
+def test_labels_need_not_be_contiguous(device: torch.device, kernel: object) -> None:
     hidden, weight, labels = (x.to(device) for x in problem(100))
     spread = torch.stack((labels, torch.zeros_like(labels)), dim=1)[:, 0]
     fused = kernel.fused_linear_cross_entropy  # type: ignore[attr-defined]
@@ -71,7 +71,7 @@ def test_without_gradients_the_loss_is_the_same(device: torch.device, kernel: ob
 
 
 @pytest.mark.parametrize("vocab_size", [333, 1000])
-def test_sixteen_bits_lose_little(device: torch.device, kernel: object, vocab_size: int) -> None:
+def test_half_precision_is_close_to_float64(device: torch.device, kernel: object, vocab_size: int) -> None:
     hidden, weight, labels = problem(vocab_size, torch.bfloat16)
     arguments = [x.to(device) for x in (hidden, weight, labels)]
     loss, *gradients = kernel.fused_linear_cross_entropy(*arguments, 0.1, IGNORED, True)  # type: ignore[attr-defined]

@@ -37,7 +37,7 @@ def packed(*lengths: int, seed: int = 1) -> Packed:
     return Packed.from_sequences([torch.randint(3, VOCAB_SIZE, (n,), generator=generator) for n in lengths])
 
 
-def test_joined_sequences_stand_one_behind_the_other_with_filler_at_the_end() -> None:
+def test_joined_sequences_are_concatenated_pairwise_with_trailing_padding_last() -> None:
     first = Packed(torch.tensor([1, 2, 3, 90, 91]), torch.tensor([0, 2, 2, 3, 3], dtype=torch.int32), 4)
     second = Packed(torch.tensor([5, 6, 7, 8, 92]), torch.tensor([0, 1, 3, 4, 4], dtype=torch.int32), 4)
     joined, rows = joined_sequences(first, second)
@@ -48,7 +48,7 @@ def test_joined_sequences_stand_one_behind_the_other_with_filler_at_the_end() ->
 
 
 @pytest.mark.parametrize("options", VARIATIONS)
-def test_a_decoder_alone_step_by_step_gives_what_it_gives_at_once(options: dict[str, object]) -> None:
+def test_steps_of_a_decoder_only_model_equal_its_forward_pass(options: dict[str, object]) -> None:
     model = decoder_only(**options)
     source, target = packed(4, 1, 7), packed(3, 3, 3, seed=2)
     with torch.inference_mode():
@@ -60,7 +60,7 @@ def test_a_decoder_alone_step_by_step_gives_what_it_gives_at_once(options: dict[
 
 
 @pytest.mark.parametrize("options", VARIATIONS)
-def test_rows_of_a_decoder_alone_follow_their_history_when_they_are_reordered(options: dict[str, object]) -> None:
+def test_reordered_rows_of_a_decoder_only_model_keep_their_history(options: dict[str, object]) -> None:
     model = decoder_only(**options)
     source, tokens = packed(4, 0, 6), torch.tensor([5, 6, 7])
     with torch.inference_mode():
@@ -76,7 +76,7 @@ def test_rows_of_a_decoder_alone_follow_their_history_when_they_are_reordered(op
             model.reorder(state, torch.tensor([2, 0]))
 
 
-def test_the_decoder_alone_sees_nothing_later_and_nothing_of_other_sequences() -> None:
+def test_a_decoder_only_model_attends_to_earlier_tokens_of_the_same_sequence_only() -> None:
     model = decoder_only()
     source, target = packed(4, 5), packed(3, 6, seed=2)
     hidden = model(source, target)
@@ -87,7 +87,7 @@ def test_the_decoder_alone_sees_nothing_later_and_nothing_of_other_sequences() -
     assert not torch.equal(hidden[2], after[2])
 
 
-def test_without_sources_the_decoder_alone_models_its_targets() -> None:
+def test_a_decoder_only_model_without_sources_is_a_language_model() -> None:
     model = decoder_only()
     target = packed(3, 6)
     nothing = Packed.from_sequences([[], []])
@@ -98,7 +98,7 @@ def test_without_sources_the_decoder_alone_models_its_targets() -> None:
     torch.testing.assert_close(loss, -log_probs.gather(1, target.values[:, None]).sum())
 
 
-def test_filler_changes_neither_loss_nor_gradients_of_a_decoder_alone() -> None:
+def test_trailing_padding_changes_neither_loss_nor_gradients_of_a_decoder_only_model() -> None:
     model = decoder_only()
     batch = random_batch([4, 2], [3, 5])
     filled = PackedBatch(
@@ -121,7 +121,7 @@ def _filled(side: Packed, rows: int) -> Packed:
 
 
 @pytest.mark.parametrize("options", VARIATIONS)
-def test_the_encoder_alone_sees_both_directions_and_counts_masked_tokens_only(options: dict[str, object]) -> None:
+def test_an_encoder_only_model_is_bidirectional_and_counts_masked_tokens_only(options: dict[str, object]) -> None:
     model = encoder_only(**options)
     source = packed(4, 5)
     labels = torch.full((9,), IGNORE_INDEX)
@@ -136,7 +136,7 @@ def test_the_encoder_alone_sees_both_directions_and_counts_masked_tokens_only(op
     assert differs[:4].all() and not differs[4:].any()
 
 
-def test_a_classifier_judges_each_text_by_itself() -> None:
+def test_a_classifier_scores_each_text_independently() -> None:
     model = encoder_only(num_labels=3)
     source = packed(4, 5, 1)
     logits = model.class_logits(source)
@@ -148,7 +148,7 @@ def test_a_classifier_judges_each_text_by_itself() -> None:
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, labels, reduction="sum"))
 
 
-def test_every_architecture_has_the_parameters_of_its_stacks_alone() -> None:
+def test_every_architecture_has_the_parameters_of_its_stacks_only() -> None:
     assert {name.split(".")[0] for name, _ in decoder_only().named_parameters()} == {"token_embedding", "decoder"}
     names = {name.split(".")[0] for name, _ in encoder_only(num_labels=2).named_parameters()}
     assert names == {"token_embedding", "encoder", "classifier"}

@@ -84,7 +84,7 @@ def test_dropout_that_is_off_is_the_identity(dropout: Dropout) -> None:
     assert dropout(x) is x
 
 
-def test_a_stack_ends_with_a_norm_where_asked_to() -> None:
+def test_a_stack_ends_with_a_norm_if_configured() -> None:
     options, layout = LayerOptions(16, 24), random_batch([7], [1]).source.layout()
     x = 4 * torch.randn(7, 16)
     for final_norm in (True, False):

@@ -77,7 +77,7 @@ def test_reordering_refuses_rows_that_mix_sentences_and_leaves_the_state_alone(r
 
 @pytest.mark.parametrize("options", OPTIONS[::5], ids=["-".join(options.values()) for options in OPTIONS[::5]])
 @torch.no_grad()
-def test_a_batch_mate_does_not_change_a_sentences_logits(options: dict[str, str]) -> None:
+def test_other_sequences_in_the_batch_do_not_change_logits(options: dict[str, str]) -> None:
     model = small_model(**options).eval()
     batch = random_batch([5, 1, 30, 5], [7, 12, 3, 1])
     together = model(batch.source, batch.target_input)
@@ -117,7 +117,7 @@ def test_the_loss_is_the_negative_log_likelihood_of_the_labels() -> None:
     assert int(count) == len(batch.labels)
 
 
-def test_labels_are_smoothed_in_training_alone() -> None:
+def test_labels_are_smoothed_in_training_only() -> None:
     plain, smoothed = small_model(), small_model(label_smoothing=0.3)
     batch = random_batch([5, 3], [4, 6])
     assert not torch.equal(plain.loss(batch)[0], smoothed.loss(batch)[0])
@@ -140,7 +140,7 @@ def test_separate_vocabularies_may_differ_in_size() -> None:
     assert model.target_embedding.weight.shape == model.output_embedding.weight.shape == (23, 16)
 
 
-def test_each_layer_has_the_heads_that_were_asked_for() -> None:
+def test_each_layer_has_its_configured_number_of_heads() -> None:
     model = small_model(encoder_layers=3, encoder_heads=(1, 8, 2), decoder_heads=4)
     assert [layer.self_attention.num_heads for layer in model.encoder.layers] == [1, 8, 2]
     assert [layer.self_attention.num_heads for layer in model.decoder.layers] == [4, 4]
@@ -167,7 +167,7 @@ def test_a_seed_determines_the_fresh_weights() -> None:
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_parameter_names_are_stable_so_that_old_checkpoints_load(norm: str) -> None:
+def test_parameter_names_are_those_of_weights_format_2(norm: str) -> None:
     self_attention = ["query_key_value_projection", "output_projection"]
     cross_attention = ["query_projection", "key_value_projection", "output_projection"]
     encoder_layer = [*(f"self_attention.{x}" for x in self_attention), "self_attention_norm"]
@@ -245,7 +245,7 @@ def test_loss_and_gradients_compile_to_one_graph(options: dict[str, object]) -> 
         torch.testing.assert_close(compiled, loss_and_gradients(loss_of), rtol=1e-4, atol=1e-5)
 
 
-def test_dropout_acts_in_training_and_is_gone_in_evaluation() -> None:
+def test_dropout_is_active_in_training_only() -> None:
     options = {"dropout": 0.3, "attention_dropout": 0.3, "activation_dropout": 0.3}
     model, plain = small_model(**options), small_model()
     batch, seed = random_batch([5, 3], [4, 6]), torch.tensor([1])
@@ -285,7 +285,7 @@ def test_a_model_learns_to_copy() -> None:
     assert sum(right) >= 17
 
 
-def test_kernels_packing_and_model_import_on_a_bare_machine() -> None:
+def test_kernels_packing_and_model_import_in_a_torch_only_environment() -> None:
     program = (
         "import sys\n"
         "for name in ('pydantic', 'datasets', 'yaml', 'sentencepiece', 'safetensors', 'tqdm'):\n"

@@ -41,7 +41,7 @@ def assert_same(ours: list[list[Candidate]], right: list[list[Candidate]]) -> No
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_searches_find_the_same_in_static_memory(monkeypatch: pytest.MonkeyPatch, positions: str) -> None:
+def test_searches_in_static_memory_give_the_same_results(monkeypatch: pytest.MonkeyPatch, positions: str) -> None:
     """One decoder for several searches, larger and smaller, whose memory grows in every direction."""
     monkeypatch.setattr(static_decoding, "_INITIAL_CAPACITY", 4)
     model = model_with(positions)
@@ -70,7 +70,7 @@ def test_rows_of_different_sentences_may_not_mix() -> None:
             decoder.reorder(state, torch.tensor(rows))
 
 
-def test_a_decoder_serves_one_search_at_a_time() -> None:
+def test_a_decoder_supports_one_search_at_a_time() -> None:
     decoder = StaticDecoder(model_with("sinusoidal"))
     first = decoder.start(Packed.from_sequences(sentences(2, 0)))
     decoder.start(Packed.from_sequences(sentences(2, 1)))
