@@ -149,12 +149,10 @@ def ours_in_graphs(size: Size, batches: list[PackedBatch]) -> Step:
     """Return the trainer's step with `training.cuda_graphs`; not compiled without a GPU."""
     model = model_of(size)
     optimizer = optimizer_of(model)
-    precision = "bfloat16" if HAS_GPU else "float32"
-    options = TrainingConfig(compile=HAS_GPU, cuda_graphs=HAS_GPU, precision=precision)
-    backward, seed = (
-        ForwardBackward(model, options, static_shapes=True),
-        torch.ones(1, dtype=torch.int64, device=DEVICE),
-    )
+    dtype = torch.bfloat16 if HAS_GPU else torch.float32
+    options = TrainingConfig(compile=HAS_GPU, cuda_graphs=HAS_GPU)
+    backward = ForwardBackward(model, options, dtype, static_shapes=True)
+    seed = torch.ones(1, dtype=torch.int64, device=DEVICE)
     coming = cycle(batches)
 
     def step() -> None:

@@ -71,7 +71,8 @@ class NothingWaits(TorchDispatchMode):
 def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA seems present to whoever asks torch."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a fake device")
     monkeypatch.setattr(torch.cuda, "Event", _Event)
     monkeypatch.setattr(Tensor, "pin_memory", lambda self: self)  # what holds nothing has no pages
     monkeypatch.setattr(nn.Module, "to", moved)

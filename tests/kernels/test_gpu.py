@@ -224,8 +224,11 @@ def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
         torch._dynamo.reset()
         torch._dynamo.utils.counters.clear()
         model = model_on("cuda", dropout=0.1, attention_dropout=0.1, attention="triton")
-        options = TrainingConfig(compile=True, cuda_graphs=has_graphs, accumulation=accumulation, precision="bfloat16")
-        backward, optimizer = ForwardBackward(model, options, static_shapes=True), build_optimizer(model, options)
+        options = TrainingConfig(compile=True, cuda_graphs=has_graphs, accumulation=accumulation)
+        backward, optimizer = (
+            ForwardBackward(model, options, torch.bfloat16, static_shapes=True),
+            build_optimizer(model, options),
+        )
         losses = []
         for step in range(6):
             optimizer.zero_grad()

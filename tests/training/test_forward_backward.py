@@ -52,7 +52,7 @@ def test_gradients_outlive_the_memory_that_the_next_micro_batch_overwrites(monke
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     options = TrainingConfig(compile=True, cuda_graphs=True, accumulation=3)
     model = Overwriting()
-    backward = ForwardBackward(cast(Model, model), options, static_shapes=True)
+    backward = ForwardBackward(cast(Model, model), options, torch.float32, static_shapes=True)
     for _ in range(2):  # two steps
         model.zero_grad()
         batches = [cast(SequenceBatch, Labels(number, 1.0)) for number in range(3)]
@@ -67,5 +67,5 @@ def test_graphs_are_asked_of_the_compiler_only_where_they_are_configured(monkeyp
     monkeypatch.setattr(torch, "compile", lambda function, **options: asked.append(options) or function)
     for is_compiled, has_graphs in ((False, False), (True, False), (True, True)):
         options = TrainingConfig(compile=is_compiled, cuda_graphs=has_graphs)
-        ForwardBackward(cast(Model, Overwriting()), options, static_shapes=True)
+        ForwardBackward(cast(Model, Overwriting()), options, torch.float32, static_shapes=True)
     assert asked == [{"dynamic": False, "mode": None}, {"dynamic": False, "mode": "reduce-overhead"}]

@@ -24,7 +24,7 @@ from translator.data.batch import Batch
 from translator.data.files import DataError
 from translator.inference.translator import Translator
 from translator.model import EncoderDecoder
-from translator.training import setup, trainer
+from translator.training import precision, setup, trainer
 from translator.training.checkpoints import RunCheckpoints
 from translator.training.optimizer import step_unless
 from translator.training.trainer import TrainingError, train
@@ -446,10 +446,39 @@ def test_a_signal_during_the_final_average_acts_at_once_and_the_run_can_be_finis
     assert (Path(config.output) / "checkpoints" / "average").exists()
 
 
+def test_a_bfloat16_run_that_stops_and_resumes_ends_with_the_same_bits(tiny: Tiny) -> None:
+    training = {**EVERYTHING["training"], "precision": "bfloat16"}
+    sections = {**EVERYTHING, "training": training}
+    whole = train(tiny("whole", **sections))
+    train(tiny("halved", **{**sections, "training": {**training, "max_steps": 5}}))
+    halved = train(tiny("halved", **sections))
+    assert_same_bits(weights(whole), weights(halved))
+    assert lines_without_speed(whole)[-1] == lines_without_speed(halved)[-1]
+
+
+def test_auto_precision_is_logged_stored_and_kept_when_resuming_on_another_processor(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cpu = precision.processor_type(torch.device("cpu"))
+    monkeypatch.setattr(precision, "bfloat16_unit", lambda _: "AMX")
+    run = train(tiny(training={"precision": "auto", "max_steps": 4}))
+    assert f"precision bfloat16 (auto: AMX) on {cpu}" in capsys.readouterr().err
+    assert f"precision bfloat16 (auto: AMX) on {cpu}." in (run / "README.md").read_text(encoding="utf-8")
+    assert read_training_state(run / "last")["precision"] == {"name": "bfloat16", "processor": cpu}
+
+    monkeypatch.setattr(precision, "bfloat16_unit", lambda _: None)
+    monkeypatch.setattr(precision, "processor_type", lambda _: "another CPU")
+    train(tiny(training={"precision": "auto", "max_steps": 8}))
+    shown = capsys.readouterr().err
+    assert "precision bfloat16 (auto: kept from the start of the run) on another CPU" in shown
+    assert f"warning: the checkpoint is from {cpu}. On another CPU, results may differ" in shown
+    assert read_training_state(run / "last")["precision"] == {"name": "bfloat16", "processor": "another CPU"}
+
+
 def test_bfloat16_training_follows_float32_training(tiny: Tiny) -> None:
     losses = []
-    for precision in ("float32", "bfloat16"):
-        run = train(tiny(precision, training={"precision": precision, "max_steps": 30}))
+    for name in ("float32", "bfloat16"):
+        run = train(tiny(name, training={"precision": name, "max_steps": 30}))
         losses.append(metric_lines(run)[-1]["valid_loss"])
         assert all(weight.dtype == torch.float32 for weight in weights(run).values())
     assert losses[1] == pytest.approx(losses[0], rel=0.02)

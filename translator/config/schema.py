@@ -195,7 +195,8 @@ class TrainingConfig(Section):
         decay_share: fraction of max_steps, at the end, in which the warmup_stable_decay schedule decays.
         label_smoothing: fraction of the target probability that is spread over the vocabulary.
         clip_norm: maximum gradient norm; 0 disables clipping.
-        precision: data type of activations; master weights are float32.
+        precision: data type of activations and matrix products; master weights are float32. `auto` is bfloat16 where
+            the device multiplies it fast (CUDA, AMX, AVX512-BF16), and for a resumed run the type it began with.
         compile: compile the model with torch.compile.
         cuda_graphs: launch compiled code as CUDA graphs, which is faster if the host is slower than the GPU; requires
             compile and changes nothing on the CPU.
@@ -231,7 +232,7 @@ class TrainingConfig(Section):
     decay_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     label_smoothing: Probability = 0.1
     clip_norm: NonNegativeFloat = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
     compile: bool = False
     cuda_graphs: bool = False
     ema_decay: Probability = 0.0

@@ -9,10 +9,11 @@ from typing import Any
 from translator.atomic_io import write_whole
 from translator.checkpoint import CARD_FILE
 from translator.config import Config, Source
+from translator.training.precision import Precision
 from translator.training.state import TrainingState
 
 
-def write_card(run: Path, config: Config, corpus_report: str, state: TrainingState) -> None:
+def write_card(run: Path, config: Config, corpus_report: str, state: TrainingState, precision: Precision) -> None:
     """Write the card: the model, its training data, and its validation results.
 
     Args:
@@ -20,6 +21,7 @@ def write_card(run: Path, config: Config, corpus_report: str, state: TrainingSta
         config: configuration of the run.
         corpus_report: table of the training data.
         state: state after the last step.
+        precision: precision and processor of the run.
     """
     data, model = config.data, config.model
     parameters = sum(weight.numel() for weight in state.decoding_weights().values())
@@ -35,7 +37,8 @@ def write_card(run: Path, config: Config, corpus_report: str, state: TrainingSta
 
 A Transformer ({model.architecture}) of {parameters:,} parameters ({layers[model.architecture]} layers, d_model
 {model.d_model}, d_ff {model.d_ff}), trained for {state.step:,} steps on
-{state.target_tokens:,} target tokens with seed {config.seed}. config.yaml holds every option.
+{state.target_tokens:,} target tokens with seed {config.seed},
+precision {precision}. config.yaml holds every option.
 
     {command}
 

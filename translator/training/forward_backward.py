@@ -17,13 +17,14 @@ class ForwardBackward:
 
     Args:
         model: model on its device.
-        options: the options `precision`, `compile`, `cuda_graphs` and `accumulation` are read.
+        options: the options `compile`, `cuda_graphs` and `accumulation` are read.
+        dtype: data type of activations, float32 or bfloat16.
         static_shapes: whether all batches have the same shapes.
     """
 
-    def __init__(self, model: Model, options: TrainingConfig, *, static_shapes: bool) -> None:
+    def __init__(self, model: Model, options: TrainingConfig, dtype: torch.dtype, *, static_shapes: bool) -> None:
         self._model = model
-        self._is_mixed = options.precision == "bfloat16"
+        self._is_mixed = dtype == torch.bfloat16
         self._has_graphs = options.cuda_graphs
         self._accumulates = options.accumulation > 1
         self._loss: Any = model.loss

@@ -25,6 +25,7 @@ from translator.training.memory import is_out_of_memory, keep_freed_memory, retu
 from translator.training.metrics import Metrics, StepResult, StepResultQueue, StepTotals, TrainingProgress
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, scale_and_clip
+from translator.training.precision import choose_precision
 from translator.training.schedule import learning_rate
 from translator.training.setup import Setup, TrainingError, set_up
 from translator.training.state import TrainingState, draw_seed
@@ -87,7 +88,11 @@ class Trainer:
         if setup.state is not None:
             self.state.load_state_dict(setup.state, str(setup.checkpoint))
             ranks.on_main(lambda: self.checkpoints.restore_links(self.state.step, self.state.best_step))
-        self.forward_backward = ForwardBackward(self.model, self.options, static_shapes=self._has_static_shapes)
+        earlier = None if setup.state is None else setup.state.get("precision")
+        self.precision = ranks.on_main(lambda: choose_precision(self.options.precision, ranks.device, earlier, _say))
+        self.forward_backward = ForwardBackward(
+            self.model, self.options, self.precision.dtype, static_shapes=self._has_static_shapes
+        )
         self.progress = TrainingProgress(self.state.step, self.options.max_steps, ranks.is_main)
         self.validator: Validator | None = None
         ranks.on_main(self._prepare_validation)
@@ -259,7 +264,8 @@ class Trainer:
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
         step, weights = self.state.step, self.state.decoding_weights()
-        state = {**self.state.state_dict(), "corpus": self.corpus.fingerprint}
+        identity = {"corpus": self.corpus.fingerprint, "precision": self.precision.state_dict()}
+        state = {**self.state.state_dict(), **identity}
         self.ranks.on_main(lambda: self.checkpoints.save(step, weights, state, is_best=is_best))
 
     def _finish(self, metrics: Metrics | None) -> None:
@@ -279,7 +285,7 @@ class Trainer:
                 is_best = is_better(self.options.metric, value, self.state.best)
             if is_best:
                 self.checkpoints.point_best(average)
-        write_card(self.directory, self.config, table(self.state.stream.report), self.state)
+        write_card(self.directory, self.config, table(self.state.stream.report), self.state, self.precision)
 
     def _initial_model(self, is_new: bool) -> Model:
         """Build the model with random weights; those of a new run are then initialized and sent to all ranks."""
