@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from sentences import PAIRS
 
 from translator import Translator
-from translator.checkpoint import CONFIG_FILE, point, weights_of, write_checkpoint
-from translator.config import Config, TokenizerConfig, to_yaml, validate
+from translator.checkpoint import CONFIG_FILE, LoadedModel, point, weights_of, write_checkpoint
+from translator.config import Config, ModelConfig, TokenizerConfig, to_yaml, validate
 from translator.model import build_model
 from translator.tokenizer import Tokenizers
 
@@ -60,3 +62,19 @@ def model_directory(tmp_path_factory: pytest.TempPathFactory, tokenizers: Tokeni
 @pytest.fixture(scope="session")
 def random_translator(model_directory: Path) -> Translator:
     return Translator.load(model_directory, "cpu")
+
+
+@pytest.fixture(scope="session")
+def random_model(config: Config, tokenizers: Tokenizers) -> Callable[..., LoadedModel]:
+    """Return a model of the tests' configuration with some values of its `model` section changed."""
+
+    def build(tokenizers: Tokenizers = tokenizers, **changes: Any) -> LoadedModel:
+        model_config = ModelConfig.model_validate(config.model.model_dump() | changes)
+        torch.manual_seed(1)
+        sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+        model = build_model(model_config, *sizes).eval()
+        for parameter in model.parameters():  # biases and norms of a trained model are not zero and one
+            parameter.data += 0.3 * torch.randn_like(parameter) if parameter.ndim == 1 else 0.0
+        return LoadedModel(config.model_copy(update={"model": model_config}), tokenizers, model, Path("random"))
+
+    return build

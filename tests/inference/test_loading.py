@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from translator import Translator
+from translator.checkpoint import load_model
+from translator.decoding.errors import DecodingError
+from translator.export.ctranslate2 import export_to_ctranslate2
 
 SOURCES = ["Où est la gare ?", "Le chat dort."]
 
@@ -32,3 +35,39 @@ def test_a_model_with_an_explicit_attention_backend_translates_on_the_cpu(
     assert [each.text for each in translator.translate(SOURCES)] == [each.text for each in expected]
     messages = [record.message for record in caplog.records if "backend of the model cannot be used" in record.message]
     assert len(messages) == (attention == "triton")
+
+
+def test_a_model_translates_alike_with_either_engine(
+    model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sources = [*SOURCES, "", "LE CHAT DORT. Il a faim !"]
+    results = [
+        Translator.load(model_directory, "cpu", engine=engine).translate(
+            sources, split_sentences=True, fold_capitals=True, num_hypotheses=2
+        )
+        for engine in ("torch", "ctranslate2")
+    ]
+    for ours, theirs in zip(*results, strict=True):
+        assert (theirs.text, theirs.flags) == (ours.text, ours.flags)
+        assert theirs.score == pytest.approx(ours.score, abs=0.05)
+    assert [path.name for path in tmp_path.glob("translator/*")] == ["ctranslate2"]
+
+
+def test_an_engine_that_cannot_be_used_is_refused(
+    model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(DecodingError, match=r"engine must be auto, torch or ctranslate2\. Received: 'onnx'"):
+        Translator.load(model_directory, "cpu", engine="onnx")
+    exported = tmp_path / "exported"
+    export_to_ctranslate2(load_model(model_directory), exported, [("Oui.", "Yes.")])
+    with pytest.raises(DecodingError, match=r"engine: torch requires a model directory\. Received: .*exported"):
+        Translator.load(exported, "cpu", engine="torch")
+    with pytest.raises(DecodingError, match=r"has the data type that it was exported with\. .*'bfloat16'"):
+        Translator.load(exported, "cpu", precision="bfloat16")
+    translator = Translator.load(model_directory, "cpu", engine="ctranslate2")
+    with pytest.raises(DecodingError, match=r"CTranslate2Engine does not support these options\. Received: sample"):
+        translator.translate("Oui.", sample=True)

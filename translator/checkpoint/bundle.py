@@ -12,7 +12,13 @@ from translator.checkpoint.directory import CARD_FILE, CONFIG_FILE
 from translator.checkpoint.loading import LoadedModel
 from translator.checkpoint.location import locate_weights
 from translator.checkpoint.weights import WEIGHTS_FILE, CheckpointError, Storage, save_weights, weights_of
-from translator.config import DataConfig, to_yaml
+from translator.config import Config, DataConfig, to_yaml
+
+
+def portable_config(config: Config, name: str) -> Config:
+    """Return the configuration of a model of this name, without paths of the machine that trained it."""
+    data = config.data.model_copy(update={"cache": DataConfig.model_fields["cache"].default})
+    return config.model_copy(update={"output": name, "data": data})
 
 
 def write_bundle(loaded: LoadedModel, bundle: Path, storage: Storage = "float32") -> Path:
@@ -34,9 +40,7 @@ def write_bundle(loaded: LoadedModel, bundle: Path, storage: Storage = "float32"
     if bundle.exists() and not is_empty:
         raise CheckpointError(f"A bundle must be written to a new folder. Received: {bundle}, which exists.")
     home, _ = locate_weights(loaded.path)
-    # The bundle describes the model, not the machine that trained it.
-    data = loaded.config.data.model_copy(update={"cache": DataConfig.model_fields["cache"].default})
-    config = loaded.config.model_copy(update={"output": bundle.name, "data": data})
+    config = portable_config(loaded.config, bundle.name)
     temporary = bundle.with_name(f".{bundle.name}.partial")
     try:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -35,6 +35,7 @@ SUBCOMMANDS = {
     "tokenizer": "train only the tokenizer of a configuration",
     "average": "average the weights of a run's last checkpoints",
     "bundle": "write a model to a small folder to distribute",
+    "export": "write a model in the format of another toolkit",
 }
 
 

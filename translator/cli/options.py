@@ -49,6 +49,16 @@ def add_one_model(parser: argparse.ArgumentParser, *, is_optional: bool = False)
     )
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the engine that decodes."""
+    parser.add_argument(
+        "--engine",
+        choices=("auto", "torch", "ctranslate2"),
+        default="auto",
+        help="auto is ctranslate2 for a model exported to its format, otherwise torch (default: %(default)s)",
+    )
+
+
 def add_decoding(parser: argparse._ActionsContainer, names: Sequence[str]) -> None:
     """Add flags for fields of `DecodingOptions`; without a flag, the model's configuration decides."""
     descriptions = describe_fields(DecodingOptions)
@@ -98,7 +108,8 @@ def load_translator(arguments: argparse.Namespace) -> Translator:
     try:
         from translator.inference.translator import Translator
 
-        return Translator.load(arguments.model, arguments.device, arguments.threads, arguments.precision)
+        engine = getattr(arguments, "engine", "torch")  # subcommands that look inside the model have no choice
+        return Translator.load(arguments.model, arguments.device, arguments.threads, arguments.precision, engine)
     finally:
         gc.freeze()
         gc.enable()

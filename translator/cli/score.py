@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, notify
 from translator.cli.lines import WINDOW_LINES, LineError, read_windows, to_json, write_line
-from translator.cli.options import add_model, load_translator
+from translator.cli.options import add_engine, add_model, load_translator
 from translator.cli.streams import open_input, open_output
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = "Write the log-probability of each pair, read as source<TAB>target lines or from two files."
     add_model(parser)
+    add_engine(parser)
     parser.add_argument("-i", "--input", metavar="FILE", help="source<TAB>target lines (default: standard input)")
     parser.add_argument("--source", metavar="FILE", help="file of source lines, with --target")
     parser.add_argument("--target", metavar="FILE", help="file of target lines, with --source")

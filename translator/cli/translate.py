@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, hypothesis_json, run_filter
 from translator.cli.lines import LineError, to_json, write_line
-from translator.cli.options import add_decoding, add_model, add_search, decoding_changes, load_translator
+from translator.cli.options import add_decoding, add_engine, add_model, add_search, decoding_changes, load_translator
 from translator.config.decoding import SAMPLING_FIELDS
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Translate standard input to standard output, line by line, or the sentences given as arguments."
     )
     add_model(parser)
+    add_engine(parser)
     add_filter(parser, "SENTENCE", "translate")
     parser.add_argument(
         "--n-best",

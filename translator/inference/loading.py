@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 
-from translator.checkpoint import LoadedModel, load_model
+from translator.checkpoint import CONFIG_FILE, LoadedModel, load_model, locate_weights
 from translator.checkpoint.location import find_model
+from translator.config import Config, load_config
+from translator.decoding.errors import DecodingError
+from translator.engines.base import Engine
+from translator.engines.ctranslate2_engine import CTranslate2Engine, is_ctranslate2_directory
 from translator.engines.hardware import choose_device, choose_dtype, set_threads
+from translator.inference.purpose import require_trained_for
 from translator.model.backends import use_supported_attention
+from translator.tokenizer import Tokenizers
+
+EngineName = Literal["auto", "torch", "ctranslate2"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def load_to_decode(
@@ -22,3 +32,66 @@ def load_to_decode(
     loaded.model.to(dtype)
     use_supported_attention(loaded.model)
     return loaded, chosen
+
+
+def uses_ctranslate2(path: Path, engine: str) -> bool:
+    """Return True if a model is to be decoded by CTranslate2.
+
+    Args:
+        path: directory of the model.
+        engine: `torch`, `ctranslate2`, or `auto`, which is `ctranslate2` for an exported model and `torch` otherwise.
+
+    Raises:
+        DecodingError: if the engine is unknown, or if it is `torch` for an exported model.
+    """
+    if engine not in ENGINES:
+        raise DecodingError(f"engine must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}. Received: {engine!r}.")
+    is_exported = is_ctranslate2_directory(path)
+    if engine == "torch" and is_exported:
+        raise DecodingError(
+            f"engine: torch requires a model directory. Received: {path}, which was exported to CTranslate2's format. "
+            "Use engine: ctranslate2, or the model that it was exported from."
+        )
+    return is_exported or engine == "ctranslate2"
+
+
+def load_ctranslate2(path: Path, device: str, threads: int | None, precision: str) -> tuple[Engine, Tokenizers, Config]:
+    """Return an engine that decodes with CTranslate2, and the tokenizers and the configuration of its model.
+
+    Args:
+        path: directory that `translator export` wrote; or run directory, checkpoint or bundle, which is converted into
+            the cache.
+        device: as in `Translator.load`.
+        threads: as in `Translator.load`.
+        precision: as in `Translator.load`. An exported model has the data type that it was exported with.
+
+    Raises:
+        UserError: as `Translator.load`.
+    """
+    set_threads(threads)
+    chosen = choose_device(device)
+    choose_dtype(precision)
+    is_exported = is_ctranslate2_directory(path)
+    home = path if is_exported else locate_weights(path)[0]
+    config, tokenizers = load_config(home / CONFIG_FILE), Tokenizers.load(home)
+    require_trained_for(config, path, "translation")
+    if is_exported:
+        if precision != "float32":
+            raise DecodingError(
+                f"An exported model has the data type that it was exported with. Received: precision={precision!r}. "
+                "Omit it, or export the model again with another quantization."
+            )
+        directory, compute_type = path, "default"
+    else:
+        from translator.engines.ctranslate2_cache import converted
+
+        directory, compute_type = converted(path, config, tokenizers), precision
+    engine = CTranslate2Engine(
+        directory,
+        tokenizers,
+        max_positions=config.model.max_positions,
+        device=chosen,
+        compute_type=compute_type,
+        threads=torch.get_num_threads() if chosen.type == "cpu" else 1,
+    )
+    return engine, tokenizers, config

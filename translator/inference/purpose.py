@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from translator.checkpoint import LoadedModel
-from translator.config import DecodingOptions, ObjectiveName
+from translator.config import Config, DecodingOptions, ObjectiveName
 from translator.decoding.errors import DecodingError
 from translator.engines.base import Engine
 
@@ -20,15 +22,20 @@ def require_objective(loaded: LoadedModel, objective: ObjectiveName) -> None:
     Raises:
         DecodingError: if it was trained for another objective; the message names the right command.
     """
-    trained = loaded.config.training.objective
+    require_trained_for(loaded.config, loaded.path, objective)
+
+
+def require_trained_for(config: Config, path: Path, objective: ObjectiveName) -> None:
+    """Check the objective of the model that `path` names; as `require_objective`."""
+    trained = config.training.objective
     if trained == objective:
         return
     if trained in _VERBS:
-        advice = f"Run `translator {_VERBS[trained]} {loaded.path}`."
+        advice = f"Run `translator {_VERBS[trained]} {path}`."
     else:
-        advice = f"It is pre-trained: train another model with training.start_from: {loaded.path}."
+        advice = f"It is pre-trained: train another model with training.start_from: {path}."
     raise DecodingError(
-        f"This needs a model trained for {objective}. Received: {loaded.path}, an {loaded.config.model.architecture} "
+        f"This needs a model trained for {objective}. Received: {path}, an {config.model.architecture} "
         f"trained for {trained}. {advice}".replace("an decoder", "a decoder")
     )
 

@@ -14,12 +14,13 @@ from typing import Unpack, overload
 import torch
 
 from translator.checkpoint import LoadedModel
+from translator.checkpoint.location import find_model
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 from translator.engines.base import Engine, Pair
 from translator.engines.torch_engine import TorchEngine
-from translator.inference.loading import load_to_decode
+from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
 from translator.inference.purpose import require_objective, require_supported
 from translator.inference.reading import Line, read_lines
 from translator.inference.results import Hypothesis, Score, Translation
@@ -45,25 +46,36 @@ class Translator:
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None, precision: str = "float32"
+        cls,
+        name_or_path: str | Path,
+        device: str = "auto",
+        threads: int | None = None,
+        precision: str = "float32",
+        engine: str = "auto",
     ) -> Translator:
         """Load a model to translate with.
 
         Args:
-            name_or_path: in this order, a path (run directory, checkpoint or bundle), the name of a bundled model, a
-                hub id `owner/name`.
+            name_or_path: in this order, a path (run directory, checkpoint, bundle, or model exported to CTranslate2's
+                format), the name of a bundled model, a hub id `owner/name`.
             device: `cpu`, `cuda`, `cuda:1`, …; `auto` is the first CUDA device, or the CPU without one.
             threads: CPU threads of torch, in the whole process; default: one per core.
             precision: `float32`, or `bfloat16`, which is meant for GPUs. In bfloat16 scores are rounded, and a
                 translation may depend on the other texts of the call.
+            engine: `torch`; `ctranslate2`, which converts the model into the cache first; or `auto`, which is
+                `ctranslate2` for an exported model and `torch` otherwise.
 
         Raises:
             ModelNotFoundError: if there is no such model.
             CheckpointError, TokenizerError, ConfigError: if the model cannot be used.
-            DecodingError: if the model was trained for another objective, or if device, threads or precision cannot be
-                used.
+            DecodingError: if the model was trained for another objective, or if engine, device, threads or precision
+                cannot be used.
         """
-        return cls.of(*load_to_decode(name_or_path, device, threads, precision))
+        path = find_model(name_or_path)
+        if uses_ctranslate2(path, engine):
+            found, tokenizers, config = load_ctranslate2(path, device, threads, precision)
+            return cls(found, tokenizers, config.decoding)
+        return cls.of(*load_to_decode(path, device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Translator:

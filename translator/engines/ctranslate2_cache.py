@@ -1,0 +1,56 @@
+"""A cache of models in CTranslate2's format, so that a model is converted once and not each time it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from translator.checkpoint import load_model, locate_weights
+from translator.config import Config
+from translator.decoding.errors import DecodingError
+from translator.engines.ctranslate2_engine import is_ctranslate2_directory
+from translator.engines.ctranslate2_model import require_convertible, write_model
+from translator.file_input import cache_directory
+from translator.tokenizer import Tokenizers
+
+_FORMAT = "1"  # of the conversion; a higher number makes older folders of the cache useless
+
+
+def converted(path: Path, config: Config, tokenizers: Tokenizers) -> Path:
+    """Return the folder of a model in CTranslate2's format, in float32; convert the model if it has not been yet.
+
+    Args:
+        path: run directory, checkpoint or bundle.
+        config: its configuration.
+        tokenizers: its tokenizers.
+
+    Raises:
+        CheckpointError: if the model cannot be loaded.
+        DecodingError: if it cannot be converted, or the cache cannot be written.
+    """
+    _, weights = locate_weights(path)
+    with weights.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    key = "\n".join((_FORMAT, digest, tokenizers.fingerprint, config.model.model_dump_json()))
+    folder = cache_directory() / "ctranslate2" / hashlib.sha256(key.encode()).hexdigest()[:32]
+    if is_ctranslate2_directory(folder):
+        return folder
+    require_convertible(config.model)
+    loaded = load_model(path)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    try:
+        temporary.mkdir(parents=True)
+        write_model(loaded, temporary)
+        if not is_ctranslate2_directory(folder):  # another process may have been faster
+            temporary.replace(folder)
+    except OSError as error:
+        if not is_ctranslate2_directory(folder):
+            raise DecodingError(
+                f"The converted model could not be written to {folder}: {error}. "
+                "Free some space, or set XDG_CACHE_HOME to a writable directory."
+            ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder

@@ -1,0 +1,291 @@
+"""`CTranslate2Engine`: decoding and scoring with CTranslate2, which is made for inference."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from translator.config import DecodingOptions
+from translator.decoding.candidates import Candidate, check_not_nan, length_penalty
+from translator.decoding.constraints import NoRepeatedNgram, max_occurrences, max_repeats
+from translator.decoding.errors import DecodingError
+from translator.decoding.request import Request
+from translator.engines.base import Pair, group_by_length
+from translator.engines.ctranslate2_model import MODEL_FILE, package_problem, vocabulary
+from translator.errors import shorten
+from translator.tokenizer import Tokenizers
+
+_MIN_TOKENS_PER_THREAD = 256  # source tokens
+_BOS, _EOS = "<s>", "</s>"
+# Any exponent but 0 makes CTranslate2 search on after the best hypothesis has ended. This one leaves sums as they are.
+_NO_LENGTH_PENALTY = 1e-9
+_PATIENCE = 2  # finished hypotheses to collect, per hypothesis of the beam
+_ALLOWED_REPEATS = 3  # of a short cycle, in any text; see `NoRepeatedNgram`
+_MAX_CHECKED_NGRAM = 12  # a cycle of 5 tokens, which `max_repeats` does not count, repeats an n-gram up to this length
+_SERVED = frozenset(DecodingOptions.model_fields) & {
+    "beam_size",
+    "length_penalty",
+    "max_length_factor",
+    "min_length",
+    "no_repeat_ngram",
+    "batch_tokens",
+    "num_hypotheses",
+    "fold_capitals",
+    "split_sentences",
+    # without sampling these have no effect
+    "sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "seed",
+}
+
+_log = logging.getLogger(__name__)
+
+
+class CTranslate2Engine:
+    """An `Engine` around a directory in CTranslate2's format.
+
+    Beams are ranked by `length_penalty` over the n-best list of CTranslate2. Three things differ from `TorchEngine`:
+
+    - CTranslate2 excludes forbidden tokens before the softmax. The log-probability of a text may differ by about 0.01.
+    - Candidates have no `token_log_probabilities`; `score` computes them.
+    - `no_repeat_ngram`: CTranslate2 forbids every repetition, even one that the source has. Only texts that break the
+      rule of `NoRepeatedNgram` are decoded again with this stricter rule.
+
+    Args:
+        directory: folder that `ctranslate2_model.write_model` wrote.
+        tokenizers: tokenizers of the model.
+        max_positions: maximum length of a sequence in tokens.
+        device: `cpu`, `cuda`, `cuda:1`, ….
+        compute_type: data type of the computation as CTranslate2 names it; `default` is that of the weights.
+        threads: CPU threads, each of which decodes a batch of its own.
+
+    Raises:
+        DecodingError: if CTranslate2 is missing, the directory is incomplete or of another tokenizer, or CTranslate2
+            cannot use the device or the data type.
+    """
+
+    shares_positions = False
+
+    def __init__(
+        self,
+        directory: Path,
+        tokenizers: Tokenizers,
+        *,
+        max_positions: int,
+        device: torch.device | str = "cpu",
+        compute_type: str = "default",
+        threads: int = 1,
+    ) -> None:
+        if (problem := package_problem()) is not None:
+            raise DecodingError(problem)
+        self.max_positions = max_positions
+        self._source_pieces, self._target_pieces = _checked_vocabularies(directory, tokenizers)
+        self._target_ids = {piece: index for index, piece in enumerate(self._target_pieces)}
+        self._threads = threads
+        self._has_warned = False
+        self._translator = _open(directory, torch.device(device), compute_type, threads)
+
+    def unsupported(self, options: DecodingOptions) -> list[str]:
+        """See `Engine`: sampling, and options that CTranslate2 does not have."""
+        defaults = DecodingOptions()
+        names = [name for name in DecodingOptions.model_fields if name not in _SERVED]
+        changed = [name for name in names if getattr(options, name) != getattr(defaults, name)]
+        return ["sample", *changed] if options.is_random else changed
+
+    def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
+        """See `Engine`. `batch_tokens` tokens are decoded at a time, shared among the threads.
+
+        Raises:
+            DecodingError: if a request has more than a source and lengths.
+        """
+        for request in requests:
+            if request != Request(request.source, request.max_length, request.min_length):
+                raise DecodingError(
+                    f"engine: ctranslate2 serves a source, max_length and min_length. Received: {shorten(request)}. "
+                    "Use engine: torch."
+                )
+        found = self._decode(requests, options, no_repeat_ngram=0)
+        n = options.no_repeat_ngram
+        if not n:
+            return found
+        repeating = [
+            number
+            for number, candidates in enumerate(found)
+            if any(repeats_too_much(candidate.tokens, requests[number], n) for candidate in candidates)
+        ]
+        if repeating and not self._has_warned:
+            self._has_warned = True
+            _log.warning("no_repeat_ngram is approximate: CTranslate2 decodes repetitive text without any repetition.")
+        again = self._decode([requests[number] for number in repeating], options, no_repeat_ngram=n)
+        for number, candidates in zip(repeating, again, strict=True):
+            found[number] = candidates
+        return found
+
+    def score(self, pairs: Sequence[Pair], batch_tokens: int) -> list[tuple[float, ...]]:
+        """See `Engine`."""
+        lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
+        pending = []
+        for batch in group_by_length(lengths, self._tokens_per_batch(lengths, batch_tokens)):
+            sources = [self._source(pairs[number][0]) for number in batch]
+            targets = [[self._target_pieces[index] for index in pairs[number][1]] for number in batch]
+            pending.append(
+                (batch, self._translator.score_batch(sources, targets, max_input_length=0, asynchronous=True))
+            )
+        scores: list[tuple[float, ...]] = [() for _ in pairs]
+        for batch, results in pending:
+            for number, result in zip(batch, results, strict=True):
+                scores[number] = tuple(result.result().log_probs)
+        return scores
+
+    def _decode(
+        self, requests: Sequence[Request], options: DecodingOptions, no_repeat_ngram: int
+    ) -> list[list[Candidate]]:
+        lengths = [len(request.source) + 1 for request in requests]
+        batches = list(group_by_length(lengths, self._tokens_per_batch(lengths, options.batch_tokens)))
+        batches = [part for batch in batches for part in _with_equal_minimum(batch, requests)]
+        limits = [max(requests[number].max_length for number in batch) for batch in batches]
+        found = self._decode_batches(requests, batches, limits, options, no_repeat_ngram)
+        # CTranslate2 has one maximum length per batch. The few texts that exceed their own are decoded again.
+        late = [
+            number
+            for number, candidates in enumerate(found)
+            if any(len(each.tokens) + each.is_finished > requests[number].max_length for each in candidates)
+        ]
+        limits = [requests[number].max_length for number in late]
+        again = self._decode_batches(requests, [[number] for number in late], limits, options, no_repeat_ngram)
+        for number in late:
+            found[number] = again[number]
+        return [candidates[: options.num_hypotheses] for candidates in found]
+
+    def _decode_batches(
+        self,
+        requests: Sequence[Request],
+        batches: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        options: DecodingOptions,
+        no_repeat_ngram: int,
+    ) -> list[list[Candidate]]:
+        """Return all candidates of the requests in `batches`, and none of the others."""
+        beam_size = 1 if options.sample else options.beam_size
+        pending = [
+            self._translator.translate_batch(
+                [self._source(requests[number].source) for number in batch],
+                beam_size=beam_size,
+                num_hypotheses=beam_size,
+                patience=_PATIENCE if beam_size > 1 else 1,
+                length_penalty=_NO_LENGTH_PENALTY,
+                no_repeat_ngram_size=no_repeat_ngram,
+                disable_unk=True,
+                suppress_sequences=[[_BOS]],
+                max_input_length=0,
+                max_decoding_length=limit,
+                min_decoding_length=min(max(requests[batch[0]].min_length, 1), limit),
+                return_end_token=True,
+                return_scores=True,
+                asynchronous=True,
+            )
+            for batch, limit in zip(batches, limits, strict=True)
+        ]
+        found: list[list[Candidate]] = [[] for _ in requests]
+        for batch, results in zip(batches, pending, strict=True):
+            for number, result in zip(batch, results, strict=True):
+                found[number] = self._candidates(result.result(), options.length_penalty)
+        return found
+
+    def _candidates(self, result: Any, alpha: float) -> list[Candidate]:
+        """Return the candidates of one text, finished ones first, then by score."""
+        candidates = []
+        for pieces, total in zip(result.hypotheses, result.scores, strict=True):
+            is_finished = pieces[-1:] == [_EOS]
+            candidates.append(
+                Candidate(
+                    tokens=tuple(self._target_ids[piece] for piece in (pieces[:-1] if is_finished else pieces)),
+                    token_log_probabilities=(),
+                    log_probability=check_not_nan(total),
+                    score=total / length_penalty(len(pieces), alpha),
+                    is_finished=is_finished,
+                )
+            )
+        return sorted(candidates, key=lambda candidate: (not candidate.is_finished, -candidate.score))
+
+    def _source(self, ids: Sequence[int]) -> list[str]:
+        return [self._source_pieces[index] for index in ids]
+
+    def _tokens_per_batch(self, lengths: Sequence[int], batch_tokens: int) -> int:
+        fair = max(sum(lengths) // self._threads, _MIN_TOKENS_PER_THREAD)
+        return min(batch_tokens // self._threads, fair)
+
+
+def is_ctranslate2_directory(path: Path) -> bool:
+    """Return True if a directory holds a model in CTranslate2's format."""
+    return (path / MODEL_FILE).is_file()
+
+
+def _with_equal_minimum(batch: Sequence[int], requests: Sequence[Request]) -> list[list[int]]:
+    """Divide a batch by the minimum length of its requests, which CTranslate2 takes once per batch."""
+    minimums = sorted({requests[number].min_length for number in batch})
+    return [[number for number in batch if requests[number].min_length == minimum] for minimum in minimums]
+
+
+def repeats_too_much(tokens: Sequence[int], request: Request, n: int) -> bool:
+    """Return True if the output of a request breaks the rule of `NoRepeatedNgram`."""
+    if n <= _MAX_CHECKED_NGRAM and max_occurrences(tokens, n) == 1 and max_repeats(tokens) <= _ALLOWED_REPEATS:
+        return False  # true of nearly every text, and a thousand times faster
+    rule, device = NoRepeatedNgram(n), torch.device("cpu")
+    state = rule.start([request], device)
+    for token in tokens:
+        forbidden = rule.forbidden(state)
+        if forbidden is not None and token in forbidden[0].tolist():
+            return True
+        state = rule.advance(state, torch.tensor([token], device=device))
+    return False
+
+
+def _checked_vocabularies(directory: Path, tokenizers: Tokenizers) -> tuple[list[str], list[str]]:
+    """Return the pieces of source and target by id.
+
+    Raises:
+        DecodingError: if the vocabularies of the directory are not those of the tokenizers.
+    """
+    pieces = vocabulary(tokenizers.source), vocabulary(tokenizers.target)
+    files = [directory / "shared_vocabulary.json"] * 2
+    if not files[0].is_file():
+        files = [directory / f"{side}_vocabulary.json" for side in ("source", "target")]
+    for file, expected in zip(files, pieces, strict=True):
+        try:
+            stored = json.loads(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise _unusable(directory, f"{file.name} cannot be read") from error
+        if stored != expected:
+            raise _unusable(directory, f"{file.name} is not the vocabulary of the tokenizer beside it")
+    return pieces
+
+
+def _open(directory: Path, device: torch.device, compute_type: str, threads: int) -> Any:
+    import ctranslate2
+
+    try:
+        return ctranslate2.Translator(
+            str(directory),
+            device=device.type,
+            device_index=device.index or 0,
+            compute_type=compute_type,
+            inter_threads=threads,
+            intra_threads=1,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise _unusable(directory, f"CTranslate2 says: {shorten(str(error))}") from error
+
+
+def _unusable(directory: Path, reason: str) -> DecodingError:
+    return DecodingError(
+        f"CTranslate2 requires a complete model that it can run on the device. Received: {directory} ({reason}). "
+        "Export it again, or use another device or precision."
+    )

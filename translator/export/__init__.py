@@ -1,0 +1,1 @@
+"""Models in the formats of other toolkits: export, import, and the proof that both sides decode alike."""
