@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import pytest
 import torch
 
@@ -83,3 +87,78 @@ def test_sizes_are_few_and_at_most_a_quarter_too_large() -> None:
     assert all(size <= up <= 1.25 * size for size, up in enumerate(rounded, start=1))
     assert len(set(rounded)) < 40
     assert static_decoding._rounded(3, minimum=64) == 64
+
+
+class SecondDevice:
+    """The calls of `torch.cuda` that capture and replay graphs, recorded; device 0 is the current one."""
+
+    def __init__(self) -> None:
+        self.current = 0
+        self.captures: list[tuple[int, int, int]] = []  # current device, device of the stream, memory pool
+        self.replays: list[int] = []  # current devices
+        self.pools = 0
+
+    @contextmanager
+    def device(self, device: torch.device) -> Iterator[None]:
+        previous, self.current = self.current, device.index
+        yield
+        self.current = previous
+
+    @contextmanager
+    def graph(self, _: object, pool: int, stream: int, capture_error_mode: str) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
+        self.captures.append((self.current, stream, pool))
+        yield
+
+    def graph_pool_handle(self) -> int:
+        self.pools += 1
+        return self.pools
+
+    def Stream(self, device: torch.device) -> int:  # noqa: N802
+        return device.index
+
+    def CUDAGraph(self) -> Any:  # noqa: N802
+        return self
+
+    def replay(self) -> None:
+        self.replays.append(self.current)
+
+
+@pytest.fixture
+def second_device(monkeypatch: pytest.MonkeyPatch) -> SecondDevice:
+    cuda = SecondDevice()
+    for name in ("device", "graph", "graph_pool_handle", "Stream", "CUDAGraph"):
+        monkeypatch.setattr(torch.cuda, name, getattr(cuda, name))
+    return cuda
+
+
+def test_graphs_are_captured_and_replayed_on_the_device_of_the_decoder(second_device: SecondDevice) -> None:
+    """Captured on the current device, the graph of a step on another device is empty."""
+    graphs, steps = static_decoding._Graphs(torch.device("cuda", 1)), []
+    for _ in range(4):
+        graphs.run((1, 1, 64), lambda: steps.append(second_device.current))
+    assert steps == [0, 1]  # in eager mode, then captured
+    assert second_device.captures == [(1, 1, 1)]
+    assert second_device.replays == [1, 1, 1]
+
+
+def test_all_graphs_of_a_workspace_share_one_memory_pool(second_device: SecondDevice) -> None:
+    graphs = static_decoding._Graphs(torch.device("cuda", 1))
+
+    def pools_of(shapes: list[tuple[int, int, int]]) -> list[int]:
+        second_device.captures.clear()
+        for shape in shapes * 2:
+            graphs.run(shape, lambda: None)
+        return [pool for _, _, pool in second_device.captures]
+
+    assert pools_of([(1, 1, 64), (2, 1, 64), (2, 4, 64)]) == [1, 1, 1]
+    graphs.clear()  # torch refuses to capture into a pool whose graphs are gone
+    assert pools_of([(1, 1, 64), (2, 1, 64)]) == [2, 2]
+
+
+def test_logits_are_in_the_workspace_and_overwritten_by_the_next_step() -> None:
+    decoder = StaticDecoder(model_with("sinusoidal"))
+    state = decoder.start(Packed.from_sequences(sentences(2, 0)))
+    first = decoder.step(torch.tensor([1, 1]), state)
+    second = decoder.step(torch.tensor([5, 6]), state)
+    assert first.data_ptr() == second.data_ptr() == decoder.workspace.logits.data_ptr()

@@ -143,8 +143,15 @@ class EncoderDecoder(Transformer):
         self, tokens: Tensor, position: int | Tensor, caches: Sequence[Cache], memories: Sequence[Memory]
     ) -> Tensor:
         """Return the logits of the tokens after `tokens: (rows,)` at a position, a number or `(1,)` int64."""
+        return self.logits(self.next_hidden(tokens, position, caches, memories))
+
+    def next_hidden(
+        self, tokens: Tensor, position: int | Tensor, caches: Sequence[Cache], memories: Sequence[Memory]
+    ) -> Tensor:
+        """Return the hidden states `(rows, d_model)` of which `score` returns the logits."""
         embedded = self._embed(self.target_embedding, tokens, positions_of(position, tokens))
-        return self.logits(self.decoder.step(embedded, caches, position, memories))
+        hidden: Tensor = self.decoder.step(embedded, caches, position, memories)
+        return hidden
 
     def reorder(self, state: DecodingState, rows: Tensor, sentences: Sequence[int] | None = None) -> DecodingState:
         """Replace row i by row `rows[i]`; see `base.reordered`."""

@@ -11,7 +11,7 @@ captured on CUDA only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +61,7 @@ class StaticDecoder:
         self.layers = model.decoder_layers()
         self.search = 0
         self.workspace = _Workspace(self, sentences=0, tokens=0, slots=0, capacity=_INITIAL_CAPACITY)
-        self._graphs: dict[_GraphShape, _Graph | None] = {}  # None: run once, as a warm-up
+        self._graphs = _Graphs(model.output_embedding.weight.device)
 
     @torch.inference_mode()
     def start(self, source: Packed) -> StaticState:
@@ -79,7 +79,10 @@ class StaticDecoder:
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, state: StaticState) -> Tensor:
-        """Consume one token per row and return the logits of the next; see `EncoderDecoder.step`."""
+        """Consume one token per row and return the logits of the next; see `EncoderDecoder.step`.
+
+        The next step overwrites them.
+        """
         assert state.search == self.search, "A decoder supports one search at a time."
         padded = self._padded(state.sentences) * state.beams
         self._grow(padded, state.position + 1)
@@ -118,12 +121,8 @@ class StaticDecoder:
         """Run one step: the first of a shape in eager mode, the second captured in a graph, later ones replayed."""
         space = self.workspace
         shape = (rows // beams, beams, space.longest_source)
-        if not space.ancestry.is_cuda or shape not in self._graphs:
-            self._graphs[shape] = None
-            return space.advance(rows, beams)
-        graph = self._graphs[shape] or _Graph(space, rows, beams)
-        self._graphs[shape] = graph
-        return graph.replay()
+        self._graphs.run(shape, lambda: space.advance(rows, beams))
+        return space.logits[:rows]
 
 
 class _Workspace:
@@ -136,6 +135,7 @@ class _Workspace:
         capacity: maximum number of positions.
         longest_source: bound on the lengths of the current sources, in tokens.
         tokens_taken: `(slots,)` int64, tokens of the step.
+        logits: `(slots, target_vocab_size)`, logits of the last step.
         length: `(1,)` int32, number of filled positions.
         ancestry: `(slots, capacity)` int32, slot of each position in the history of each row.
         starts: `(sentences,)` int32, first source token of each sentence.
@@ -153,6 +153,7 @@ class _Workspace:
         self.longest_source = 0
         weight = decoder.model.output_embedding.weight
         self.tokens_taken = torch.zeros(slots, dtype=torch.int64, device=weight.device)
+        self.logits = weight.new_empty(slots, len(weight))
         self.length = torch.zeros(1, dtype=torch.int32, device=weight.device)
         self.ancestry = torch.zeros(slots, capacity, dtype=torch.int32, device=weight.device)
         self.starts, self.lengths = torch.zeros(2, sentences, dtype=torch.int32, device=weight.device).unbind()
@@ -196,19 +197,17 @@ class _Workspace:
         for memory, other in zip(self.memories, old.memories, strict=True):
             memory.keys[: old.tokens], memory.values[: old.tokens] = other.keys, other.values
 
-    def advance(self, rows: int, beams: int) -> Tensor:
-        """Run one step of the first `rows` rows, `beams` per sentence, without synchronization with the host.
-
-        Returns:
-            `(rows, target_vocab_size)` logits in the model's dtype.
-        """
+    def advance(self, rows: int, beams: int) -> None:
+        """Compute the logits of the first `rows` rows, `beams` per sentence, without synchronization with the host."""
         position = self.length.long()  # (1,)
         self.length.add_(1)
         own_slot = torch.arange(rows, dtype=torch.int32, device=self.ancestry.device)
         self.ancestry[:rows].index_copy_(1, position, own_slot[:, None])
         for memory in self.memories:
             memory.sentences = rows // beams
-        return self.decoder.model.score(self.tokens_taken[:rows], position, self.caches, self.memories)
+        model = self.decoder.model
+        hidden = model.next_hidden(self.tokens_taken[:rows], position, self.caches, self.memories)
+        torch.mm(hidden, model.output_embedding.weight.T, out=self.logits[:rows])
 
 
 @dataclass
@@ -249,18 +248,47 @@ class _PackedMemory:
         )
 
 
-class _Graph:
-    """A captured step."""
+class _Graphs:
+    """Captured steps of one workspace.
 
-    def __init__(self, space: _Workspace, rows: int, beams: int) -> None:
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):  # other threads may use CUDA meanwhile
-            self.logits = space.advance(rows, beams)
+    They share one memory pool, since they never run at the same time and nothing in it outlives a step: the logits are
+    in the workspace. A pool for each would hold its own copy of all hidden states.
 
-    def replay(self) -> Tensor:
-        """Run the step; the next one overwrites its logits."""
-        self.graph.replay()
-        return self.logits
+    Args:
+        device: device of the workspace. Torch captures on a stream of the current device by default; the graph of a
+            step on another device would be empty, and its replays would change nothing.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: torch.cuda.Stream | None = None
+        self._pool: tuple[int, int] | None = None
+        self._graphs: dict[_GraphShape, torch.cuda.CUDAGraph | None] = {}  # None: run once, as a warm-up
+
+    def clear(self) -> None:
+        """Drop all graphs. A pool without graphs cannot be captured into again."""
+        self._graphs.clear()
+        self._pool = None
+
+    def run(self, shape: _GraphShape, step: Callable[[], None]) -> None:
+        """Run a step: the first of a shape in eager mode, the second captured in a graph, later ones replayed."""
+        if self._device.type != "cuda" or shape not in self._graphs:
+            self._graphs[shape] = None
+            step()
+            return
+        with torch.cuda.device(self._device):
+            graph = self._graphs[shape] or self._captured(step)
+            self._graphs[shape] = graph
+            graph.replay()
+
+    def _captured(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph:
+        self._stream = self._stream or torch.cuda.Stream(self._device)
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        # other threads may use CUDA meanwhile
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+            step()
+        return graph
 
 
 def _rounded(size: int, minimum: int = 1) -> int:
