@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -262,7 +263,7 @@ class _Graphs:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream: torch.cuda.Stream | None = None
-        self._pool: tuple[int, int] | None = None
+        self._pool: Any = None
         self._graphs: dict[_GraphShape, torch.cuda.CUDAGraph | None] = {}  # None: run once, as a warm-up
 
     def clear(self) -> None:
@@ -282,7 +283,7 @@ class _Graphs:
             graph.replay()
 
     def _captured(self, step: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        self._stream = self._stream or torch.cuda.Stream(self._device)
+        self._stream = self._stream or torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         # other threads may use CUDA meanwhile
