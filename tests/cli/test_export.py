@@ -47,3 +47,13 @@ def test_an_unknown_engine_or_format_is_refused(model_directory: Path, capsys: p
     assert "argument --engine: invalid choice: 'onnx'" in capsys.readouterr().err
     assert main(["export", str(model_directory), "--to", "onnx"]) == 2
     assert "argument --to: invalid choice: 'onnx'" in capsys.readouterr().err
+
+
+def test_a_model_that_marian_cannot_express_is_refused_with_all_reasons(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(model_directory), "--to", "marian", "-o", str(tmp_path / "x")]
+    assert main(arguments) == 2
+    assert "model.norm must be post. Received: pre.\n  model.final_norm must be false." in capsys.readouterr().err
+    assert main([*arguments, "--quantization", "int8"]) == 2
+    assert "--quantization applies to --to ctranslate2 only" in capsys.readouterr().err

@@ -7,6 +7,8 @@ import sys
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from translator.cli.options import OptionError
+
 if TYPE_CHECKING:
     from translator.config import Config
 
@@ -24,7 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model", metavar="MODEL", help="run directory, checkpoint or bundle; or name of a bundled model"
     )
-    parser.add_argument("--to", required=True, choices=("ctranslate2",), help="format to write")
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=("ctranslate2", "marian"),
+        help="format to write; marian is Hugging Face's MarianMTModel",
+    )
     parser.add_argument("-o", "--output", metavar="FOLDER", help="new folder (default: MODEL-FORMAT, here)")
     parser.add_argument(
         "--quantization",
@@ -44,9 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the model and print the comparison."""
     from translator.checkpoint import load_model
     from translator.checkpoint.location import find_model
-    from translator.export.ctranslate2 import export_to_ctranslate2
     from translator.file_input import expand_user
 
+    if arguments.quantization and arguments.to != "ctranslate2":
+        raise OptionError("--quantization applies to --to ctranslate2 only.")
     path = find_model(arguments.model)
     suffix = f"-{arguments.quantization}" if arguments.quantization else ""
     folder = expand_user(arguments.output or f"{path.resolve().name}-{arguments.to}{suffix}")
@@ -54,11 +62,21 @@ def run(arguments: argparse.Namespace) -> int:
     rows = _rows(arguments.test or _TEXTS, loaded.config)
     data = loaded.config.data
     has_references = arguments.test is not None or (data.source_language, data.target_language) == ("fr", "en")
-    parity = export_to_ctranslate2(
-        loaded, folder, rows, quantization=arguments.quantization, has_references=has_references
-    )
+    if arguments.to == "ctranslate2":
+        from translator.export.ctranslate2 import export_to_ctranslate2
+
+        parity = export_to_ctranslate2(
+            loaded, folder, rows, quantization=arguments.quantization, has_references=has_references
+        )
+        print(parity.as_text(), file=sys.stderr)
+    else:
+        from translator.export.marian import export_to_marian
+
+        compared = export_to_marian(loaded, folder, rows, has_references=has_references)
+        message = "not compared with the original: transformers is not installed"
+        print(message if compared is None else compared.as_text(), file=sys.stderr)
     size = sum(file.stat().st_size for file in folder.iterdir())
-    print(f"{parity.as_text()}\n{folder}: {size / 2**20:.1f} MiB", file=sys.stderr)
+    print(f"{folder}: {size / 2**20:.1f} MiB", file=sys.stderr)
     return 0
 
 
