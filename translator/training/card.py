@@ -13,7 +13,9 @@ from translator.training.precision import Precision
 from translator.training.state import TrainingState
 
 
-def write_card(run: Path, config: Config, corpus_report: str, state: TrainingState, precision: Precision) -> None:
+def write_card(
+    run: Path, config: Config, corpus_report: str, state: TrainingState, num_parameters: int, precision: Precision
+) -> None:
     """Write the card: the model, its training data, and its validation results.
 
     Args:
@@ -21,10 +23,10 @@ def write_card(run: Path, config: Config, corpus_report: str, state: TrainingSta
         config: configuration of the run.
         corpus_report: table of the training data.
         state: state after the last step.
+        num_parameters: number of parameters of the model.
         precision: precision and processor of the run.
     """
     data, model = config.data, config.model
-    parameters = sum(weight.numel() for weight in state.decoding_weights().values())
     layers = {
         "encoder_decoder": f"{model.encoder_layers}+{model.decoder_layers}",
         "encoder_only": f"{model.encoder_layers}",
@@ -35,7 +37,7 @@ def write_card(run: Path, config: Config, corpus_report: str, state: TrainingSta
         run / CARD_FILE,
         f"""# {title}
 
-A Transformer ({model.architecture}) of {parameters:,} parameters ({layers[model.architecture]} layers, d_model
+A Transformer ({model.architecture}) of {num_parameters:,} parameters ({layers[model.architecture]} layers, d_model
 {model.d_model}, d_ff {model.d_ff}), trained for {state.step:,} steps on
 {state.target_tokens:,} target tokens with seed {config.seed},
 precision {precision}. config.yaml holds every option.

@@ -273,9 +273,10 @@ class Trainer:
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
             self.progress.say(self._early_stop())
-        self.ranks.on_main(lambda: self._write_results(metrics))
+        num_parameters = sum(weight.numel() for weight in self.state.decoding_weights().values())
+        self.ranks.on_main(lambda: self._write_results(metrics, num_parameters))
 
-    def _write_results(self, metrics: Metrics | None) -> None:
+    def _write_results(self, metrics: Metrics | None, num_parameters: int) -> None:
         if self.options.average_checkpoints:
             weights, count = self.checkpoints.average(self.options.average_checkpoints)
             average = self.checkpoints.save_average(weights)
@@ -285,7 +286,8 @@ class Trainer:
                 is_best = is_better(self.options.metric, value, self.state.best)
             if is_best:
                 self.checkpoints.point_best(average)
-        write_card(self.directory, self.config, table(self.state.stream.report), self.state, self.precision)
+        report = table(self.state.stream.report)
+        write_card(self.directory, self.config, report, self.state, num_parameters, self.precision)
 
     def _initial_model(self, is_new: bool) -> Model:
         """Build the model with random weights; those of a new run are then initialized and sent to all ranks."""
