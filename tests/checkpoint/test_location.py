@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def test_a_bundled_model_is_found_by_its_name(tmp_path: Path, monkeypatch: pytes
 def test_a_hub_id_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def snapshot_download(hub_id: str, allow_patterns: list[str]) -> str:
         assert hub_id == "someone/fr-en"
-        assert not any("pt" in pattern or pattern == "*" for pattern in allow_patterns)
+        files = ["model.safetensors", "model.bin", "config.json", "shared_vocabulary.json", "source_vocabulary.json"]
+        assert all(any(fnmatch(file, pattern) for pattern in allow_patterns) for file in files)
+        assert not any(fnmatch("training_state.pt", pattern) for pattern in allow_patterns)
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
@@ -80,6 +83,10 @@ def test_a_directory_that_is_not_a_model_does_not_hide_a_bundled_model(
     shutil.copytree(model_directory, tmp_path / "fr-en", symlinks=True)
     assert find_model("fr-en") == Path("fr-en")
     assert f"using the directory {tmp_path}/fr-en, not the bundled model" in caplog.text
+    shutil.rmtree(tmp_path / "fr-en")
+    (tmp_path / "fr-en").mkdir()
+    (tmp_path / "fr-en" / "model.bin").touch()  # exported to CTranslate2's format
+    assert find_model("fr-en") == Path("fr-en")
 
 
 def test_what_is_not_a_directory_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,9 @@ from translator.config import UserError
 from translator.file_input import expand_user
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_HUB_FILES = ("*.yaml", "*.model", "*.safetensors", "README.md")  # never training_state.pt
+EXPORTED_FILE = "model.bin"  # weights in CTranslate2's format
+# Never training_state.pt. The last three belong to exported models.
+_HUB_FILES = ("*.yaml", "*.model", "*.safetensors", "README.md", EXPORTED_FILE, "config.json", "*_vocabulary.json")
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +58,11 @@ def bundled_models() -> list[str]:
     return sorted(config.parent.name for config in _bundle().glob(f"*/{CONFIG_FILE}"))
 
 
+def is_exported(path: Path) -> bool:
+    """Return True if a directory contains a model in CTranslate2's format."""
+    return (path / EXPORTED_FILE).is_file()
+
+
 def locate_weights(path: Path) -> tuple[Path, Path]:
     """Return the folder with configuration and tokenizer, and the weights file, of a run, checkpoint or bundle.
 
@@ -69,6 +76,11 @@ def locate_weights(path: Path) -> tuple[Path, Path]:
     if not path.is_dir():
         what = "is a file" if path.exists() else "does not exist"
         raise CheckpointError(f"A model must be a directory. Received: {path}, which {what}.")
+    if is_exported(path):
+        raise CheckpointError(
+            f"A model must be a run directory, a checkpoint or a bundle. Received: {path}, which was exported to "
+            "CTranslate2's format. Use the model that it was exported from."
+        )
     if (path / CONFIG_FILE).exists() and (path / WEIGHTS_FILE).exists():
         return path, path / WEIGHTS_FILE
     if (path / CONFIG_FILE).exists():
@@ -90,6 +102,8 @@ def locate_weights(path: Path) -> tuple[Path, Path]:
 
 
 def _is_model(path: Path) -> bool:
+    if is_exported(path):
+        return True
     try:
         locate_weights(path)
     except CheckpointError:

@@ -8,9 +8,9 @@ import shutil
 from pathlib import Path
 
 from translator.checkpoint import load_model, locate_weights
+from translator.checkpoint.location import is_exported
 from translator.config import Config
 from translator.decoding.errors import DecodingError
-from translator.engines.ctranslate2_engine import is_ctranslate2_directory
 from translator.engines.ctranslate2_model import require_convertible, write_model
 from translator.file_input import cache_directory
 from translator.tokenizer import Tokenizers
@@ -35,7 +35,7 @@ def converted(path: Path, config: Config, tokenizers: Tokenizers) -> Path:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     key = "\n".join((_FORMAT, digest, tokenizers.fingerprint, config.model.model_dump_json()))
     folder = cache_directory() / "ctranslate2" / hashlib.sha256(key.encode()).hexdigest()[:32]
-    if is_ctranslate2_directory(folder):
+    if is_exported(folder):
         return folder
     require_convertible(config.model)
     loaded = load_model(path)
@@ -43,10 +43,10 @@ def converted(path: Path, config: Config, tokenizers: Tokenizers) -> Path:
     try:
         temporary.mkdir(parents=True)
         write_model(loaded, temporary)
-        if not is_ctranslate2_directory(folder):  # another process may have been faster
+        if not is_exported(folder):  # another process may have been faster
             temporary.replace(folder)
     except OSError as error:
-        if not is_ctranslate2_directory(folder):
+        if not is_exported(folder):
             raise DecodingError(
                 f"The converted model could not be written to {folder}: {error}. "
                 "Free some space, or set XDG_CACHE_HOME to a writable directory."

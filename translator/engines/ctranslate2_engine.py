@@ -16,7 +16,7 @@ from translator.decoding.constraints import NoRepeatedNgram, max_occurrences, ma
 from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
 from translator.engines.base import Pair, group_by_length
-from translator.engines.ctranslate2_model import MODEL_FILE, package_problem, vocabulary
+from translator.engines.ctranslate2_model import package_problem, vocabulary
 from translator.errors import shorten
 from translator.tokenizer import Tokenizers
 
@@ -221,11 +221,6 @@ class CTranslate2Engine:
     def _tokens_per_batch(self, lengths: Sequence[int], batch_tokens: int) -> int:
         fair = max(sum(lengths) // self._threads, _MIN_TOKENS_PER_THREAD)
         return min(batch_tokens // self._threads, fair)
-
-
-def is_ctranslate2_directory(path: Path) -> bool:
-    """Return True if a directory holds a model in CTranslate2's format."""
-    return (path / MODEL_FILE).is_file()
 
 
 def _with_equal_minimum(batch: Sequence[int], requests: Sequence[Request]) -> list[list[int]]:

@@ -25,7 +25,6 @@ from translator.tokenizer import Tokenizer
 
 Quantization = Literal["int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16"]
 
-MODEL_FILE = "model.bin"
 _OLDEST = (4, 6, 3)  # the first version whose encoder takes rotary positions
 _REQUIREMENT = "ctranslate2>=4.6.3,<5"
 _ROTARY = {"rotary_dim": 0, "rotary_interleave": False, "rotary_base": 10000}  # 0: the whole head
