@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import get_args
 
@@ -27,6 +28,24 @@ def test_an_exported_model_is_used_as_the_original_is(
         outputs.append(capsys.readouterr().out)
     assert outputs[0] == outputs[1] == outputs[2]
     assert main(["score", folder, "--device", "cpu", "-i", "/dev/null"]) == 0
+    capsys.readouterr()
+    scores = []
+    for model in (folder, str(model_directory)):
+        assert main(["evaluate", model, "--device", "cpu", "--test", TEST, "--json", "--beam-size", "1"]) == 0
+        scores.append(json.loads(capsys.readouterr().out))
+    assert scores[0] == scores[1]
+
+
+def test_commands_that_inspect_or_copy_weights_refuse_an_exported_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.bin").touch()
+    for arguments in (["trace"], ["attention"]):
+        assert main([*arguments, str(tmp_path), "Oui.", "--device", "cpu"]) == 2
+        message = capsys.readouterr().err
+        assert "which was exported to CTranslate2's format. Use the model that it was exported from." in message
+    assert main(["bundle", str(tmp_path), str(tmp_path / "bundle")]) == 2
+    assert "which was exported to CTranslate2's format" in capsys.readouterr().err
 
 
 def test_quantizations_are_those_of_the_format() -> None:

@@ -10,18 +10,18 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from translator.cli.lines import LineError, to_json, write_line
-from translator.cli.options import SEARCH_OPTIONS, OptionError, add_model, add_search, decoding_changes
+from translator.cli.options import SEARCH_OPTIONS, OptionError, add_engine, add_model, add_search, decoding_changes
 from translator.cli.streams import open_input, open_output
 
 if TYPE_CHECKING:
-    import torch
-
-    from translator.checkpoint import LoadedModel
-    from translator.config import Config, Form, ObjectiveName, Source
+    from translator.config import Config, DataConfig, Form, ObjectiveName, Source
     from translator.evaluation.classification import ClassificationReport
     from translator.evaluation.examples import Example
     from translator.evaluation.perplexity import PerplexityReport
     from translator.evaluation.translation import TranslationReport
+    from translator.inference.classifier import Classifier
+    from translator.inference.generator import Generator
+    from translator.inference.translator import Translator
 
 
 class Report(Protocol):
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "by its accuracy and a confusion table, a language model by its perplexity."
     )
     add_model(parser)
+    add_engine(parser)
     parser.add_argument(
         "--test", metavar="SPEC", help="what data.test takes, as YAML or a path (default: data.test of the model)"
     )
@@ -65,14 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load the model, score it and print the scores."""
     from translator.data.files import DataError
-    from translator.inference.loading import load_to_decode
 
-    loaded, device = load_to_decode(arguments.model, arguments.device, arguments.threads, arguments.precision)
-    _require_fitting(arguments, loaded.config.training.objective)
-    sources = _sources(arguments.test, loaded.config)
+    config, model = _load(arguments)
+    _require_fitting(arguments, config.training.objective)
+    sources = _sources(arguments.test, config)
     try:
         with _open_output(arguments, sources) as output:
-            report = _report(arguments, loaded, device, sources, output)
+            report = _report(arguments, model, config.data, sources, output)
     except DataError as error:
         if arguments.test is None:
             raise LineError(f"{error} The configuration of the model names it as data.test. Give --test.") from error
@@ -80,6 +80,28 @@ def run(arguments: argparse.Namespace) -> int:
     with open_output(None, []) as result:
         write_line(result, to_json(report.as_dict()) if arguments.json else report.as_table())
     return 0
+
+
+def _load(arguments: argparse.Namespace) -> tuple[Config, Translator | Classifier | Generator]:
+    """Return the configuration of the model, and the object that applies the model to texts."""
+    from translator.checkpoint.location import find_model
+    from translator.inference.classifier import Classifier
+    from translator.inference.generator import Generator
+    from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
+    from translator.inference.translator import Translator
+
+    path = find_model(arguments.model)
+    if uses_ctranslate2(path, arguments.engine):
+        engine, tokenizers, config = load_ctranslate2(path, arguments.device, arguments.threads, arguments.precision)
+        return config, Translator(engine, tokenizers, config.decoding)
+    loaded, device = load_to_decode(path, arguments.device, arguments.threads, arguments.precision)
+    match loaded.config.training.objective:
+        case "classification":
+            return loaded.config, Classifier.of(loaded, device)
+        case "language_modeling":
+            return loaded.config, Generator.of(loaded, device)
+        case _:
+            return loaded.config, Translator.of(loaded, device)
 
 
 def _require_fitting(arguments: argparse.Namespace, objective: ObjectiveName) -> None:
@@ -123,49 +145,41 @@ def _open_output(arguments: argparse.Namespace, sources: Sequence[Source]) -> It
 
 def _report(
     arguments: argparse.Namespace,
-    loaded: LoadedModel,
-    device: torch.device,
+    model: Translator | Classifier | Generator,
+    data: DataConfig,
     sources: Sequence[Source],
     output: BinaryIO | None,
 ) -> Report:
     """Score the model by its objective and write its translations or labels to `output`."""
     from translator.evaluation.examples import read_examples
-    from translator.inference.purpose import require_objective
+    from translator.inference.classifier import Classifier
+    from translator.inference.generator import Generator
 
     def read(form: Form) -> list[Example]:
         return read_examples(
             sources,
-            loaded.config.data,
+            data,
             form,
             by=arguments.by,
             reference_columns=arguments.reference_column,
             reference_files=arguments.reference_file,
         )
 
-    match loaded.config.training.objective:
-        case "classification":
-            return _classification_report(arguments, loaded, device, read("labelled"), output)
-        case "language_modeling":
-            return _perplexity_report(arguments, loaded, device, read("texts"))
-        case _:
-            require_objective(loaded, "translation")
-            return _translation_report(arguments, loaded, device, read("pairs"), output)
+    if isinstance(model, Classifier):
+        return _classification_report(arguments, model, read("labelled"), output)
+    if isinstance(model, Generator):
+        return _perplexity_report(arguments, model, read("texts"))
+    return _translation_report(arguments, model, read("pairs"), output)
 
 
 def _translation_report(
-    arguments: argparse.Namespace,
-    loaded: LoadedModel,
-    device: torch.device,
-    examples: Sequence[Example],
-    output: BinaryIO | None,
+    arguments: argparse.Namespace, translator: Translator, examples: Sequence[Example], output: BinaryIO | None
 ) -> TranslationReport:
     from tqdm import tqdm
 
     from translator.evaluation.translation import score_translations, translate_texts
-    from translator.inference.translator import Translator
 
     texts = [example.row[0] for example in examples]
-    translator = Translator.of(loaded, device)
     start = time.perf_counter()
     with tqdm(total=len(texts), unit=" sentences", disable=None, leave=False) as progress:
         hypotheses = translate_texts(translator, texts, decoding_changes(arguments), progress.update)
@@ -176,16 +190,10 @@ def _translation_report(
 
 
 def _classification_report(
-    arguments: argparse.Namespace,
-    loaded: LoadedModel,
-    device: torch.device,
-    examples: Sequence[Example],
-    output: BinaryIO | None,
+    arguments: argparse.Namespace, classifier: Classifier, examples: Sequence[Example], output: BinaryIO | None
 ) -> ClassificationReport:
     from translator.evaluation.classification import report_labels, require_known_labels
-    from translator.inference.classifier import Classifier
 
-    classifier = Classifier.of(loaded, device)
     require_known_labels([example.row[1] for example in examples], classifier.labels)  # before the work starts
     labels = [found.label for found in classifier.classify([example.row[0] for example in examples])]
     _write_lines(output, labels)
@@ -193,13 +201,12 @@ def _classification_report(
 
 
 def _perplexity_report(
-    arguments: argparse.Namespace, loaded: LoadedModel, device: torch.device, examples: Sequence[Example]
+    arguments: argparse.Namespace, generator: Generator, examples: Sequence[Example]
 ) -> PerplexityReport:
     from translator.evaluation.perplexity import report_perplexity
-    from translator.inference.generator import Generator
 
     texts = [example.row[0] for example in examples]
-    log_probabilities = Generator.of(loaded, device).token_log_probabilities(texts)
+    log_probabilities = generator.token_log_probabilities(texts)
     return report_perplexity(log_probabilities, examples, by=arguments.by)
 
 

@@ -10,6 +10,7 @@ from typing import overload
 import torch
 
 from translator.checkpoint import LoadedModel
+from translator.checkpoint.location import find_model
 from translator.decoding.errors import DecodingError
 from translator.engines.base import group_by_length
 from translator.inference.loading import load_to_decode
@@ -73,7 +74,7 @@ class Classifier:
         Raises:
             DecodingError: it is no classifier; or there is no such device, or `threads` is out of range.
         """
-        return cls.of(*load_to_decode(name_or_path, device, threads, precision))
+        return cls.of(*load_to_decode(find_model(name_or_path), device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Classifier:

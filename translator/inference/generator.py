@@ -10,6 +10,7 @@ from typing import Unpack, overload
 import torch
 
 from translator.checkpoint import LoadedModel
+from translator.checkpoint.location import find_model
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
 from translator.decoding.candidates import Candidate
 from translator.decoding.errors import DecodingError
@@ -72,7 +73,7 @@ class Generator:
         Raises:
             DecodingError: if the model is not a language model, or if device, threads or precision cannot be used.
         """
-        return cls.of(*load_to_decode(name_or_path, device, threads, precision))
+        return cls.of(*load_to_decode(find_model(name_or_path), device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Generator:

@@ -8,11 +8,11 @@ from typing import Literal, get_args
 import torch
 
 from translator.checkpoint import CONFIG_FILE, LoadedModel, load_model, locate_weights
-from translator.checkpoint.location import find_model
+from translator.checkpoint.location import is_exported
 from translator.config import Config, load_config
 from translator.decoding.errors import DecodingError
 from translator.engines.base import Engine
-from translator.engines.ctranslate2_engine import CTranslate2Engine, is_ctranslate2_directory
+from translator.engines.ctranslate2_engine import CTranslate2Engine
 from translator.engines.hardware import choose_device, choose_dtype, set_threads
 from translator.inference.purpose import require_trained_for
 from translator.model.backends import use_supported_attention
@@ -22,13 +22,21 @@ EngineName = Literal["auto", "torch", "ctranslate2"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
-def load_to_decode(
-    name_or_path: str | Path, device: str, threads: int | None, precision: str
-) -> tuple[LoadedModel, torch.device]:
-    """Return a model and its device; arguments and errors as in `Translator.load`."""
+def load_to_decode(path: Path, device: str, threads: int | None, precision: str) -> tuple[LoadedModel, torch.device]:
+    """Return a model and its device.
+
+    Args:
+        path: run directory, checkpoint or bundle, as `find_model` returns it.
+        device: as in `Translator.load`.
+        threads: as in `Translator.load`.
+        precision: as in `Translator.load`.
+
+    Raises:
+        UserError: as `Translator.load`; also if the model is an exported one.
+    """
     set_threads(threads)
     chosen, dtype = choose_device(device), choose_dtype(precision)
-    loaded = load_model(find_model(name_or_path), str(chosen))
+    loaded = load_model(path, str(chosen))
     loaded.model.to(dtype)
     use_supported_attention(loaded.model)
     return loaded, chosen
@@ -46,13 +54,12 @@ def uses_ctranslate2(path: Path, engine: str) -> bool:
     """
     if engine not in ENGINES:
         raise DecodingError(f"engine must be {', '.join(ENGINES[:-1])} or {ENGINES[-1]}. Received: {engine!r}.")
-    is_exported = is_ctranslate2_directory(path)
-    if engine == "torch" and is_exported:
+    if engine == "torch" and is_exported(path):
         raise DecodingError(
             f"engine: torch requires a model directory. Received: {path}, which was exported to CTranslate2's format. "
-            "Use engine: ctranslate2, or the model that it was exported from."
+            "Use the model that it was exported from."
         )
-    return is_exported or engine == "ctranslate2"
+    return is_exported(path) or engine == "ctranslate2"
 
 
 def load_ctranslate2(path: Path, device: str, threads: int | None, precision: str) -> tuple[Engine, Tokenizers, Config]:
@@ -71,11 +78,10 @@ def load_ctranslate2(path: Path, device: str, threads: int | None, precision: st
     set_threads(threads)
     chosen = choose_device(device)
     choose_dtype(precision)
-    is_exported = is_ctranslate2_directory(path)
-    home = path if is_exported else locate_weights(path)[0]
+    home = path if is_exported(path) else locate_weights(path)[0]
     config, tokenizers = load_config(home / CONFIG_FILE), Tokenizers.load(home)
     require_trained_for(config, path, "translation")
-    if is_exported:
+    if is_exported(path):
         if precision != "float32":
             raise DecodingError(
                 f"An exported model has the data type that it was exported with. Received: precision={precision!r}. "
