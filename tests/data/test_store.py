@@ -64,7 +64,7 @@ def test_a_folder_is_built_once_and_whole(tmp_path: Path) -> None:
 
 def test_what_a_killed_build_left_is_cleared(tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "key"
-    (tmp_path / "cache" / ".key-killed").mkdir(parents=True)
+    (tmp_path / "cache" / ".key.killed.partial").mkdir(parents=True)
     build_once(folder, lambda temporary: None)
     assert sorted(path.name for path in folder.parent.iterdir()) == ["key", "key.lock"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write, is_new, new_folder
 from translator.checkpoint.directory import CARD_FILE, CONFIG_FILE
 from translator.checkpoint.loading import LoadedModel
 from translator.checkpoint.location import locate_weights
@@ -36,22 +36,17 @@ def write_bundle(loaded: LoadedModel, bundle: Path, storage: Storage = "float32"
     Raises:
         CheckpointError: if the folder is not empty or cannot be written.
     """
-    is_empty = bundle.is_dir() and bundle.name and not any(bundle.iterdir())  # `.` has no name and cannot be replaced
-    if bundle.exists() and not is_empty:
+    if not is_new(bundle):
         raise CheckpointError(f"A bundle must be written to a new folder. Received: {bundle}, which exists.")
     home, _ = locate_weights(loaded.path)
     config = portable_config(loaded.config, bundle.name)
-    temporary = bundle.with_name(f".{bundle.name}.partial")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        write_whole(temporary / CONFIG_FILE, to_yaml(config))
-        loaded.tokenizers.save(temporary)
-        save_weights(temporary / WEIGHTS_FILE, weights_of(loaded.model), loaded.tokenizers.fingerprint, storage)
-        if (home / CARD_FILE).exists():
-            shutil.copy(home / CARD_FILE, temporary)
-        temporary.replace(bundle)
+        with new_folder(bundle) as temporary:
+            atomic_write(temporary / CONFIG_FILE, to_yaml(config))
+            loaded.tokenizers.save(temporary)
+            save_weights(temporary / WEIGHTS_FILE, weights_of(loaded.model), loaded.tokenizers.fingerprint, storage)
+            if (home / CARD_FILE).exists():
+                shutil.copy(home / CARD_FILE, temporary)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(f"A bundle could not be written to {bundle}: {error}.") from error
     return bundle

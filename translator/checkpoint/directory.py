@@ -21,7 +21,7 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import Tensor
 
-from translator.atomic_io import sync
+from translator.atomic_io import new_folder
 from translator.checkpoint.links import LINKS, follow
 from translator.checkpoint.training_state import (
     STATE_FILE,
@@ -41,7 +41,7 @@ _log = logging.getLogger(__name__)
 def write_checkpoint(
     run: Path, name: str, weights: Mapping[str, Tensor], tokenizers: Tokenizers, state: dict[str, Any] | None = None
 ) -> Path:
-    """Write `checkpoints/name` atomically.
+    """Write `checkpoints/name` atomically. The caller holds the lock of the run.
 
     Args:
         run: run directory.
@@ -54,22 +54,13 @@ def write_checkpoint(
         CheckpointError: if the disk is full or not writable; earlier checkpoints are untouched.
     """
     final = run / "checkpoints" / name
-    temporary = final.with_name(f".{name}.partial")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        save_weights(temporary / WEIGHTS_FILE, weights, tokenizers.fingerprint)
-        if state is not None:
-            save_training_state(temporary / STATE_FILE, state)
-        for file in temporary.iterdir():
-            sync(file)
-        sync(temporary)
-        if final.exists():  # left by a run that was killed before it linked to it
-            shutil.rmtree(final)
-        temporary.rename(final)
-        sync(final.parent)
+        # Replaced is a checkpoint of a run that was killed before it linked to it.
+        with new_folder(final, is_locked=True, replace=True) as temporary:
+            save_weights(temporary / WEIGHTS_FILE, weights, tokenizers.fingerprint)
+            if state is not None:
+                save_training_state(temporary / STATE_FILE, state)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise CheckpointError(
             f"A checkpoint could not be written to {final}: {error}. Earlier checkpoints are untouched. "
             "Free some space or make the directory writable, then run the same command again."

@@ -10,7 +10,7 @@ import filecmp
 import shutil
 from pathlib import Path
 
-from translator.atomic_io import sync, write_whole
+from translator.atomic_io import atomic_write, sync
 from translator.checkpoint.weights import WEIGHTS_FILE
 
 LINKS = ("best", "last")
@@ -31,7 +31,7 @@ def point(run: Path, name: str, checkpoint: Path) -> None:
     try:
         temporary.symlink_to(target)
     except OSError:  # exFAT, some network file systems
-        write_whole(link, f"{target.as_posix()}\n")
+        atomic_write(link, f"{target.as_posix()}\n")
     else:
         temporary.replace(link)
     sync(run)

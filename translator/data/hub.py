@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 from translator.config import Source
 from translator.data.files import DataError, Row, columns_of, missing_column, read_delimited
 from translator.errors import shorten
@@ -128,5 +128,5 @@ def hub_commit(source: Source, cache: Path) -> str | None:
         return remembered.read_text() if remembered.exists() else source.revision
     if commit:
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(remembered, commit)
+        atomic_write(remembered, commit)
     return commit

@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import mmap
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from translator.atomic_io import sync
+from translator.atomic_io import new_folder
 from translator.data.files import DataError
 
 IntArray = np.ndarray[Any, np.dtype[Any]]
@@ -200,7 +198,7 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _lock(folder.with_name(folder.name + ".lock")) as is_locked:
             if not folder.exists():
-                _build(folder, build, clear=is_locked)
+                _build(folder, build, is_locked=is_locked)
     except OSError as error:
         raise DataError(
             f"data.cache must be a folder that can be written. Received: {folder.parent} ({error.strerror}). "
@@ -209,24 +207,13 @@ def build_once(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _build(folder: Path, build: Callable[[Path], None], clear: bool) -> None:
-    """Build in a temporary folder, then rename it. `clear` removes what killed builds left."""
-    if clear:
-        for leftover in folder.parent.glob(f".{folder.name}-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+def _build(folder: Path, build: Callable[[Path], None], is_locked: bool) -> None:
     try:
-        temporary.chmod(0o755)  # like other folders: caches are shared
-        build(temporary)
-        for path in temporary.iterdir():
-            sync(path)  # the content must reach the disk before the name
-        try:
-            temporary.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process has built the same folder
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(folder, is_locked=is_locked) as temporary:
+            build(temporary)
+    except OSError:
+        if not folder.exists():  # else another process has built the same folder
+            raise
 
 
 @contextlib.contextmanager

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from pathlib import Path
 
+from translator.atomic_io import new_folder
 from translator.checkpoint import load_model, locate_weights
 from translator.checkpoint.location import is_exported
 from translator.config import Config
@@ -39,18 +38,13 @@ def converted(path: Path, config: Config, tokenizers: Tokenizers) -> Path:
         return folder
     require_convertible(config.model)
     loaded = load_model(path)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
-        temporary.mkdir(parents=True)
-        write_model(loaded, temporary)
-        if not is_exported(folder):  # another process may have been faster
-            temporary.replace(folder)
+        with new_folder(folder) as temporary:
+            write_model(loaded, temporary)
     except OSError as error:
-        if not is_exported(folder):
+        if not is_exported(folder):  # else another process has written the same folder
             raise DecodingError(
                 f"The converted model could not be written to {folder}: {error}. "
                 "Free some space, or set XDG_CACHE_HOME to a writable directory."
             ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder

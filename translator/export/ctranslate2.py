@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 from translator.checkpoint import CARD_FILE, CONFIG_FILE, LoadedModel, locate_weights
 from translator.checkpoint.bundle import portable_config
 from translator.config import to_yaml
 from translator.engines.ctranslate2_engine import CTranslate2Engine
 from translator.engines.ctranslate2_model import Quantization, require_convertible, write_model
-from translator.export.folder import new_folder
+from translator.export.folder import export_folder
 from translator.export.parity import Parity, compare, require_parity
 from translator.inference.translator import Translator
 
@@ -45,10 +45,10 @@ def export_to_ctranslate2(
     """
     require_convertible(loaded.config.model)
     original = Translator.of(loaded)
-    with new_folder(folder) as temporary:
+    with export_folder(folder) as temporary:
         write_model(loaded, temporary, quantization)
         loaded.tokenizers.save(temporary)
-        write_whole(temporary / CONFIG_FILE, to_yaml(portable_config(loaded.config, folder.name)))
+        atomic_write(temporary / CONFIG_FILE, to_yaml(portable_config(loaded.config, folder.name)))
         home, _ = locate_weights(loaded.path)
         if (home / CARD_FILE).is_file():
             shutil.copy(home / CARD_FILE, temporary)

@@ -1,13 +1,12 @@
-"""Folders that are complete or absent."""
+"""The folder of an exported model."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from translator.atomic_io import is_new, new_folder
 from translator.errors import UserError
 
 
@@ -16,8 +15,8 @@ class ExportError(UserError):
 
 
 @contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder, which becomes `folder` at the end of the block, or is deleted if the block fails.
+def export_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes `folder`; as `new_folder`.
 
     Args:
         folder: folder to write, which must be absent or empty.
@@ -25,15 +24,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
     Raises:
         ExportError: if the folder is not empty or cannot be written.
     """
-    is_empty = folder.is_dir() and folder.name and not any(folder.iterdir())  # `.` has no name and cannot be replaced
-    if folder.exists() and not is_empty:
+    if not is_new(folder):
         raise ExportError(f"A model must be written to a new folder. Received: {folder}, which exists.")
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        temporary.replace(folder)
+        with new_folder(folder) as temporary:
+            yield temporary
     except OSError as error:
         raise ExportError(f"{folder} could not be written: {error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

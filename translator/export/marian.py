@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 from translator.checkpoint import LoadedModel
 from translator.config import ModelConfig
 from translator.engines.ctranslate2_model import vocabulary
-from translator.export.folder import ExportError, new_folder
+from translator.export.folder import ExportError, export_folder
 from translator.export.parity import Parity, compare, require_parity
 from translator.export.transformers_engine import LENGTH_PENALTY_FACTOR, TransformersEngine
 from translator.inference.translator import Translator
@@ -69,7 +69,7 @@ def export_to_marian(
     """
     if found := obstacles(loaded.config.model):
         raise ExportError("The model has no counterpart among MarianMTModel's:\n  " + "\n  ".join(found))
-    with new_folder(folder) as temporary:
+    with export_folder(folder) as temporary:
         write_marian(loaded, temporary)
         if importlib.util.find_spec("transformers") is None:
             return None
@@ -88,12 +88,12 @@ def write_marian(loaded: LoadedModel, folder: Path) -> None:
         ("generation_config", _generation_config(loaded)),
         ("tokenizer_config", _tokenizer_config(loaded)),
     ):
-        write_whole(folder / f"{name}.json", json.dumps(values, indent=2) + "\n")
-    write_whole(folder / "vocab.json", _vocabulary_json(source))
+        atomic_write(folder / f"{name}.json", json.dumps(values, indent=2) + "\n")
+    atomic_write(folder / "vocab.json", _vocabulary_json(source))
     if not loaded.tokenizers.is_joint:
-        write_whole(folder / "target_vocab.json", _vocabulary_json(target))
-    write_whole(folder / "source.spm", source.to_bytes())
-    write_whole(folder / "target.spm", target.to_bytes())
+        atomic_write(folder / "target_vocab.json", _vocabulary_json(target))
+    atomic_write(folder / "source.spm", source.to_bytes())
+    atomic_write(folder / "target.spm", target.to_bytes())
 
 
 def _vocabulary_json(tokenizer: Tokenizer) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import sentencepiece as spm
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 from translator.config import TokenizerConfig
 from translator.file_input import read_regular_file
 from translator.tokenizer.normalization import CONTROLS_TO_SPACES, SPACE_MARK, encodable
@@ -92,7 +92,7 @@ class Tokenizer:
 
     def save(self, path: str | Path) -> None:
         """Write the model file atomically."""
-        write_whole(Path(path), self._model)
+        atomic_write(Path(path), self._model)
 
     def to_bytes(self) -> bytes:
         """Return the serialized SentencePiece model."""

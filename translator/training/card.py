@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 from translator.checkpoint import CARD_FILE
 from translator.config import Config, Source
 from translator.training.precision import Precision
@@ -33,7 +33,7 @@ def write_card(
         "decoder_only": f"{model.decoder_layers}",
     }
     title, command = _use(run, config)
-    write_whole(
+    atomic_write(
         run / CARD_FILE,
         f"""# {title}
 

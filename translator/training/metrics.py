@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Metrics:
         path = run / "metrics.jsonl"
         if path.exists():
             lines = path.read_bytes().splitlines(keepends=True)
-            write_whole(path, b"".join(line for line in lines if _is_up_to(line, step)))
+            atomic_write(path, b"".join(line for line in lines if _is_up_to(line, step)))
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 

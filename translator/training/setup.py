@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from translator.atomic_io import write_whole
+from translator.atomic_io import atomic_write
 from translator.checkpoint import CONFIG_FILE, newest_checkpoint, step_checkpoints
 from translator.config import Config, ConfigError, ModelConfig, differences, load_config, to_yaml
 from translator.data.corpus import Corpus, load_corpus, read_clean_rows
@@ -149,7 +149,7 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
                 f"A resumed run must keep its configuration. Received: {run} with changes in\n{_listed(changed)}\n"
                 "Undo them, choose another output, or pass --allow-config-change."
             )
-    write_whole(path, to_yaml(config))
+    atomic_write(path, to_yaml(config))
 
 
 def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) -> Tokenizers:
