@@ -230,3 +230,18 @@ def test_a_program_can_wait_for_each_translation_and_close_the_pipe(model_direct
         running.stdin.close()
         assert running.wait() == 141
         assert running.stderr.read() == b""
+
+
+def test_a_prefix_after_a_tab_begins_the_translation(run: Run) -> None:
+    code, found, _ = run(b"Le chat dort.\tThe red\nLe chat dort.\noui\t\n", "--target-prefix")
+    _, free, _ = run(b"Le chat dort.\noui\n")
+    assert code == 0 and found[0].startswith("The red") and found[1:] == free
+
+
+def test_a_line_with_a_second_tab_has_no_prefix_that_could_be_told(run: Run) -> None:
+    code, found, message = run(b"a\tb\tc\n", "--target-prefix")
+    assert (code, found) == (2, []) and "must be source<TAB>prefix. Received: 2 tabs in a\\tb\\tc." in message
+
+
+def test_documents_have_no_prefixes(run: Run) -> None:
+    assert "--document is mutually exclusive with --json" in run(b"oui", "--document", "--target-prefix")[2]

@@ -205,3 +205,30 @@ def test_a_sequence_that_cannot_go_on_is_returned_unfinished() -> None:
         assert sorted(stuck.tokens) == [3, 4, 5] and not stuck.is_finished
         assert math.isfinite(stuck.score) and len(stuck.token_log_probabilities) == 3
         assert len(cut.tokens) == 2 and not cut.is_finished
+
+
+@pytest.mark.parametrize("way", [{"beam_size": 1}, {"beam_size": 4, "num_hypotheses": 4}, {"sample": True}])
+def test_every_result_begins_with_the_prefix_of_its_request(way: dict[str, Any]) -> None:
+    model, prefixes = FakeModel(vocab_size=12, eos_bias=3.0), [(), (7,), (5, 5, 5, 5), (), (9, 8, 7), (3, 4)]
+    sources = sources_of(*range(2, 8))
+    requests = [Request(source, 10, 0, prefix) for source, prefix in zip(sources, prefixes, strict=True)]
+    options = DecodingOptions.model_validate(way | {"no_repeat_ngram": 2})  # a prefix may break other constraints
+    found = search(model, requests, options)
+    for request, candidates in zip(requests, found, strict=True):
+        assert all(candidate.tokens[: len(request.prefix)] == request.prefix for candidate in candidates)
+        assert search(model, [request], options) == [candidates]
+        for candidate in candidates:
+            tokens = (*candidate.tokens, EOS_ID) if candidate.is_finished else candidate.tokens
+            expected = model.token_log_probabilities(request.source, tokens)
+            assert candidate.token_log_probabilities == pytest.approx(expected, abs=1e-6)
+    free = search(model, [replace(request, prefix=()) for request in requests], options)
+    assert free[0] == found[0] and free[2] != found[2]
+
+
+def test_a_beam_with_a_prefix_finds_the_best_of_all_that_begin_so() -> None:
+    model, [source] = FakeModel(vocab_size=6, eos_bias=-1.0), sources_of(3)
+    options = DecodingOptions(beam_size=1000, num_hypotheses=10, length_penalty=0.6)
+    [found] = search(model, [Request(source, 6, 0, (4, 3))], options)
+    every = [each for each in model.every_translation(source, 6, 0.6) if each.tokens[:2] == (4, 3)]
+    for left, right in zip(found, every[:10], strict=True):
+        assert_same(left, right)

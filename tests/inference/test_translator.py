@@ -195,6 +195,33 @@ def test_a_minimum_length_is_kept_unless_the_maximum_is_less(translator: Transla
     assert len(cut.tokens) == 11 and cut.flags == ("truncated",)
 
 
+def test_a_translation_begins_with_its_prefix(translator: Translator) -> None:
+    texts, prefixes = ["Le chat dort.", "Où est la gare ?", "Le chat dort."], ["The red", "", "Where is"]
+    found = translator.translate(texts, target_prefix=prefixes, num_hypotheses=2)
+    for translation, prefix in zip(found, prefixes, strict=True):
+        assert all(hypothesis.text.startswith(prefix) for hypothesis in translation.hypotheses)
+    assert text_and_numbers(found[1]) == text_and_numbers(translator.translate(texts[1], num_hypotheses=2))
+    assert translator.translate(texts[2], target_prefix=prefixes[2]).text == found[2].text
+
+
+def test_the_sentences_of_a_prefix_go_to_the_sentences_of_the_text(translator: Translator) -> None:
+    text, options = "Le chat dort. La maison est rouge. Où est la gare ?", {"split_sentences": True, "beam_size": 1}
+    parts = [("Le chat dort.", "The cat."), ("La maison est rouge.", "A"), ("Où est la gare ?", "")]
+    expected = [translator.translate(part, target_prefix=prefix, **options).text for part, prefix in parts]
+    assert translator.translate(text, target_prefix="The cat. A", **options).text == " ".join(expected)
+    last = translator.translate("Le chat. Il dort.", target_prefix="The. It. Is.", **options)
+    assert last.text.startswith("The.") and "It. Is." in last.text
+
+
+def test_prefixes_that_do_not_fit_are_refused(translator: Translator) -> None:
+    with pytest.raises(DecodingError, match=r"one prefix for each text\. Received: 1 prefixes, 2 texts"):
+        translator.translate(["oui", "non"], target_prefix=["yes"])
+    with pytest.raises(DecodingError, match=r"target_prefix must have at most 39 tokens\. Received: \d+ tokens, 'the"):
+        translator.translate("oui", target_prefix="the cat " * 40)
+    with pytest.raises(DecodingError, match=r"A text must be a str\. Received: int"):
+        translator.translate(["oui"], target_prefix=[3])
+
+
 def test_invalid_text_is_replaced_and_flagged(translator: Translator) -> None:
     text = b"caf\xe9 noir".decode("utf-8", "surrogateescape")
     translation = translator.translate(text)

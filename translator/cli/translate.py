@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -10,6 +11,7 @@ from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, hyp
 from translator.cli.lines import LineError, to_json, write_line
 from translator.cli.options import add_decoding, add_engine, add_model, add_search, decoding_changes, load_translator
 from translator.config.decoding import SAMPLING_FIELDS
+from translator.errors import shorten
 
 if TYPE_CHECKING:
     from translator.inference.results import Translation
@@ -42,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="translate a document: join wrapped lines, split sentences, keep paragraphs, lists and blank lines",
     )
     parser.add_argument(
+        "--target-prefix",
+        action="store_true",
+        help="read lines as `source<TAB>prefix`: a text, and what its translation must begin with",
+    )
+    parser.add_argument(
         "--json", action="store_true", help="write one JSON object per line: text, score, tokens, flags"
     )
     add_search(parser)
@@ -53,12 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Translate all lines, arguments or documents."""
     changes = decoding_changes(arguments)
     if arguments.document:
-        if arguments.json or arguments.num_hypotheses is not None:
-            raise LineError("--document is mutually exclusive with --json and --n-best. Omit one of them.")
+        if arguments.json or arguments.num_hypotheses is not None or arguments.target_prefix:
+            raise LineError(
+                "--document is mutually exclusive with --json, --n-best and --target-prefix. Omit one of them."
+            )
         changes = {"split_sentences": True} | changes
 
     def load() -> Any:
-        return partial(load_translator(arguments).translate, **changes)
+        translate = partial(load_translator(arguments).translate, **changes)
+        return partial(_translate_prefixed, translate) if arguments.target_prefix else translate
 
     if arguments.document:
         from translator.cli.documents import run_documents
@@ -70,6 +80,18 @@ def run(arguments: argparse.Namespace) -> int:
         lambda output, number, translation: _write(output, number, translation, arguments),
         _NOTICES,
     )
+
+
+def _translate_prefixed(translate: Any, lines: Sequence[str]) -> Any:
+    """Translate lines of source, tab and prefix; a line without a tab has no prefix."""
+    pairs = [line.split("\t") for line in lines]
+    for line, columns in zip(lines, pairs, strict=True):
+        if len(columns) > 2:
+            raise LineError(
+                "With --target-prefix a line must be source<TAB>prefix. "
+                f"Received: {len(columns) - 1} tabs in {shorten(line, 60)}. Replace the others by spaces."
+            )
+    return translate([columns[0] for columns in pairs], target_prefix=["".join(columns[1:]) for columns in pairs])
 
 
 def _write(output: BinaryIO, number: int, translation: Translation, arguments: argparse.Namespace) -> None:

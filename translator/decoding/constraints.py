@@ -18,7 +18,7 @@ from torch import Tensor
 
 from translator.config import DecodingOptions
 from translator.decoding.request import Request
-from translator.kernels import top_tokens
+from translator.kernels import largest, top_tokens
 from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
 
 _MAX_CYCLE_REPEATS = 3  # of a short cycle, in any text: "very, very, very"
@@ -55,31 +55,47 @@ class Forbidden:
         first_allowed: no id below it may come next, in any row. Special tokens have the lowest ids. A bound costs the
             CUDA kernel of `top_tokens` nothing, whereas ids cost it one more pass over the logits.
         ids: further ids of each row, `(rows, n)` int64, or None.
+        forced: the only id that may come next in each row, whatever else is forbidden: `(rows,)` int64, -1 in rows
+            that are free; or None.
     """
 
     first_allowed: int
     ids: Tensor | None = None
+    forced: Tensor | None = None
 
     @classmethod
-    def in_step(cls, step: int, ids: Sequence[Tensor | None] = ()) -> Forbidden:
-        """Return what special tokens and constraints forbid in a step, counted from 0.
+    def in_step(cls, step: int, ids: Sequence[Tensor | None] = (), forced: Tensor | None = None) -> Forbidden:
+        """Return what special tokens, constraints and prefixes forbid in a step, counted from 0.
 
         UNK and BOS never come (byte fallback spells everything), and EOS does not come first: a text that says
         something is not translated by nothing.
         """
         assert UNK_ID < BOS_ID < EOS_ID
         present = [each for each in ids if each is not None]
-        return cls(EOS_ID if step else EOS_ID + 1, torch.cat(present, dim=1) if present else None)
+        return cls(EOS_ID if step else EOS_ID + 1, torch.cat(present, dim=1) if present else None, forced)
 
     def top_tokens(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return log-probabilities and ids of the most probable allowed tokens; see `kernels.top_tokens`."""
+        if self.forced is not None:
+            return largest(self.log_probabilities(logits), count)
         return top_tokens(logits, count, first_token=self.first_allowed, forbidden=self.ids)
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Return the model's log-probabilities `(rows, vocab_size)` float32, minus infinity for forbidden tokens."""
         result = logits.log_softmax(dim=-1, dtype=torch.float32)
+        forced = None if self.forced is None else self._forced(result)
         result[:, : self.first_allowed] = -math.inf
-        return result if self.ids is None else result.scatter_(1, self.ids, -math.inf)
+        if self.ids is not None:
+            result.scatter_(1, self.ids, -math.inf)
+        return (
+            result if forced is None or self.forced is None else torch.where(self.forced[:, None] < 0, result, forced)
+        )
+
+    def _forced(self, log_probs: Tensor) -> Tensor:
+        """Return `log_probs: (rows, vocab_size)` with minus infinity for all but the forced token of each row."""
+        assert self.forced is not None
+        tokens = self.forced.clamp(min=0)[:, None]
+        return torch.full_like(log_probs, -math.inf).scatter_(1, tokens, log_probs.gather(1, tokens))
 
 
 class Constraints:
@@ -91,6 +107,7 @@ class Constraints:
 
     def __init__(self, constraints: Sequence[Constraint[Any]] = ()) -> None:
         self._constraints = constraints
+        self._prefix = Prefix()
 
     @classmethod
     def from_options(cls, options: DecodingOptions) -> Constraints:
@@ -98,22 +115,56 @@ class Constraints:
         ngrams = [NoRepeatedNgram(options.no_repeat_ngram)] if options.no_repeat_ngram else []
         return cls([MinLength(), *ngrams])
 
-    def start(self, requests: Sequence[Request], device: torch.device) -> list[Any]:
+    def start(self, requests: Sequence[Request], device: torch.device) -> ConstraintStates:
         """See `Constraint.start`."""
-        return [constraint.start(requests, device) for constraint in self._constraints]
+        states = [constraint.start(requests, device) for constraint in self._constraints]
+        return ConstraintStates(self._prefix.start(requests, device), states)
 
-    def forbidden(self, states: Sequence[Any], step: int) -> Forbidden:
+    def forbidden(self, states: ConstraintStates, step: int) -> Forbidden:
         """Return what is forbidden in a step, counted from 0."""
-        ids = [each.forbidden(state) for each, state in zip(self._constraints, states, strict=True)]
-        return Forbidden.in_step(step, ids)
+        ids = [each.forbidden(state) for each, state in zip(self._constraints, states.others, strict=True)]
+        return Forbidden.in_step(step, ids, self._prefix.forced(states.prefix, step))
 
-    def advance(self, states: Sequence[Any], tokens: Tensor) -> list[Any]:
+    def advance(self, states: ConstraintStates, tokens: Tensor) -> ConstraintStates:
         """See `Constraint.advance`."""
-        return [each.advance(state, tokens) for each, state in zip(self._constraints, states, strict=True)]
+        others = [each.advance(state, tokens) for each, state in zip(self._constraints, states.others, strict=True)]
+        return ConstraintStates(states.prefix, others)
 
-    def reorder(self, states: Sequence[Any], rows: Tensor) -> list[Any]:
+    def reorder(self, states: ConstraintStates, rows: Tensor) -> ConstraintStates:
         """See `Constraint.reorder`."""
-        return [each.reorder(state, rows) for each, state in zip(self._constraints, states, strict=True)]
+        others = [each.reorder(state, rows) for each, state in zip(self._constraints, states.others, strict=True)]
+        return ConstraintStates(self._prefix.reorder(states.prefix, rows), others)
+
+
+@dataclass(frozen=True)
+class ConstraintStates:
+    """State of `Constraints`.
+
+    Attributes:
+        prefix: prefix of each row, `(rows, longest)` int64, padded by -1.
+        others: state of each further constraint.
+    """
+
+    prefix: Tensor
+    others: Sequence[Any]
+
+
+class Prefix:
+    """Each output begins with the prefix of its request."""
+
+    def start(self, requests: Sequence[Request], device: torch.device) -> Tensor:
+        """Return the prefixes: `(rows, longest)` int64, padded by -1."""
+        longest = max(len(request.prefix) for request in requests)
+        rows = [[*request.prefix, *[-1] * (longest - len(request.prefix))] for request in requests]
+        return torch.tensor(rows, dtype=torch.int64, device=device)
+
+    def forced(self, prefixes: Tensor, step: int) -> Tensor | None:
+        """Return the token that must come in a step, counted from 0; see `Forbidden.forced`."""
+        return prefixes[:, step] if step < prefixes.shape[1] else None
+
+    def reorder(self, prefixes: Tensor, rows: Tensor) -> Tensor:
+        """See `Constraint.reorder`."""
+        return prefixes.index_select(0, rows) if prefixes.shape[1] else prefixes
 
 
 @dataclass(frozen=True)

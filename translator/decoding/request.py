@@ -19,11 +19,13 @@ class Request:
         source: token ids, without EOS; the prompt, for a language model.
         max_length: maximum number of output tokens, EOS included; at least 1.
         min_length: minimum number of output tokens before EOS.
+        prefix: ids that the output begins with, without BOS; shorter than `max_length`.
     """
 
     source: tuple[int, ...]
     max_length: int
     min_length: int = 0
+    prefix: tuple[int, ...] = ()
 
 
 def pack_sources(requests: Sequence[Request], device: torch.device) -> Packed:

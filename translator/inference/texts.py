@@ -37,6 +37,23 @@ def read_pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return given
 
 
+def read_prefixes(prefixes: str | Iterable[str] | None, count: int) -> list[str]:
+    """Return the beginnings of `count` translations, cleaned; empty for none.
+
+    Raises:
+        DecodingError: if there are not as many as texts, or one of them is not a string.
+    """
+    if prefixes is None:
+        return [""] * count
+    given = [clean(text) for text in read_texts(prefixes)]
+    if len(given) != count:
+        raise DecodingError(
+            f"target_prefix must have one prefix for each text. Received: {len(given)} prefixes, {count} texts. "
+            "Use an empty string for a text without a prefix."
+        )
+    return given
+
+
 def clean(text: str) -> str:
     """Return the text with U+FFFD for lone surrogates, which `surrogateescape` makes of invalid UTF-8."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

@@ -17,15 +17,17 @@ from translator.checkpoint import LoadedModel
 from translator.checkpoint.location import find_model
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
 from translator.decoding.candidates import Candidate
+from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
 from translator.engines.base import Engine, Pair
 from translator.engines.torch_engine import TorchEngine
+from translator.errors import shorten
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
 from translator.inference.purpose import require_objective, require_supported
 from translator.inference.reading import Line, read_lines
 from translator.inference.results import Hypothesis, Score, Translation
 from translator.inference.splitting import sentences_of
-from translator.inference.texts import clean, read_pairs, read_texts
+from translator.inference.texts import clean, read_pairs, read_prefixes, read_texts
 from translator.model import EncoderOnly
 from translator.tokenizer import Tokenizers
 
@@ -99,40 +101,74 @@ class Translator:
 
     @overload
     def translate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
-        self, texts: str, **changes: Unpack[DecodingChanges]
+        self, texts: str, *, target_prefix: str | None = ..., **changes: Unpack[DecodingChanges]
     ) -> Translation: ...
     @overload
-    def translate(self, texts: Iterable[str], **changes: Unpack[DecodingChanges]) -> list[Translation]: ...
     def translate(
-        self, texts: str | Iterable[str], **changes: Unpack[DecodingChanges]
+        self, texts: Iterable[str], *, target_prefix: Iterable[str] | None = ..., **changes: Unpack[DecodingChanges]
+    ) -> list[Translation]: ...
+    def translate(
+        self,
+        texts: str | Iterable[str],
+        *,
+        target_prefix: str | Iterable[str] | None = None,
+        **changes: Unpack[DecodingChanges],
     ) -> Translation | list[Translation]:
         """Translate one text or several.
 
         Args:
             texts: one text or several; a line break in a text is white space.
+            target_prefix: text that the translation must begin with, one for each text; empty for none. If a text is
+                split, the sentences of its prefix go to its parts in order.
             **changes: any of `DecodingOptions`, in place of the model's configuration. A `beam_size` turns sampling
                 off.
 
         Raises:
             ConfigError: if an option is unknown or out of range.
-            DecodingError: if a text is not a string, or the engine does not support an option.
+            DecodingError: if a text is not a string, a prefix is too long or missing, or the engine does not support an
+                option.
         """
         options = change_decoding(self.decoding, changes)
         require_supported(self.engine, options)
         lines = read_lines(read_texts(texts), self.tokenizers.source, self.longest_source, options)
-        found = self._search([self.request(part, options) for line in lines for part in line.parts], options)
-        translations = [self._translation(line, found, options) for line in lines]
+        prefixes = read_prefixes(target_prefix, len(lines))
+        requests = [self._requests(line, prefix, options) for line, prefix in zip(lines, prefixes, strict=True)]
+        found = self._search([request for of_line in requests for request in of_line], options)
+        translations = [
+            self._translation(line, [found[request] for request in of_line], options)
+            for line, of_line in zip(lines, requests, strict=True)
+        ]
         return translations[0] if isinstance(texts, str) else translations
 
-    def request(self, source: Sequence[int], options: DecodingOptions) -> Request:
-        """Return the request to translate `source`, ids without EOS.
+    def request(self, source: Sequence[int], options: DecodingOptions, prefix: Sequence[int] = ()) -> Request:
+        """Return the request to translate `source`, ids without EOS, by an output that begins with `prefix`.
 
-        The output has at most `max_length_factor` tokens per source token, plus 10, and fits the model's positions. The
-        maximum length wins over `min_length`.
+        The output has at most `max_length_factor` tokens per source token, or as many as the prefix, plus 10, and fits
+        the model's positions. The maximum length wins over `min_length`.
+
+        Raises:
+            DecodingError: if the prefix does not fit the model's positions.
         """
         positions = self.engine.max_positions - self.engine.shares_positions * (len(source) + 1)
-        max_length = int(min(positions, options.max_length_factor * len(source) + 10 + 1))
-        return Request(tuple(source), max_length, options.min_length)
+        if len(prefix) >= positions:
+            raise DecodingError(
+                f"target_prefix must have at most {positions - 1} tokens. Received: {len(prefix)} tokens, "
+                f"{shorten(self.tokenizers.target.decode(prefix), 60)!r}. Shorten it, or translate the text in parts."
+            )
+        max_length = int(min(positions, max(options.max_length_factor * len(source), len(prefix)) + 10 + 1))
+        return Request(tuple(source), max_length, options.min_length, tuple(prefix))
+
+    def _requests(self, line: Line, prefix: str, options: DecodingOptions) -> list[Request]:
+        """Return the requests of the parts of a line; the sentences of the prefix go to them in order."""
+        if not prefix:
+            return [self.request(part, options) for part in line.parts]
+        sentences = sentences_of(prefix) if len(line.parts) > 1 else [prefix]
+        last = len(line.parts) - 1
+        texts = [*sentences[:last], " ".join(sentences[last:]), *[""] * last]
+        return [
+            self.request(part, options, self.tokenizers.target.encode(text))
+            for part, text in zip(line.parts, texts, strict=False)
+        ]
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_tokens: int | None = None) -> list[Score]:
         """Return the log-probability of given translations.
@@ -209,9 +245,10 @@ class Translator:
             best.setdefault(self.tokenizers.target.decode(candidate.tokens), candidate)
         return list(best.values())
 
-    def _translation(self, line: Line, found: dict[Request, list[Candidate]], options: DecodingOptions) -> Translation:
-        """Return the translation of a line: its n-th hypothesis joins the n-th of each part."""
-        candidates = [found[self.request(part, options)] for part in line.parts]
+    def _translation(
+        self, line: Line, candidates: Sequence[Sequence[Candidate]], options: DecodingOptions
+    ) -> Translation:
+        """Return the translation of a line from those of its parts: its n-th hypothesis joins the n-th of each part."""
         count = max(map(len, candidates), default=1)
         columns = [[part[min(number, len(part) - 1)] for part in candidates] for number in range(count)]
         is_truncated = any(not candidate.is_finished for candidate in columns[0])

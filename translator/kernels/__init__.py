@@ -17,13 +17,14 @@ from translator.kernels.checks import check_attention, check_labels, check_loss,
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
 from translator.kernels.grouped import grouped_attention, keep_mask, separated
-from translator.kernels.top_tokens import top_tokens
+from translator.kernels.top_tokens import largest, top_tokens
 
 __all__ = [
     "BACKENDS",
     "decode_attention",
     "decode_cross_attention",
     "dropout_mask",
+    "largest",
     "linear_cross_entropy",
     "packed_attention",
     "top_tokens",

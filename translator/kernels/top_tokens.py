@@ -46,10 +46,10 @@ def top_tokens(
     values[:, :first_token] = -torch.inf
     if forbidden is not None:
         values.scatter_(1, forbidden, -torch.inf)
-    return _in_order(values, count)
+    return largest(values, count)
 
 
-def _in_order(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return the `count` largest values of each row and their columns; ties in the order of columns.
 
     `topk` leaves the order of equal values undefined. They are common among bfloat16 logits, so only the candidates at
