@@ -60,9 +60,15 @@ def test_temperature_zero_is_greedy_search() -> None:
         (sampling(temperature=0), [0, 1, 0, 0]),
         (sampling(top_k=2), [0, 4 / 7, 0, 3 / 7]),
         (sampling(top_p=0.6), [0, 0.4, 0, 0.3]),
+        (sampling(min_p=0.6), [0, 0.4, 0, 0.3]),
+        (sampling(min_p=0.4), [0, 0.4, 0.2, 0.3]),
+        (sampling(min_p=0.4, temperature=0.5), [0, 0.16 / 0.3, 0, 0.09 / 0.3]),
+        (sampling(epsilon_cutoff=0.15), [0, 0.4, 0.2, 0.3]),
+        (sampling(epsilon_cutoff=0.9), [0, 0.4, 0, 0]),
+        (sampling(epsilon_cutoff=0.35, top_k=2), [0, 4 / 7, 0, 3 / 7]),
     ],
 )
-def test_temperature_top_k_and_top_p_change_the_distribution(options: DecodingOptions, expected: list[float]) -> None:
+def test_sampling_options_change_the_distribution(options: DecodingOptions, expected: list[float]) -> None:
     log_probs = torch.tensor([[0.1, 0.4, 0.2, 0.3]]).log()
     found, tokens = sampling_distribution(log_probs, options)
     if tokens is not None:
@@ -100,9 +106,13 @@ def test_temperature_sharpens_the_distribution() -> None:
         (sampling(top_p=0.53), {2, 3}),
         (sampling(top_k=3, top_p=0.85), {2, 3}),
         (sampling(top_p=1e-9), {3}),
+        (sampling(min_p=1.0), {3}),
+        (sampling(min_p=0.5), {2, 3}),
+        (sampling(epsilon_cutoff=0.2), {2, 3}),
+        (sampling(epsilon_cutoff=0.99), {3}),
     ],
 )
-def test_top_k_and_top_p_keep_the_most_probable(options: DecodingOptions, allowed: set[int]) -> None:
+def test_truncation_keeps_the_most_probable(options: DecodingOptions, allowed: set[int]) -> None:
     log_probs = torch.tensor([0.1, 0.0, 0.375, 0.525]).log().expand(2000, 4)
     points = torch.rand(2000, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     points[:2] = torch.tensor([0.0, 1 - 2**-53])

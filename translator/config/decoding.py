@@ -6,7 +6,15 @@ from typing import Annotated, TypedDict
 
 from pydantic import Field, model_validator
 
-from translator.config.section import NonNegativeFloat, NonNegativeInt, Number, PositiveFloat, PositiveInt, Section
+from translator.config.section import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    Number,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    Section,
+)
 
 BeamWidth = Annotated[PositiveInt, Field(le=1024)]  # memory grows with the beam; quality stops growing far earlier
 
@@ -30,6 +38,8 @@ class DecodingOptions(Section):
         temperature: sampling temperature; below 1 sharpens the distribution, 0 is greedy search
         top_k: sample from the K most probable tokens; 0 is all
         top_p: sample from the smallest set of tokens with total probability >= P (Holtzman et al., 2020)
+        min_p: sample from the tokens with probability >= P times that of the most probable one (Nguyen et al., 2024)
+        epsilon_cutoff: sample from the tokens with probability >= E (Hewitt et al., 2022); the most probable one stays
         seed: random seed of sampling; a sample depends on it, the source and the number of the sample alone
         fold_capitals: translate sentences in capitals as if they were in ordinary case
         split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;
@@ -47,6 +57,8 @@ class DecodingOptions(Section):
     temperature: NonNegativeFloat = 1.0
     top_k: NonNegativeInt = 0
     top_p: Annotated[float, Number, Field(gt=0, le=1)] = 1.0
+    min_p: Annotated[float, Number, Field(ge=0, le=1)] = 0.0
+    epsilon_cutoff: Probability = 0.0
     seed: Annotated[int, Number] = 1
     fold_capitals: bool = False
     split_sentences: bool = False
@@ -71,7 +83,7 @@ class DecodingOptions(Section):
         return self
 
 
-SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "seed")
+SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "seed")
 TRANSLATION_FIELDS = ("max_length_factor", "fold_capitals", "split_sentences")  # without effect on a language model
 
 
@@ -89,6 +101,8 @@ class DecodingChanges(TypedDict, total=False):
     temperature: float | None
     top_k: int | None
     top_p: float | None
+    min_p: float | None
+    epsilon_cutoff: float | None
     seed: int | None
     fold_capitals: bool | None
     split_sentences: bool | None

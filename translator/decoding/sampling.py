@@ -1,4 +1,4 @@
-"""Sampling: each token drawn from the model's distribution, changed by temperature, top-k and top-p."""
+"""Sampling: each token drawn from the model's distribution, changed by temperature and truncation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SamplingSelection:
 
     Args:
         requests: one for each sentence; the n-th of several equal requests in a row gets the n-th sample.
-        options: temperature, top_k, top_p, seed, and num_hypotheses, the samples per request.
+        options: the sampling options, and num_hypotheses, the samples per request.
         device: device of the logits.
     """
 
@@ -48,7 +48,7 @@ def draw(log_probs: Tensor, uniform: Tensor, options: DecodingOptions) -> Tensor
     Args:
         log_probs: `(rows, vocab_size)` float32; minus infinity is never drawn.
         uniform: points of the cumulative distribution: `(rows,)` float64 in [0, 1).
-        options: temperature, top_k and top_p.
+        options: the sampling options.
 
     Returns:
         `(rows,)` int64.
@@ -67,10 +67,11 @@ def sampling_distribution(log_probs: Tensor, options: DecodingOptions) -> tuple[
 
     Args:
         log_probs: `(rows, vocab_size)` float32.
-        options: temperature, top_k and top_p. Temperature 0 gives the most probable token probability 1.
+        options: the sampling options. Temperature 0 gives the most probable token probability 1. `top_p`, `min_p` and
+            `epsilon_cutoff` apply to the probabilities that temperature and `top_k` leave.
 
     Returns:
-        Probabilities, `(rows, n)` float64, not normalized if `top_p` is below 1; and the token of each, `(rows, n)`
+        Probabilities, `(rows, n)` float64, not normalized if tokens were cut off; and the token of each, `(rows, n)`
         int64, most probable first, or None if the columns are the vocabulary in its order.
     """
     log_probs = log_probs.double()
@@ -86,6 +87,10 @@ def sampling_distribution(log_probs: Tensor, options: DecodingOptions) -> tuple[
     if options.top_p < 1:
         before = probabilities.cumsum(dim=-1) - probabilities
         probabilities = probabilities.where(before < options.top_p, 0.0)
+    if options.min_p or options.epsilon_cutoff:
+        most = probabilities.amax(dim=-1, keepdim=True)
+        least = torch.minimum(most, (options.min_p * most).clamp(min=options.epsilon_cutoff))
+        probabilities = probabilities.where(probabilities >= least, 0.0)
     return probabilities, tokens
 
 

@@ -70,7 +70,7 @@ class Probability:
         piece: the token.
         id: id in the target vocabulary.
         probability: probability of the model, after softmax.
-        sampling_probability: probability after temperature, top-k and top-p, among the allowed tokens.
+        sampling_probability: probability after temperature and truncation, among the allowed tokens.
     """
 
     piece: str
@@ -103,6 +103,8 @@ class Sampling:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
+    epsilon_cutoff: float = 0.0
     seed: int = 1
 
 
@@ -147,6 +149,8 @@ def trace(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
+    min_p: float = 0.0,
+    epsilon_cutoff: float = 0.0,
     seed: int = 1,
     num_top: int = 5,
     num_values: int = 4,
@@ -158,9 +162,11 @@ def trace(
         sentence: text in the source language.
         sample: sample each token from the shown distribution, as `Translator.translate(sample=True)` does; otherwise
             the most probable token is taken, as with `beam_size=1`.
-        temperature: temperature of the shown distribution; this and the next two are as in `DecodingOptions`.
+        temperature: temperature of the shown distribution; this and the next four are as in `DecodingOptions`.
         top_k: number of tokens of the shown distribution; 0 is all.
         top_p: total probability of the tokens of the shown distribution.
+        min_p: minimum probability of the tokens of the shown distribution, as a fraction of the highest.
+        epsilon_cutoff: minimum probability of the tokens of the shown distribution.
         seed: random seed of sampling.
         num_top: number of most probable tokens kept of each step.
         num_values: number of values kept of each vector.
@@ -174,8 +180,10 @@ def trace(
             raise InspectionError(f"{name} must be at least 1. Received: {number}.")
     model, device = encoder_decoder(translator)
     sentence, ids = read_sentence(translator, sentence)
-    sampling = Sampling(temperature, top_k, top_p, seed)
-    changes = DecodingChanges(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    sampling = Sampling(temperature, top_k, top_p, min_p, epsilon_cutoff, seed)
+    changes = DecodingChanges(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, epsilon_cutoff=epsilon_cutoff, seed=seed
+    )
     shown = change_decoding(translator.decoding, {"sample": True, "num_hypotheses": 1, **changes})
     options = shown if sample else change_decoding(translator.decoding, {"beam_size": 1, "num_hypotheses": 1})
     recorder = _Recorder(model)
