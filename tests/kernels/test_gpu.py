@@ -16,7 +16,7 @@ from translator.decoding.request import Request
 from translator.decoding.search import search
 from translator.kernels import decode_attention, linear_cross_entropy, packed_attention, reference
 from translator.model import build_model
-from translator.model.models import EncoderDecoder
+from translator.model.encoder_decoder import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed, cu_seqlens_of
 from translator.training.forward_backward import ForwardBackward

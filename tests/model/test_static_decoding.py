@@ -14,7 +14,7 @@ from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 from translator.decoding.search import search
 from translator.model import build_model, static_decoding
-from translator.model.models import EncoderDecoder
+from translator.model.encoder_decoder import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
 

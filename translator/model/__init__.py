@@ -1,9 +1,10 @@
 """Transformer models: encoder-decoder, encoder-only and decoder-only."""
 
 from translator.model.base import DecodingState, SequenceBatch
+from translator.model.build import Model, build_model
 from translator.model.decoder_only import DecoderOnly
+from translator.model.encoder_decoder import EncoderDecoder
 from translator.model.encoder_only import EncoderOnly
-from translator.model.models import EncoderDecoder, Model, build_model
 from translator.packing import IGNORE_INDEX
 
 __all__ = [

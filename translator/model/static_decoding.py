@@ -20,7 +20,7 @@ from torch import Tensor
 
 from translator.kernels import decode_attention, decode_cross_attention
 from translator.model.base import check_order
-from translator.model.models import EncoderDecoder
+from translator.model.encoder_decoder import EncoderDecoder
 from translator.packing import Packed
 
 _INITIAL_CAPACITY = 64  # positions; doubled when a translation is longer

@@ -1,23 +1,17 @@
-"""The encoder-decoder model, and `build_model` for all architectures."""
+"""The encoder-decoder model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
 
 from translator.model.attention import Cache, CrossMemory, KeyValueCache, Memory, positions_of
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
-from translator.model.decoder_only import DecoderOnly
 from translator.model.embedding import TokenEmbedding
-from translator.model.encoder_only import EncoderOnly
 from translator.model.layers import SEEDS_PER_LAYER, Dropout, LayerOptions, TransformerLayer, TransformerStack
 from translator.packing import Packed, SequenceLayout, pad
-
-if TYPE_CHECKING:
-    from translator.config import ModelConfig
 
 
 class EncoderDecoder(Transformer):
@@ -135,20 +129,21 @@ class EncoderDecoder(Transformer):
         Returns:
             `(rows, target_vocab_size)` logits in the model's dtype.
         """
-        logits = self.score(tokens, state.position, state.caches, state.memories)
+        logits = self.logits(self.next_hidden(tokens, state.position, state.caches, state.memories))
         state.position += 1
         return logits
-
-    def score(
-        self, tokens: Tensor, position: int | Tensor, caches: Sequence[Cache], memories: Sequence[Memory]
-    ) -> Tensor:
-        """Return the logits of the tokens after `tokens: (rows,)` at a position, a number or `(1,)` int64."""
-        return self.logits(self.next_hidden(tokens, position, caches, memories))
 
     def next_hidden(
         self, tokens: Tensor, position: int | Tensor, caches: Sequence[Cache], memories: Sequence[Memory]
     ) -> Tensor:
-        """Return the hidden states `(rows, d_model)` of which `score` returns the logits."""
+        """Return the hidden states from which the tokens after `tokens` are predicted: `(rows, d_model)`.
+
+        Args:
+            tokens: `(rows,)` int64.
+            position: position of the tokens, a number or `(1,)` int64.
+            caches: keys and values of earlier tokens, one per decoder layer.
+            memories: keys and values of the source, one per decoder layer.
+        """
         embedded = self._embed(self.target_embedding, tokens, positions_of(position, tokens))
         hidden: Tensor = self.decoder.step(embedded, caches, position, memories)
         return hidden
@@ -160,79 +155,3 @@ class EncoderDecoder(Transformer):
     def decoder_layers(self) -> list[TransformerLayer]:
         """Return the layers of the decoder, first to last."""
         return [layer for layer in self.decoder.layers if isinstance(layer, TransformerLayer)]
-
-
-Model = EncoderDecoder | EncoderOnly | DecoderOnly
-
-
-def build_model(
-    config: ModelConfig,
-    source_vocab_size: int,
-    target_vocab_size: int,
-    label_smoothing: float = 0.0,
-    num_labels: int = 0,
-) -> Model:
-    """Return a model with random weights, drawn from torch's default generator.
-
-    Args:
-        config: the `model` section of a configuration.
-        source_vocab_size: size of the source vocabulary.
-        target_vocab_size: size of the target vocabulary.
-        label_smoothing: label smoothing of the training loss.
-        num_labels: number of classes of an encoder-only classifier; 0 for no classifier.
-    """
-    options = LayerOptions(
-        d_model=config.d_model,
-        d_ff=config.d_ff,
-        norm=config.norm,
-        activation=config.activation,
-        dropout=config.dropout,
-        attention_dropout=config.attention_dropout,
-        activation_dropout=config.activation_dropout,
-        rotary_positions=config.max_positions if config.positions == "rotary" else None,
-        attention=config.attention,
-    )
-    encoder_heads = _per_layer(config.encoder_heads, config.encoder_layers)
-    decoder_heads = _per_layer(config.decoder_heads, config.decoder_layers)
-    shared = _SharedArguments(
-        positions=config.sinusoids if config.positions == "sinusoidal" else config.positions,
-        max_positions=config.max_positions,
-        final_norm=config.norm == "pre" if config.final_norm is None else config.final_norm,
-        label_smoothing=label_smoothing,
-    )
-    is_tied = config.tied_embeddings != "none"
-    match config.architecture:
-        case "encoder_decoder":
-            return EncoderDecoder(
-                options,
-                encoder_heads=encoder_heads,
-                decoder_heads=decoder_heads,
-                source_vocab_size=source_vocab_size,
-                target_vocab_size=target_vocab_size,
-                tied_embeddings=config.tied_embeddings,
-                **shared,
-            )
-        case "encoder_only":
-            return EncoderOnly(
-                options,
-                heads=encoder_heads,
-                vocab_size=source_vocab_size,
-                is_tied=is_tied,
-                num_labels=num_labels,
-                **shared,
-            )
-        case "decoder_only":
-            return DecoderOnly(options, heads=decoder_heads, vocab_size=target_vocab_size, is_tied=is_tied, **shared)
-
-
-class _SharedArguments(TypedDict):
-    """Arguments that every architecture takes."""
-
-    positions: str
-    max_positions: int
-    final_norm: bool
-    label_smoothing: float
-
-
-def _per_layer(heads: int | Sequence[int], layers: int) -> Sequence[int]:
-    return [heads] * layers if isinstance(heads, int) else heads
