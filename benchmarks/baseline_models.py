@@ -9,14 +9,13 @@ from __future__ import annotations
 import importlib
 import sys
 import tempfile
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from workload import LABEL_SMOOTHING, PAD_ID, PaddedBatch, Shape
+from workload import LABEL_SMOOTHING, PAD_ID, PaddedBatch, Shape, model_config, our_model
 
-from translator.model.embedding import sinusoids
+from translator.engines.ctranslate2_model import specification_of
 from translator.tokenizer import BOS_ID, EOS_ID
 
 MAX_POSITIONS = 512
@@ -93,7 +92,7 @@ class Marian(nn.Module):
 
 
 class CTranslate2:
-    """A CTranslate2 translator, with weights written as its converters write them.
+    """A CTranslate2 translator of this project's model, with random weights.
 
     Args:
         shape: size of the model.
@@ -104,20 +103,8 @@ class CTranslate2:
     def __init__(self, shape: Shape, vocab_size: int, device: str) -> None:
         import ctranslate2
 
-        spec = ctranslate2.specs.TransformerSpec.from_config((shape.layers, shape.layers), shape.heads, pre_norm=True)
-        embedding = _random(vocab_size, shape.d_model)
-        for stack, embeddings in ((spec.encoder, spec.encoder.embeddings[0]), (spec.decoder, spec.decoder.embeddings)):
-            embeddings.weight = embedding
-            stack.scale_embeddings = True
-            stack.position_encodings.encodings = sinusoids(MAX_POSITIONS, shape.d_model, "interleaved").numpy()
-            _fill_norm(stack.layer_norm, shape.d_model)
-            for layer in stack.layer:
-                _fill_layer(layer, shape)
-        spec.decoder.projection.weight = embedding
-        spec.decoder.projection.bias = _zeros(vocab_size)
         self.names = ["<unk>", "<s>", "</s>", *(f"token {i}" for i in range(3, vocab_size))]
-        spec.register_source_vocabulary(self.names)
-        spec.register_target_vocabulary(self.names)
+        spec = specification_of(model_config(shape), our_model(shape, vocab_size), self.names, self.names)
         spec.validate()
         spec.optimize()
         with tempfile.TemporaryDirectory() as folder:
@@ -130,43 +117,10 @@ class CTranslate2:
     def translate(self, source: Tensor, length: int, beams: int) -> int:
         """Translate as `Marian.translate` does."""
         found = self.translator.translate_batch(
-            [[self.names[token] for token in sentence if token != PAD_ID] for sentence in source.tolist()],
+            # CTranslate2 appends EOS itself.
+            [[self.names[token] for token in row if token not in (PAD_ID, EOS_ID)] for row in source.tolist()],
             beam_size=beams,
             min_decoding_length=length,
             max_decoding_length=length,
         )
         return sum(len(each.hypotheses[0]) for each in found)
-
-
-def _random(*shape: int) -> Any:
-    return torch.randn(shape).mul(shape[-1] ** -0.5).numpy()
-
-
-def _zeros(size: int) -> Any:
-    return torch.zeros(size).numpy()
-
-
-def _fill_norm(norm: Any, d_model: int) -> None:
-    norm.gamma, norm.beta = torch.ones(d_model).numpy(), _zeros(d_model)
-
-
-def _fill_linear(linear: Any, outputs: int, inputs: int) -> None:
-    linear.weight, linear.bias = _random(outputs, inputs), _zeros(outputs)
-
-
-def _fill_layer(layer: Any, shape: Shape) -> None:
-    """Fill one layer of either stack; projections of the same input are fused."""
-    d_model, d_ff = shape.d_model, shape.d_ff
-    queries_keys_values, output = layer.self_attention.linear
-    _fill_norm(layer.self_attention.layer_norm, d_model)
-    _fill_linear(queries_keys_values, 3 * d_model, d_model)
-    _fill_linear(output, d_model, d_model)
-    if hasattr(layer, "attention"):
-        queries, keys_values, output = layer.attention.linear
-        _fill_norm(layer.attention.layer_norm, d_model)
-        _fill_linear(queries, d_model, d_model)
-        _fill_linear(keys_values, 2 * d_model, d_model)
-        _fill_linear(output, d_model, d_model)
-    _fill_norm(layer.ffn.layer_norm, d_model)
-    _fill_linear(layer.ffn.linear_0, d_ff, d_model)
-    _fill_linear(layer.ffn.linear_1, d_model, d_ff)

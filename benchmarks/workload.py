@@ -115,7 +115,15 @@ def our_model(
     activation_dropout: float = 0.0,
 ) -> EncoderDecoder:
     """Return this project's model of a shape, with random weights."""
-    config = ModelConfig(
+    config = model_config(shape, dropout, attention_dropout, activation_dropout)
+    return build_model(config, vocab_size, vocab_size, LABEL_SMOOTHING)
+
+
+def model_config(
+    shape: Shape, dropout: float = 0.0, attention_dropout: float = 0.0, activation_dropout: float = 0.0
+) -> ModelConfig:
+    """Return the configuration of this project's model of a shape."""
+    return ModelConfig(
         d_model=shape.d_model,
         d_ff=shape.d_ff,
         encoder_layers=shape.layers,
@@ -126,7 +134,6 @@ def our_model(
         attention_dropout=attention_dropout,
         activation_dropout=activation_dropout,
     )
-    return build_model(config, vocab_size, vocab_size, LABEL_SMOOTHING)
 
 
 def seeded_loss(

@@ -74,17 +74,29 @@ def write_model(loaded: LoadedModel, directory: Path, quantization: Quantization
     Raises:
         OSError: if a file cannot be written.
     """
-    specification = _specification(loaded)
+    assert isinstance(loaded.model, EncoderDecoder)
+    tokenizers = loaded.tokenizers
+    specification = specification_of(
+        loaded.config.model, loaded.model, vocabulary(tokenizers.source), vocabulary(tokenizers.target)
+    )
     specification.validate()
     specification.optimize(quantization=quantization)
     specification.save(str(directory))
 
 
-def _specification(loaded: LoadedModel) -> Any:
+def specification_of(
+    config: ModelConfig, model: EncoderDecoder, source_vocabulary: list[str], target_vocabulary: list[str]
+) -> Any:
+    """Return the `ctranslate2.specs.TransformerSpec` of a model with a copy of its weights, unquantized.
+
+    Args:
+        config: configuration of the model.
+        model: the model.
+        source_vocabulary: pieces of the source by id.
+        target_vocabulary: pieces of the target by id.
+    """
     from ctranslate2 import specs
 
-    config, model = loaded.config.model, loaded.model
-    assert isinstance(model, EncoderDecoder)
     activations = {
         "relu": specs.Activation.RELU,
         "gelu": specs.Activation.GELU,
@@ -109,8 +121,8 @@ def _specification(loaded: LoadedModel) -> Any:
         _fill_stack(place, stack)
     specification = specs.TransformerSpec(encoder, decoder)
     _fill_config(specification.config)
-    specification.register_source_vocabulary(vocabulary(loaded.tokenizers.source))
-    specification.register_target_vocabulary(vocabulary(loaded.tokenizers.target))
+    specification.register_source_vocabulary(source_vocabulary)
+    specification.register_target_vocabulary(target_vocabulary)
     return specification
 
 
