@@ -113,7 +113,7 @@ def test_help_and_version_go_to_standard_output(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("name", cli.SUBCOMMANDS)
 def test_each_subcommand_has_a_description_and_runs_its_module(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    module = import_module(f"translator.cli.{name}")
+    module = import_module(cli.module_of(name))
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
     assert parser.description and parser.get_default("run") is module.run

@@ -160,7 +160,6 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
     [
         (with_data(train={}), "data.train.0: A source must have exactly one of .* Received: none of them."),
         (with_data(train={"file": "a", "subset": "x"}), "subset: only for a source with hub. Received: file."),
-        (with_data(train=[]), "data.train: must be a list of at least 1. Received: \\[\\]."),
         (with_data(train=None), "data.train: must be a list. Received: None."),
         (with_data(train={"file": "a", "text_column": []}), "text_column: must be a list of at least 1. Received"),
         (values(training={"betas": 0.9}), "training.betas: must be a list. Received: 0.9."),

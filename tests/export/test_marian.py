@@ -28,6 +28,8 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "halves": {},
     "interleaved": {"sinusoids": "interleaved"},
     "gelu": {"activation": "gelu"},
+    "swish": {"activation": "swish"},
+    "output bias": {"output_bias": True},
     "target embedding tied": {"tied_embeddings": "target"},
     "no embeddings tied": {"tied_embeddings": "none", "sinusoids": "interleaved"},
     "other sizes": {"encoder_layers": 1, "decoder_layers": 3, "encoder_heads": 2, "decoder_heads": (8, 8, 8)},

@@ -10,6 +10,7 @@ import pytest
 import torch
 from model_cases import OPTIONS, VOCAB_SIZE, PackedBatch, random_batch, small_config, small_model
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from translator.model import IGNORE_INDEX, EncoderDecoder, build_model
 from translator.model.attention import CrossAttention, SelfAttention
@@ -115,6 +116,22 @@ def test_the_loss_is_the_negative_log_likelihood_of_the_labels() -> None:
     loss, count = model.loss(batch)
     torch.testing.assert_close(loss, expected)
     assert int(count) == len(batch.labels)
+
+
+def test_an_output_bias_enters_logits_and_gradients() -> None:
+    model = small_model(output_bias=True, label_smoothing=0.1)
+    batch = random_batch([5, 3], [4, 6])
+    assert model.output_bias is not None
+    plain = model.logits(model(batch.source, batch.target_input))
+    with torch.no_grad():
+        model.output_bias.copy_(torch.randn(VOCAB_SIZE))
+    logits = model.logits(model(batch.source, batch.target_input))
+    torch.testing.assert_close(logits, plain + model.output_bias)
+    expected = F.cross_entropy(logits, batch.labels, label_smoothing=0.1, reduction="sum")
+    loss, _ = model.loss(batch)
+    torch.testing.assert_close(loss, expected)
+    parameters = list(model.parameters())
+    torch.testing.assert_close(torch.autograd.grad(loss, parameters), torch.autograd.grad(expected, parameters))
 
 
 def test_labels_are_smoothed_in_training_only() -> None:

@@ -39,7 +39,7 @@ def test_post_norm_leaves_a_layer_with_normed_rows_and_pre_norm_with_a_residual(
     assert (pre - x).abs().mean() < x.abs().mean()
 
 
-@pytest.mark.parametrize(("activation", "function"), [("relu", F.relu), ("gelu", F.gelu)])
+@pytest.mark.parametrize(("activation", "function"), [("relu", F.relu), ("gelu", F.gelu), ("swish", F.silu)])
 def test_the_feed_forward_network_is_two_layers_with_an_activation_between(activation: str, function: object) -> None:
     network, x = FeedForward(8, 12, activation), torch.randn(3, 8)
     expected = network.output_projection(function(network.inner_projection(x)))  # type: ignore[operator]

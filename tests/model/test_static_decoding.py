@@ -21,13 +21,15 @@ from translator.packing import Packed
 VOCAB_SIZE = 40
 
 
-def model_with(positions: str) -> EncoderDecoder:
+def model_with(positions: str, output_bias: bool = False) -> EncoderDecoder:
     torch.manual_seed(5)
     sizes = {"d_model": 16, "d_ff": 32, "encoder_layers": 1, "decoder_layers": 2}
-    config = ModelConfig(**sizes, encoder_heads=2, decoder_heads=2, positions=positions)
+    config = ModelConfig(**sizes, encoder_heads=2, decoder_heads=2, positions=positions, output_bias=output_bias)
     model = build_model(config, VOCAB_SIZE, VOCAB_SIZE).eval()
     for parameter in model.parameters():
         parameter.data.mul_(2)  # further from uniform, so that beams part and sentences end at different times
+    if model.output_bias is not None:
+        model.output_bias.data.normal_()
     return model
 
 
@@ -44,11 +46,13 @@ def assert_same(ours: list[list[Candidate]], right: list[list[Candidate]]) -> No
             assert candidate.score == pytest.approx(other.score, abs=1e-5)
 
 
-@pytest.mark.parametrize("positions", ["sinusoidal", "rotary"])
-def test_searches_in_static_memory_give_the_same_results(monkeypatch: pytest.MonkeyPatch, positions: str) -> None:
+@pytest.mark.parametrize(("positions", "output_bias"), [("sinusoidal", False), ("sinusoidal", True), ("rotary", False)])
+def test_searches_in_static_memory_give_the_same_results(
+    monkeypatch: pytest.MonkeyPatch, positions: str, output_bias: bool
+) -> None:
     """One decoder for several searches, larger and smaller, whose memory grows in every direction."""
     monkeypatch.setattr(static_decoding, "_INITIAL_CAPACITY", 4)
-    model = model_with(positions)
+    model = model_with(positions, output_bias)
     decoder = StaticDecoder(model)
     for seed, (count, capacity) in enumerate(((3, 16), (9, 16), (1, 8))):
         requests = [

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from keyword import iskeyword
 from types import FrameType
 
 from translator import __version__
@@ -36,6 +37,7 @@ SUBCOMMANDS = {
     "average": "average the weights of a run's last checkpoints",
     "bundle": "write a model to a small folder to distribute",
     "export": "write a model in the format of another toolkit",
+    "import": "write a model of another toolkit as a model directory",
 }
 
 
@@ -98,8 +100,13 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     for name, summary in SUBCOMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary)
         if name == chosen:
-            import_module(f"translator.cli.{name}").add_arguments(subparser)
+            import_module(module_of(name)).add_arguments(subparser)
     return parser
+
+
+def module_of(subcommand: str) -> str:
+    """Return the name of the module of a subcommand."""
+    return f"translator.cli.{subcommand}" + "_" * iskeyword(subcommand)
 
 
 def _report(error: Exception) -> int:

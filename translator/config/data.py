@@ -162,7 +162,7 @@ class DataConfig(Section):
         source_language: code of the source language, and default name of its column; required for translation.
         target_language: code of the target language, and default name of its column; required for translation.
         labels: classes of a classifier, in the order of its outputs.
-        train: sources of training examples.
+        train: sources of training examples; required for training.
         valid: sources of validation examples.
         test: sources of test examples, on which the finished model is scored.
         cleaning: examples to drop from `train`; `valid` and `test` are never cleaned.
@@ -173,7 +173,7 @@ class DataConfig(Section):
     source_language: str | None = None
     target_language: str | None = None
     labels: tuple[str, ...] = ()
-    train: SomeSources
+    train: Sources = ()
     valid: Sources = ()
     test: Sources = ()
     cleaning: CleaningConfig = CleaningConfig()

@@ -90,6 +90,7 @@ class ModelConfig(Section):
         activation: activation of the feed-forward network.
         tied_embeddings: share one matrix between source embedding, target embedding and output (`all`), between target
             embedding and output (`target`), or not at all (`none`).
+        output_bias: add a bias to the logits, as Marian does; for an encoder-decoder model.
         dropout: dropout rate after each sublayer and on embeddings.
         attention_dropout: dropout rate on attention weights.
         activation_dropout: dropout rate inside the feed-forward network.
@@ -111,8 +112,9 @@ class ModelConfig(Section):
     positions: Literal["sinusoidal", "learned", "rotary"] = "sinusoidal"
     sinusoids: Literal["interleaved", "halves"] = "interleaved"
     max_positions: Annotated[int, Number, Field(ge=8, le=2**20)] = 512
-    activation: Literal["relu", "gelu", "swiglu"] = "relu"
+    activation: Literal["relu", "gelu", "swish", "swiglu"] = "relu"
     tied_embeddings: Literal["all", "target", "none"] = "all"
+    output_bias: bool = False
     dropout: Probability = 0.1
     attention_dropout: Probability = 0.0
     activation_dropout: Probability = 0.0
@@ -141,6 +143,8 @@ class ModelConfig(Section):
                     problems.append(
                         f"rotary positions require an even head size. Received: d_model={self.d_model}, heads={number}."
                     )
+        if self.output_bias and self.architecture != "encoder_decoder":
+            problems.append(f"output_bias requires architecture: encoder_decoder. Received: {self.architecture}.")
         if self.positions == "sinusoidal" and self.d_model % 2:
             problems.append(f"sinusoidal positions require an even d_model. Received: {self.d_model}.")
         if self.tied_embeddings == "all" and self.source_vectors and self.target_vectors:

@@ -100,6 +100,7 @@ def specification_of(
     activations = {
         "relu": specs.Activation.RELU,
         "gelu": specs.Activation.GELU,
+        "swish": specs.Activation.SWISH,
         "swiglu": specs.Activation.SWISH,
     }
     options = {
@@ -113,6 +114,8 @@ def specification_of(
     encoder.embeddings[0].weight = _array(model.source_embedding.weight)
     decoder.embeddings.weight = _array(model.target_embedding.weight)
     decoder.projection.weight = _array(model.output_embedding.weight)
+    if model.output_bias is not None:
+        decoder.projection.bias = _array(model.output_bias)
     for place, stack in ((encoder, model.encoder), (decoder, model.decoder)):
         place.pre_norm = config.norm == "pre"
         place.scale_embeddings = True  # times sqrt(d_model)

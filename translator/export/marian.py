@@ -25,7 +25,7 @@ from translator.model.attention import SelfAttention
 from translator.model.layers import TransformerLayer
 from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID, Tokenizer
 
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu"}  # names of ours and theirs
+ACTIVATIONS = ("relu", "gelu", "swish")
 
 
 def obstacles(config: ModelConfig) -> list[str]:
@@ -120,7 +120,8 @@ def _weights(loaded: LoadedModel) -> dict[str, Tensor]:
         found["model.decoder.embed_tokens.weight"] = model.target_embedding.weight[:, order]
     if config.tied_embeddings == "none":
         found["lm_head.weight"] = model.output_embedding.weight[:, order]
-    found["final_logits_bias"] = torch.zeros(1, loaded.tokenizers.target.vocab_size)
+    bias = model.output_bias
+    found["final_logits_bias"] = torch.zeros(1, loaded.tokenizers.target.vocab_size) if bias is None else bias[None]
     for side, stack in (("encoder", model.encoder), ("decoder", model.decoder)):
         for number, layer in enumerate(stack.layers):
             assert isinstance(layer, TransformerLayer)
@@ -181,7 +182,7 @@ def _config(loaded: LoadedModel) -> dict[str, Any]:
         "decoder_attention_heads": heads[1],
         "encoder_ffn_dim": config.d_ff,
         "decoder_ffn_dim": config.d_ff,
-        "activation_function": ACTIVATIONS[config.activation],
+        "activation_function": config.activation,
         "scale_embedding": True,
         "max_position_embeddings": config.max_positions,
         "dropout": config.dropout,

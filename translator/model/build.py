@@ -61,6 +61,7 @@ def build_model(
                 source_vocab_size=source_vocab_size,
                 target_vocab_size=target_vocab_size,
                 tied_embeddings=config.tied_embeddings,
+                output_bias=config.output_bias,
                 **shared,
             )
         case "encoder_only":

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from translator.model.attention import Cache, CrossMemory, KeyValueCache, Memory, positions_of
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
 from translator.model.embedding import TokenEmbedding
 from translator.model.layers import SEEDS_PER_LAYER, Dropout, LayerOptions, TransformerLayer, TransformerStack
 from translator.packing import Packed, SequenceLayout, pad
+
+_BIAS_COLUMNS = 8  # columns that the bias adds to the weight; rows stay aligned for tensor cores
 
 
 class EncoderDecoder(Transformer):
@@ -27,6 +30,7 @@ class EncoderDecoder(Transformer):
         positions: `interleaved` or `halves` (sinusoids), `learned` or `rotary`.
         max_positions: maximum length of a sequence in tokens.
         final_norm: apply a layer norm after each stack.
+        output_bias: add a bias to the logits.
         label_smoothing: label smoothing of the training loss.
     """
 
@@ -42,6 +46,7 @@ class EncoderDecoder(Transformer):
         positions: str = "interleaved",
         max_positions: int = 512,
         final_norm: bool = True,
+        output_bias: bool = False,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
@@ -62,6 +67,7 @@ class EncoderDecoder(Transformer):
         self.decoder = TransformerStack(
             options, decoder_heads, causal=True, cross_attention=True, final_norm=final_norm
         )
+        self.output_bias = nn.Parameter(torch.zeros(target_vocab_size)) if output_bias else None
         self.dropout = Dropout(options.dropout)
         self._initialize_linear_layers()
 
@@ -101,7 +107,15 @@ class EncoderDecoder(Transformer):
             seed: as in `forward`.
         """
         hidden = self(batch.source, batch.target_input, seed)
-        return self._cross_entropy(hidden, self.output_embedding.weight, batch.labels)
+        weight: Tensor = self.output_embedding.weight
+        if self.output_bias is not None:  # a bias is the weight of a column of ones
+            weight = F.pad(torch.cat((weight, self.output_bias[:, None]), dim=1), (0, _BIAS_COLUMNS - 1))
+            hidden = F.pad(F.pad(hidden, (0, 1), value=1.0), (0, _BIAS_COLUMNS - 1))
+        return self._cross_entropy(hidden, weight, batch.labels)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """See `Transformer.logits`."""
+        return F.linear(hidden, self.output_embedding.weight, self.output_bias)
 
     def start(self, source: Packed) -> DecodingState:
         """Encode source sentences and return the state before their first target token, one row per sentence."""

@@ -15,7 +15,12 @@ from translator.packing import SequenceLayout
 
 SEEDS_PER_LAYER = 2  # of attention dropout: one for self-attention, the next for cross-attention
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swiglu": F.silu}
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "swish": F.silu,
+    "swiglu": F.silu,
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class FeedForward(nn.Module):
     Args:
         d_model: width of the hidden states.
         d_ff: width between the two layers.
-        activation: `relu`, `gelu`, or `swiglu`, which adds a gate (Shazeer, 2020).
+        activation: `relu`, `gelu`, `swish` (Ramachandran et al., 2017), or `swiglu`, which adds a gate (Shazeer, 2020).
         dropout: probability of dropout after the activation.
     """
 

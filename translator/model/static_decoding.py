@@ -208,7 +208,11 @@ class _Workspace:
             memory.sentences = rows // beams
         model = self.decoder.model
         hidden = model.next_hidden(self.tokens_taken[:rows], position, self.caches, self.memories)
-        torch.mm(hidden, model.output_embedding.weight.T, out=self.logits[:rows])
+        weight, bias = model.output_embedding.weight, model.output_bias
+        if bias is None:
+            torch.mm(hidden, weight.T, out=self.logits[:rows])
+        else:
+            torch.addmm(bias, hidden, weight.T, out=self.logits[:rows])
 
 
 @dataclass

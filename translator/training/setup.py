@@ -123,6 +123,12 @@ def _check_attention(model: ModelConfig, device: torch.device) -> None:
             )
 
 
+def require_training_data(config: Config) -> None:
+    """Raise ConfigError if a configuration has no training data, as that of an imported model."""
+    if not config.data.train:
+        raise ConfigError("data.train: required for training, and missing.")
+
+
 def claim_directory(run: Path, config: Config, allow_config_change: bool) -> None:
     """Write the configuration into a run directory, unless it contains a run with another one.
 
@@ -130,6 +136,7 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
         ConfigError: if it does, and the difference changes the result of training.
         TrainingError: if it contains checkpoints, but not their tokenizers.
     """
+    require_training_data(config)
     path = run / CONFIG_FILE
     has_checkpoints = bool(step_checkpoints(run))
     if has_checkpoints and not Tokenizers.exist(run):
