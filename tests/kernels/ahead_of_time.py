@@ -101,13 +101,17 @@ class AbsentGPU(DriverBase):
 
 @contextlib.contextmanager
 def compiled(arch: int) -> Iterator[list[Usage]]:
-    """Within the context launches compile for `arch` instead of running; the list fills with what they use."""
+    """Within the context launches compile for `arch` instead of running; the list fills with what each variant uses."""
     usages: list[Usage] = []
+    seen: set[str] = set()
     run, active = JITFunction.run, getattr(driver, "_active", None)
 
     def compile_only(self: JITFunction, *args: Any, grid: Any, warmup: bool, **kwargs: Any) -> Any:
         kernel = run(self, *args, grid=grid, warmup=True, **kwargs)
         kernel = kernel.result() if hasattr(kernel, "result") else kernel
+        if kernel.hash in seen:
+            return kernel
+        seen.add(kernel.hash)
         constants = {name: value for name, value in kwargs.items() if name.isupper()}
         constants["dtype"] = str(args[0].dtype).removeprefix("torch.")
         usages.append(_usage(kernel, constants))
@@ -164,16 +168,31 @@ def launch_attention(
 
 
 def launch_decoding(
-    dtype: torch.dtype = torch.bfloat16, head_dim: int = 64, *, rows: int = 1024, beams: int = 4, heads: int = 8
+    dtype: torch.dtype = torch.bfloat16,
+    head_dim: int = 64,
+    *,
+    rows: int = 1024,
+    beams: int = 4,
+    heads: int = 8,
+    capacity: int = 256,
 ) -> None:
     """Attention of one token a row; the keys are split, and merged, where `rows` are few."""
     from translator.kernels import triton_decode
 
-    q, cache = torch.empty(rows, heads, head_dim, dtype=dtype), torch.empty(256, rows, heads, head_dim, dtype=dtype)
-    length, ancestry = torch.zeros(1, dtype=torch.int32), torch.zeros(rows, 256, dtype=torch.int32)
+    q = torch.empty(rows, heads, head_dim, dtype=dtype)
+    cache = torch.empty(capacity, rows, heads, head_dim, dtype=dtype)
+    length, ancestry = torch.zeros(1, dtype=torch.int32), torch.zeros(rows, capacity, dtype=torch.int32)
     triton_decode.triton_decode_attention(q, cache, cache, length, ancestry if beams > 1 else None, 0.125)
-    starts = torch.zeros(rows // beams, dtype=torch.int32)
-    triton_decode.triton_decode_cross_attention(q, cache[:, 0], cache[:, 0], starts, starts, 256, 0.125)
+    starts, lengths = torch.zeros(2, rows // beams, dtype=torch.int32).unbind()
+    triton_decode.triton_decode_cross_attention(q, cache[:, 0], cache[:, 0], starts, lengths, capacity, 0.125)
+
+
+def launch_searches() -> None:
+    """Decoding of many sizes: few and many sentences, narrow and wide beams, short and long translations."""
+    for sentences in (1, 3, 8, 20, 64):
+        for beams in (2, 4, 5, 16, 20):
+            for capacity in (64, 128, 512):
+                launch_decoding(rows=sentences * beams, beams=beams, capacity=capacity)
 
 
 def launch_loss(dtype: torch.dtype = torch.bfloat16, vocab_size: int = 32000, *, needs_grad: bool = True) -> None:
@@ -233,6 +252,7 @@ if __name__ == "__main__":
     launches = {
         "representatives": launch_representatives,
         "oddities": launch_oddities,
+        "searches": launch_searches,
         "everything": launch_everything,
     }
     launch = launches[which]

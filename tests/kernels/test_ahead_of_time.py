@@ -42,7 +42,7 @@ REGISTER_LIMITS = {
 FOR_HOPPER = ("short_forward", 64), ("short_backward", 64), ("long_forward", 64), ("long_backward_queries", 64)
 
 
-def compiled(which: str, cache: Path) -> dict[int, list[dict[str, Any]]]:
+def compiled(which: str, cache: Path, architectures: tuple[int, ...] = (80, 90)) -> dict[int, list[dict[str, Any]]]:
     """What the kernels use, by architecture; compiled in processes of their own, which do not interpret."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     root = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def compiled(which: str, cache: Path) -> dict[int, list[dict[str, Any]]]:
         arch: subprocess.Popen(
             [sys.executable, script, which, str(arch)], env=environment, cwd=root, stdout=subprocess.PIPE, text=True
         )
-        for arch in (80, 90)
+        for arch in architectures
     }
     outputs = {arch: process.communicate()[0] for arch, process in processes.items()}
     assert all(process.returncode == 0 for process in processes.values())
@@ -107,6 +107,21 @@ def test_arguments_that_the_compiler_takes_for_constants_compile(pytestconfig: p
     usages = compiled("oddities", Path(pytestconfig.cache.mkdir("triton")))
     for usage in [*usages[80], *usages[90]]:
         assert usage["spilled"] <= 128 and usage["shared"] <= SM_86_SHARED, usage
+
+
+def test_searches_of_all_sizes_share_five_compiled_kernels(pytestconfig: pytest.Config) -> None:
+    """Self- and cross-attention, with the keys split and whole, and the merge of splits."""
+    pytest.importorskip("triton")
+    assert pytestconfig.cache is not None
+    usages = compiled("searches", Path(pytestconfig.cache.mkdir("triton")), (90,))[90]
+    variants = sorted((usage["name"], usage["constants"].get("IS_SPLIT", True)) for usage in usages)
+    assert variants == [
+        ("cross_attention", False),
+        ("cross_attention", True),
+        ("merge", True),
+        ("self_attention", False),
+        ("self_attention", True),
+    ]
 
 
 @pytest.mark.skipif(

@@ -21,6 +21,12 @@ from translator.kernels.triton_tiles import Rows, load_tile, on_device_of, padde
 _BLOCK = 32  # keys per tile
 _BEAMS = 16  # beams per tile, the minimum of a matrix instruction
 _MIN_PROGRAMS = 512  # about two per multiprocessor of the largest GPUs
+_MIN_SPLITS = 16  # of the kernel that merges them: one variant serves all smaller numbers
+
+# Integers that change between searches. If the compiler specialized on them (1, multiples of 16), each new number of
+# sentences or beams could compile the kernels once more, for up to a second each.
+_SIZES = ["beams", "num_rows_and_heads", "keys_in_split", "splits"]
+_ANY_ALIGNMENT = ["starts_ptr", "lengths_ptr"]  # parts of one tensor, read one number at a time
 
 
 class _Results(NamedTuple):
@@ -40,21 +46,21 @@ class _Results(NamedTuple):
 
 
 @triton.jit
-def _store(results, row_and_head, mask, out, highest, total, SPLITS: tl.constexpr, HEAD_DIM: tl.constexpr):
+def _store(results, row_and_head, mask, out, highest, total, IS_SPLIT: tl.constexpr, HEAD_DIM: tl.constexpr):
     """Store the output `(M, padded HEAD_DIM)` of M rows and heads, or the partial results for `merge`."""
     column = tl.arange(0, padded(HEAD_DIM))
     mask_2d = mask[:, None] & (column < HEAD_DIM)[None, :]
     total_or_one = tl.where(total == 0.0, 1.0, total)
-    if SPLITS == 1:
-        offset = row_and_head.to(tl.int64)[:, None] * HEAD_DIM + column[None, :]
-        out = out / total_or_one[:, None]
-        tl.store(results.out_ptr + offset, out.to(results.out_ptr.dtype.element_ty), mask=mask_2d)
-    else:
+    if IS_SPLIT:
         split = tl.program_id(1)
         place = split.to(tl.int64) * results.num_rows_and_heads + row_and_head
         tl.store(results.partial_ptr + place[:, None] * HEAD_DIM + column[None, :], out, mask=mask_2d)
         tl.store(results.peak_ptr + place * 2, highest, mask=mask)
         tl.store(results.peak_ptr + place * 2 + 1, total, mask=mask)
+    else:
+        offset = row_and_head.to(tl.int64)[:, None] * HEAD_DIM + column[None, :]
+        out = out / total_or_one[:, None]
+        tl.store(results.out_ptr + offset, out.to(results.out_ptr.dtype.element_ty), mask=mask_2d)
 
 
 @triton.jit
@@ -66,7 +72,7 @@ def _load_history(ptr, position, slot, mask, stride_position, stride_slot, HEAD_
     return tl.load(ptr + offset[:, None] + column[None, :], mask=mask_2d, other=0.0).to(tl.float32)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def self_attention(
     q_ptr,
     k_ptr,
@@ -89,7 +95,7 @@ def self_attention(
     num_rows_and_heads,
     keys_in_split,
     log2_scale,
-    SPLITS: tl.constexpr,
+    IS_SPLIT: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -123,10 +129,10 @@ def self_attention(
         highest = new_highest
     row_and_head = tl.program_id(0) + tl.arange(0, 1)
     results = _Results(out_ptr, partial_ptr, peak_ptr, num_rows_and_heads)
-    _store(results, row_and_head, row_and_head < num_rows_and_heads, out, highest, total, SPLITS, HEAD_DIM)
+    _store(results, row_and_head, row_and_head < num_rows_and_heads, out, highest, total, IS_SPLIT, HEAD_DIM)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES, do_not_specialize_on_alignment=_ANY_ALIGNMENT)
 def cross_attention(
     q_ptr,
     k_ptr,
@@ -143,24 +149,24 @@ def cross_attention(
     v_stride_token,
     v_stride_head,
     num_heads,
+    beams,
     num_rows_and_heads,
     keys_in_split,
     log2_scale,
-    BEAMS: tl.constexpr,
     TILE: tl.constexpr,
-    SPLITS: tl.constexpr,
+    IS_SPLIT: tl.constexpr,
     HEAD_DIM: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Attention of the beams of a sentence to its keys; one program per sentence, tile of beams, head and split."""
-    tiles: tl.constexpr = (BEAMS + TILE - 1) // TILE
+    tiles = (beams + TILE - 1) // TILE
     sentence = tl.program_id(0) // (num_heads * tiles)
     first_beam = tl.program_id(0) // num_heads % tiles * TILE
     head = tl.program_id(0) % num_heads
     start, length = tl.load(starts_ptr + sentence), tl.load(lengths_ptr + sentence)
     begin = tl.program_id(1) * keys_in_split
     end = tl.minimum(begin + keys_in_split, length)
-    q_rows = Rows(q_ptr + head * q_stride_head, q_stride_row, sentence * BEAMS, BEAMS)
+    q_rows = Rows(q_ptr + head * q_stride_head, q_stride_row, sentence * beams, beams)
     k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, start, end)
     v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, start, end)
     q = load_tile(q_rows, first_beam, TILE, HEAD_DIM)
@@ -175,18 +181,18 @@ def cross_attention(
         weights, correction, highest, total = softmax_step(scores, highest, total)
         out = tl.dot(weights.to(v.dtype), v, out * correction[:, None], input_precision="ieee")
     beam = first_beam + tl.arange(0, TILE)
-    row_and_head = (sentence * BEAMS + beam) * num_heads + head
+    row_and_head = (sentence * beams + beam) * num_heads + head
     results = _Results(out_ptr, partial_ptr, peak_ptr, num_rows_and_heads)
-    _store(results, row_and_head, beam < BEAMS, out, highest, total, SPLITS, HEAD_DIM)
+    _store(results, row_and_head, beam < beams, out, highest, total, IS_SPLIT, HEAD_DIM)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def merge(
     out_ptr,
     partial_ptr,
     peak_ptr,
     num_rows_and_heads,
-    SPLITS: tl.constexpr,
+    splits,
     BLOCK_SPLITS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
 ):
@@ -194,11 +200,11 @@ def merge(
     split = tl.arange(0, BLOCK_SPLITS)
     column = tl.arange(0, padded(HEAD_DIM))
     place = split.to(tl.int64) * num_rows_and_heads + tl.program_id(0)
-    highest = tl.load(peak_ptr + place * 2, mask=split < SPLITS, other=-float("inf"))
-    total = tl.load(peak_ptr + place * 2 + 1, mask=split < SPLITS, other=0.0)
+    highest = tl.load(peak_ptr + place * 2, mask=split < splits, other=-float("inf"))
+    total = tl.load(peak_ptr + place * 2 + 1, mask=split < splits, other=0.0)
     peak = tl.max(highest, 0)
     factor = tl.exp2(highest - tl.where(peak == -float("inf"), 0.0, peak))  # 0 for a split without keys
-    mask = (split < SPLITS)[:, None] & (column < HEAD_DIM)[None, :]
+    mask = (split < splits)[:, None] & (column < HEAD_DIM)[None, :]
     partial = tl.load(partial_ptr + place[:, None] * HEAD_DIM + column[None, :], mask=mask, other=0.0)
     total_of_all = tl.sum(total * factor, 0)
     out = tl.sum(partial * factor[:, None], 0) / tl.where(total_of_all == 0.0, 1.0, total_of_all)
@@ -221,7 +227,7 @@ def triton_decode_attention(
             *(q, keys, values, ancestry, length, out, partial, peak),
             *(*q.stride()[:2], *keys.stride()[:3], *values.stride()[:3], ancestry_stride),
             *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
-            SPLITS=splits,
+            IS_SPLIT=splits > 1,
             HEAD_DIM=head_dim,
             BLOCK=_BLOCK,
             num_warps=2,
@@ -250,10 +256,9 @@ def triton_decode_cross_attention(
         cross_attention[(programs, splits)](
             *(q, keys, values, starts, lengths, out, partial, peak),
             *(*q.stride()[:2], *keys.stride()[:2], *values.stride()[:2]),
-            *(heads, rows * heads, keys_in_split, scale * math.log2(math.e)),
-            BEAMS=beams,
+            *(heads, beams, rows * heads, keys_in_split, scale * math.log2(math.e)),
             TILE=_BEAMS,
-            SPLITS=splits,
+            IS_SPLIT=splits > 1,
             HEAD_DIM=head_dim,
             BLOCK=_BLOCK,
             num_warps=2,
@@ -295,9 +300,8 @@ def _merge(out: Tensor, partial: Tensor | None, peak: Tensor | None, splits: int
         return
     rows, heads, head_dim = out.shape
     merge[(rows * heads,)](
-        *(out, partial, peak, rows * heads),
-        SPLITS=splits,
-        BLOCK_SPLITS=triton.next_power_of_2(splits),
+        *(out, partial, peak, rows * heads, splits),
+        BLOCK_SPLITS=max(_MIN_SPLITS, triton.next_power_of_2(splits)),
         HEAD_DIM=head_dim,
         num_warps=2,
     )

@@ -26,7 +26,7 @@ def _take_largest(values, tokens):
     return value, token, tl.where(tokens == token, _NO_TOKEN, tokens)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["first_token"])
 def top_of_chunk(
     logits_ptr,
     values_ptr,
