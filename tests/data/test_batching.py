@@ -4,6 +4,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -13,13 +14,14 @@ import torch
 from made_up import contents, data_config, make_pairs, stream, take, write_text
 
 from translator.config import ModelConfig
+from translator.data.batch import Capacity
 from translator.data.batching import make_batches
 from translator.data.cleaning import LONGER_THAN_BATCH
 from translator.data.corpus import Corpus, DataError, load_corpus
 from translator.data.objectives import Translation
 from translator.data.store import Ragged
 from translator.model import build_model
-from translator.packing import IGNORE_INDEX
+from translator.packing import IGNORE_INDEX, Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
 
 Make = Callable[..., Corpus]
@@ -197,10 +199,21 @@ def test_static_shapes_are_the_same_in_every_batch_and_hold_the_same_sentences(m
         assert batch.source.values.shape == (capacity.source_tokens,)
         assert batch.target_input.values.shape == batch.labels.shape == (512,)
         assert batch.source.cu_seqlens.shape == batch.target_input.cu_seqlens.shape == (capacity.sequences + 1,)
-        assert batch.source.max_seqlen == batch.target_input.max_seqlen == corpus.max_positions
+        longest = max(int(each.lengths.max()) for each in (plain.source, plain.target_input))
+        bound = corpus.max_positions if longest > 64 else min(64, corpus.max_positions)
+        assert batch.source.max_seqlen == batch.target_input.max_seqlen == bound
         assert batch.target_input.cu_seqlens[-1] == count
         assert (batch.labels[count:] == IGNORE_INDEX).all() and (batch.target_input.values[count:] == EOS_ID).all()
         assert (batch.labels[:count] >= 0).all()
+
+
+def test_a_batch_has_one_of_two_bounds_on_lengths() -> None:
+    """The lower one if all its sequences, source and target, have up to 64 tokens; a smaller limit is the only one."""
+    short, longer = (Packed.from_sequences([[5] * length, [6]]) for length in (64, 65))
+    capacity = Capacity(source_tokens=200, target_tokens=200, sequences=4, max_seqlen=512)
+    assert capacity.bound(short, short) == capacity.bound(short) == 64
+    assert capacity.bound(short, longer) == capacity.bound(longer, short) == 512
+    assert replace(capacity, max_seqlen=40).bound(Packed.from_sequences([[5]])) == 40
 
 
 def test_a_batch_too_small_for_the_corpus_is_refused(make_corpus: Make) -> None:

@@ -38,6 +38,7 @@ class Usage:
         warps: of a program.
         registers: of a thread.
         spilled: bytes of stack of a thread, which is where registers are spilled to.
+        instructions: number of instructions in the code of a warp, including branches that it may not take.
         shared: bytes of shared memory of a program.
         matrix_instructions: of the tensor cores.
         warp_group_instructions: those of them that four warps share.
@@ -49,6 +50,7 @@ class Usage:
     warps: int
     registers: int
     spilled: int
+    instructions: int
     shared: int
     matrix_instructions: int
     warp_group_instructions: int
@@ -133,6 +135,9 @@ def _usage(kernel: Any, constants: dict[str, Any]) -> Usage:
         file.flush()
         command = [_TOOLS / "cuobjdump", "-res-usage", file.name]
         report = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        disassembly = subprocess.run(
+            [_TOOLS / "nvdisasm", "-c", file.name], capture_output=True, text=True, check=True
+        ).stdout
     code = kernel.asm["ptx"]
     resources = dict(re.findall(r"(\w+):(\d+)", report.split("Function", 1)[1]))
     return Usage(
@@ -141,6 +146,7 @@ def _usage(kernel: Any, constants: dict[str, Any]) -> Usage:
         warps=kernel.metadata.num_warps,
         registers=int(resources["REG"]),
         spilled=int(resources["STACK"]),
+        instructions=len(re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?!NOP)\S.*;", disassembly, re.MULTILINE)),
         shared=kernel.metadata.shared,
         matrix_instructions=len(re.findall(r"\b(mma\.sync|wgmma\.mma_async)", code)),
         warp_group_instructions=len(re.findall(r"\bwgmma\.mma_async", code)),

@@ -36,7 +36,6 @@ REGISTER_LIMITS = {
     ("self_attention", 32): 80,
     ("cross_attention", 16): 128,
     ("merge", None): 40,
-    ("zero_padding", None): 32,
     ("rows_loss", None): 64,
 }
 FOR_HOPPER = ("short_forward", 64), ("short_backward", 64), ("long_forward", 64), ("long_backward_queries", 64)
@@ -78,7 +77,7 @@ def usages(pytestconfig: pytest.Config) -> dict[int, list[dict[str, Any]]]:
 @pytest.mark.parametrize("arch", [80, 90])
 def test_kernels_fit_the_registers_and_the_shared_memory(usages: dict[int, list[dict[str, Any]]], arch: int) -> None:
     names = {usage["name"] for usage in usages[arch]}
-    assert len(names) == 12, names
+    assert len(names) == 11, names
     for usage in usages[arch]:
         name, tile = usage["name"], tile_of(usage)
         assert usage["spilled"] <= SPILL_BUDGETS.get((arch, name, tile), 0), usage

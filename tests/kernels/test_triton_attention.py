@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,6 +151,54 @@ def test_every_row_is_written_and_nothing_outside_the_output(
         assert (buffer[:padding] == 777).all() and (buffer[-padding:] == 777).all()
         assert result.isfinite().all() and not (result == 777).any()
         assert not result[-FILLER:].any()
+
+
+@pytest.mark.parametrize("bound", [0, 16, 30])
+def test_sequences_beyond_the_bounds_give_zeros(device: torch.device, canaries: list[Tensor], bound: int) -> None:
+    """If no launch includes their class; outputs and gradients of the others are as with the right bounds."""
+    lengths = [5, 40, 12, 70, 33]
+    case = Attention.random(lengths, causal=True, device=device)
+    attention = pytest.importorskip("translator.kernels.triton_attention")
+    results = []
+    for limit in (bound, 70):
+        bounds = (*case.offsets(), limit, limit, True, 0.25, 0.0, None)
+        out, log_sum = attention.triton_attention(case.q, case.k, case.v, *bounds)
+        grads = attention.triton_attention_backward(case.grad_out, out, log_sum, case.q, case.k, case.v, *bounds)
+        results.append([x.split([*lengths, FILLER]) for x in (out, *grads)])
+    for ours, right in zip(*results, strict=True):
+        for length, mine, expected in zip([*lengths, FILLER], ours, right, strict=True):
+            assert torch.equal(mine, expected if length <= 16 else torch.zeros_like(mine))
+
+
+@pytest.mark.parametrize(("max_seqlen", "forward", "backward"), [(10, 1, 1), (32, 2, 2), (40, 3, 4)])
+def test_kernels_are_launched_for_the_classes_within_the_bounds_alone(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch, max_seqlen: int, forward: int, backward: int
+) -> None:
+    """A launch per class of up to 16 and 32 tokens in float32, one more for the long path and two for its gradients."""
+    attention = pytest.importorskip("translator.kernels.triton_attention")
+    launches: list[str] = []
+    for path in ("short", "long"):
+        launch = getattr(attention._Call, f"launch_{path}")
+
+        def counting(self: Any, kernel: Any, *rest: Any, launch: Any = launch, **options: Any) -> None:
+            launch(self, Counted(kernel, launches), *rest, **options)
+
+        monkeypatch.setattr(attention._Call, f"launch_{path}", counting)
+    case = Attention.random([max_seqlen, 3], device=device)
+    case.results()
+    assert (launches.count("forward"), launches.count("backward")) == (forward, backward)
+
+
+class Counted:
+    """A kernel whose launches are recorded."""
+
+    def __init__(self, kernel: Any, launches: list[str]) -> None:
+        self.kernel, self.launches = kernel, launches
+
+    def __getitem__(self, grid: tuple[int, ...]) -> Any:
+        name = self.kernel.__name__ if hasattr(self.kernel, "__name__") else self.kernel.fn.__name__
+        self.launches.append("backward" if "backward" in name else "forward")
+        return self.kernel[grid]
 
 
 def test_a_batch_of_empty_sequences_gives_zeros(device: torch.device) -> None:

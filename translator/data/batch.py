@@ -13,6 +13,8 @@ from translator.data.store import IntArray, Ragged, offsets_of
 from translator.packing import IGNORE_INDEX, Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
+_SHORT_SEQLEN = 64  # tokens; see Capacity.bound
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -73,6 +75,15 @@ class Capacity:
     sequences: int
     max_seqlen: int
 
+    def bound(self, *packed: Packed) -> int:
+        """Return the bound on the lengths to give to batches whose sequences are these: one of two.
+
+        Attention on CUDA launches kernels for all lengths within the bound. Two bounds spare a corpus of short
+        sentences the kernels for long ones; each further bound would compile the training step once more.
+        """
+        is_short = all(each.max_seqlen <= _SHORT_SEQLEN for each in packed)
+        return min(_SHORT_SEQLEN, self.max_seqlen) if is_short else self.max_seqlen
+
 
 def pack_pairs(
     index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None, *, ends_source: bool = True
@@ -91,8 +102,9 @@ def pack_pairs(
     packed_target = _pack_special(target, BOS_ID, at_end=False)
     count = len(labels)
     if capacity:
-        packed_source = _pad(packed_source, capacity.source_tokens, capacity)
-        packed_target = _pad(packed_target, capacity.target_tokens, capacity)
+        bound = capacity.bound(packed_source, packed_target)
+        packed_source = _pad(packed_source, capacity.source_tokens, capacity.sequences, bound)
+        packed_target = _pad(packed_target, capacity.target_tokens, capacity.sequences, bound)
         labels = _pad_labels(labels, capacity.target_tokens)
     return Batch(index, packed_source, packed_target, labels, count)
 
@@ -113,7 +125,7 @@ def pack_texts(
     targets = torch.from_numpy(labels.astype(np.int64))
     count = int((labels != IGNORE_INDEX).sum())
     if capacity:
-        packed = _pad(packed, capacity.source_tokens, capacity)
+        packed = _pad(packed, capacity.source_tokens, capacity.sequences, capacity.bound(packed))
         targets = _pad_labels(targets, num_labels)
     return Batch(index, packed, Packed.from_sequences([]), targets, count)
 
@@ -136,11 +148,11 @@ def _pack(rows: Ragged) -> Packed:
     return Packed(values, torch.from_numpy(rows.offsets.astype(np.int32)), int(rows.lengths.max(initial=0)))
 
 
-def _pad(packed: Packed, tokens: int, capacity: Capacity) -> Packed:
-    """Add trailing padding that belongs to no sequence, and empty sequences, up to the capacity."""
+def _pad(packed: Packed, tokens: int, sequences: int, max_seqlen: int) -> Packed:
+    """Add trailing padding that belongs to no sequence, and empty sequences, up to the given numbers."""
     padding = packed.values.new_full((tokens - len(packed.values),), EOS_ID)
-    ends = packed.cu_seqlens[-1].expand(capacity.sequences - packed.num_sequences)
-    return Packed(torch.cat([packed.values, padding]), torch.cat([packed.cu_seqlens, ends]), capacity.max_seqlen)
+    ends = packed.cu_seqlens[-1].expand(sequences - packed.num_sequences)
+    return Packed(torch.cat([packed.values, padding]), torch.cat([packed.cu_seqlens, ends]), max_seqlen)
 
 
 def _pad_labels(labels: Tensor, count: int) -> Tensor:

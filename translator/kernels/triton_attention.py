@@ -3,7 +3,8 @@
 Sequences of up to 128 tokens (32 in float32) take the short path, `triton_attention_short`, with one launch per length
 class. Longer ones take the long path, `triton_attention_long`. The bounds `max_seqlen_q` and `max_seqlen_k` determine
 which classes are launched. On the device, the lengths of a sequence determine its class. The host reads no offset, so
-nothing synchronizes and a CUDA graph can contain every launch.
+nothing synchronizes and a CUDA graph can contain every launch. A sequence beyond the bounds gives zeros if no launch
+includes its class; TRANSLATOR_CHECK=1 refuses it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,7 @@ from translator.kernels.counter_dropout import drop_threshold
 from translator.kernels.triton_attention_long import long_forward
 from translator.kernels.triton_attention_long_backward import long_backward_keys, long_backward_queries
 from translator.kernels.triton_attention_short import short_backward, short_forward
-from translator.kernels.triton_tiles import on_device_of, zero_padding
-
-_PADDING_ROWS = 64  # rows that one program sets to zero
+from translator.kernels.triton_tiles import on_device_of
 
 
 @dataclass(frozen=True)
@@ -131,12 +130,21 @@ class _Call:
     def launch_short(
         self, kernel: Any, tensors: tuple[Tensor, ...], strides: tuple[int, ...], numbers: tuple[float, ...]
     ) -> None:
-        """Launch a kernel of the short path for each length class that the bounds admit, a program per sequence."""
+        """Launch a kernel of the short path for each length class that the bounds admit, a program per sequence.
+
+        The last launch has programs for the trailing padding too, so there is at least one launch.
+        """
         num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.q.shape[1]
-        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seed, *strides, heads, *numbers)
-        for length_class in self.tiling.classes:
-            if length_class.shorter < self.max_seqlen:
-                kernel[(num_sequences * heads,)](*arguments, **self.constants, **length_class.constants())
+        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seed, *strides)
+        sizes = (heads, num_sequences, self.q.shape[0], self.k.shape[0])
+        classes = [each for each in self.tiling.classes if each.shorter < max(1, self.max_seqlen)]
+        for length_class in classes:
+            is_last = length_class is classes[-1]
+            programs = (num_sequences + is_last) * heads
+            zeroes_longer = int(is_last and not self.has_long)
+            kernel[(programs,)](
+                *arguments, *sizes, zeroes_longer, *numbers, **self.constants, **length_class.constants()
+            )
 
     def launch_long(
         self,
@@ -185,7 +193,6 @@ def triton_attention(
     out = _empty_like(q)
     log_sum = _row_numbers(q, max_seqlen)
     with on_device_of(q):
-        _clear_padding(out, None, cu_seqlens_q)
         call.launch_short(short_forward, (q, k, v, out), call.strides, call.numbers)
         if call.has_long:
             call.launch_long(long_forward, (q, k, v, out, log_sum), call.strides, call.numbers)
@@ -225,8 +232,6 @@ def triton_attention_backward(
     mean_grad = torch.empty_like(log_sum)
     shared = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
     with on_device_of(q):
-        _clear_padding(grad_q, None, cu_seqlens_q)
-        _clear_padding(grad_k, grad_v, cu_seqlens_k)
         call.launch_short(short_backward, (grad_out, q, k, v, grad_q, grad_k, grad_v), *shared)
         if call.has_long:
             call.launch_long(long_backward_queries, (grad_out, out, q, k, v, grad_q, log_sum, mean_grad), *shared)
@@ -270,11 +275,3 @@ def _row_numbers(q: Tensor, max_seqlen: int) -> Tensor:
     """Return an uninitialized float32 `(heads, num_q_tokens)` for the long path, empty if the bound excludes it."""
     has_long = max_seqlen > tiling(q.dtype, q.shape[2]).short
     return torch.empty(q.shape[1], q.shape[0] if has_long else 0, dtype=torch.float32, device=q.device)
-
-
-def _clear_padding(x: Tensor, y: Tensor | None, cu_seqlens: Tensor) -> None:
-    """Zero the rows of `(num_tokens, heads, head_dim)` after the last offset, in one or two tensors of this shape."""
-    num_tokens, heads, head_dim = x.shape
-    zero_padding[(triton.cdiv(num_tokens, _PADDING_ROWS),)](
-        x, y, cu_seqlens, cu_seqlens.shape[0] - 1, num_tokens, WIDTH=heads * head_dim, ROWS=_PADDING_ROWS
-    )

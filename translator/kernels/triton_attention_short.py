@@ -4,6 +4,9 @@ At 10 to 128 tokens the whole score matrix fits into registers. So no online sof
 the backward pass, and one program computes the gradients of queries, keys and values from one set of loads. A launch
 computes the sequences of one length class, `SHORTER < longest <= TILE`; its programs return at once for others. The
 class depends on the lengths of the sequence only, so its result does not depend on the other sequences in the batch.
+
+The last launch also zeroes the rows that no other program writes: the trailing padding, for which it has one program
+per head more, and sequences beyond the bound on the lengths.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from translator.kernels.triton_tiles import (
     sequence_bounds,
     store_tile,
     visible_scores,
+    zero_rows,
 )
 
 
@@ -52,6 +56,10 @@ def short_forward(
     v_stride_token,
     v_stride_head,
     num_heads,
+    num_sequences,
+    num_q_tokens,
+    num_k_tokens,
+    zeroes_longer,
     log2_scale,
     drop_below,
     keep_scale,
@@ -61,13 +69,24 @@ def short_forward(
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """Compute `out = softmax(q k' scale) v`, contiguous, for one length class; one program per sequence and head."""
+    """Compute `out = softmax(q k' scale) v`, contiguous, for one length class; one program per sequence and head.
+
+    With `zeroes_longer` the output of sequences of more than TILE tokens is zeroed; no other launch computes them.
+    """
     sequence = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
+    if sequence == num_sequences:
+        q_start = tl.load(cu_seqlens_q_ptr + num_sequences)
+        zero_rows(out_ptr, head, num_heads, q_start, num_q_tokens - q_start, TILE, HEAD_DIM)
+        return
     q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
     k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
     longest = tl.maximum(num_queries, num_keys)
-    if (longest <= SHORTER) | (longest > TILE):
+    if longest > TILE:
+        if zeroes_longer != 0:
+            zero_rows(out_ptr, head, num_heads, q_start, num_queries, TILE, HEAD_DIM)
+        return
+    if longest <= SHORTER:
         return
     q = load_tile(Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
     k = load_tile(Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
@@ -102,6 +121,10 @@ def short_backward(
     v_stride_token,
     v_stride_head,
     num_heads,
+    num_sequences,
+    num_q_tokens,
+    num_k_tokens,
+    zeroes_longer,
     scale,
     log2_scale,
     drop_below,
@@ -115,14 +138,27 @@ def short_backward(
     """Compute all three gradients for one length class; one program per sequence and head.
 
     With weights P, kept and scaled weights K(P) and gradients dO of the output: dV = K(P)' dO and dP = K(dO V'); then
-    dS = P (dP - rowsum(P dP)) scale, dQ = dS K and dK = dS' Q.
+    dS = P (dP - rowsum(P dP)) scale, dQ = dS K and dK = dS' Q. `zeroes_longer` is as in `short_forward`.
     """
     sequence = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
+    if sequence == num_sequences:
+        q_start = tl.load(cu_seqlens_q_ptr + num_sequences)
+        k_start = tl.load(cu_seqlens_k_ptr + num_sequences)
+        zero_rows(grad_q_ptr, head, num_heads, q_start, num_q_tokens - q_start, TILE, HEAD_DIM)
+        zero_rows(grad_k_ptr, head, num_heads, k_start, num_k_tokens - k_start, TILE, HEAD_DIM)
+        zero_rows(grad_v_ptr, head, num_heads, k_start, num_k_tokens - k_start, TILE, HEAD_DIM)
+        return
     q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
     k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
     longest = tl.maximum(num_queries, num_keys)
-    if (longest <= SHORTER) | (longest > TILE):
+    if longest > TILE:
+        if zeroes_longer != 0:
+            zero_rows(grad_q_ptr, head, num_heads, q_start, num_queries, TILE, HEAD_DIM)
+            zero_rows(grad_k_ptr, head, num_heads, k_start, num_keys, TILE, HEAD_DIM)
+            zero_rows(grad_v_ptr, head, num_heads, k_start, num_keys, TILE, HEAD_DIM)
+        return
+    if longest <= SHORTER:
         return
     q = load_tile(Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
     k = load_tile(Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from translator.kernels.counter_dropout import ROUNDS
 
-RUNTIME_NUMBERS = ["num_sequences", "num_q_tokens", "drop_below", "keep_scale"]  # compiled once for all their values
+# compiled once for all their values
+RUNTIME_NUMBERS = ["num_sequences", "num_q_tokens", "num_k_tokens", "zeroes_longer", "drop_below", "keep_scale"]
 _ROUNDS = tl.constexpr(ROUNDS)
 
 
@@ -192,23 +193,13 @@ def replay_dropout(weights, grad_weights, dropout, first_query, first_key):
     return kept_weights, grad_weights
 
 
-@triton.jit(do_not_specialize=["num_sequences", "num_rows"])
-def zero_padding(x_ptr, y_ptr, cu_seqlens_ptr, num_sequences, num_rows, WIDTH: tl.constexpr, ROWS: tl.constexpr):
-    """Zero the trailing padding of one or two contiguous tensors `(num_rows, WIDTH)`, which no other kernel writes."""
-    first_row = tl.program_id(0) * ROWS
-    num_tokens = tl.load(cu_seqlens_ptr + num_sequences)
-    if first_row + ROWS <= num_tokens:
-        return
-    BLOCK: tl.constexpr = 1024
-    for start in range(0, ROWS * WIDTH, BLOCK):
-        element = start + tl.arange(0, BLOCK)
-        row = first_row + element // WIDTH
-        mask = (element < ROWS * WIDTH) & (row >= num_tokens) & (row < num_rows)
-        offset = first_row.to(tl.int64) * WIDTH + element
-        zeros = tl.zeros([BLOCK], x_ptr.dtype.element_ty)
-        tl.store(x_ptr + offset, zeros, mask=mask)
-        if y_ptr is not None:
-            tl.store(y_ptr + offset, zeros, mask=mask)
+@triton.jit
+def zero_rows(ptr, head, num_heads, start, length, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
+    """Zero one head in the rows `start ... start + length - 1` of a contiguous tensor, in tiles of ROWS rows."""
+    rows = Rows(ptr + head * HEAD_DIM, num_heads * HEAD_DIM, start, length)
+    zeros = tl.zeros([ROWS, padded(HEAD_DIM)], tl.float32)
+    for first in range(0, length, ROWS):
+        store_tile(rows, first, zeros, HEAD_DIM)
 
 
 def on_device_of(x: Tensor) -> AbstractContextManager[Any]:
