@@ -91,10 +91,10 @@ def test_generate_continues_lines_and_arguments(run: Run, home: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("name", "objective", "arguments", "message"),
     [
-        ("translate", "classification", ("Oui.",), "an encoder_only trained for classification. Run `translator clas"),
+        ("translate", "classification", ("Oui.",), "(encoder_only), trained for classification. Run `translator clas"),
         ("translate", "language_modeling", ("Oui.",), "Run `translator generate"),
         ("translate", "masked_language_modeling", ("Oui.",), "It is pre-trained: train another model with"),
-        ("classify", "translation", ("Oui.",), "a decoder_only trained for translation. Run `translator translate"),
+        ("classify", "translation", ("Oui.",), "(decoder_only), trained for translation. Run `translator translate"),
         ("generate", "translation", ("Oui.",), "Run `translator translate"),
         ("score", "classification", ("--input", "/dev/null"), "Run `translator classify"),
         ("attention", "language_modeling", ("Oui.", "-o", "x.html"), "Run `translator generate"),

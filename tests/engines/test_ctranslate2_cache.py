@@ -21,11 +21,11 @@ def test_the_second_conversion_finds_the_first(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     loaded = load_model(model_directory)
-    folder = converted(model_directory, loaded.config, loaded.tokenizers)
+    folder = converted(model_directory, loaded.config.model, loaded.tokenizers)
     assert folder.is_relative_to(tmp_path) and [path.name for path in folder.parent.iterdir()] == [folder.name]
     monkeypatch.setattr(ctranslate2_cache, "load_model", lambda path: pytest.fail("was converted again"))
     shutil.copytree(model_directory, tmp_path / "copy", symlinks=True)
-    assert converted(tmp_path / "copy", loaded.config, loaded.tokenizers) == folder
+    assert converted(tmp_path / "copy", loaded.config.model, loaded.tokenizers) == folder
 
 
 def test_another_configuration_is_converted_anew(
@@ -33,10 +33,8 @@ def test_another_configuration_is_converted_anew(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     loaded = load_model(model_directory)
-    folder = converted(model_directory, loaded.config, loaded.tokenizers)
-    other = loaded.config.model_copy(
-        update={"model": ModelConfig.model_validate(loaded.config.model.model_dump() | {"norm": "post"})}
-    )
+    folder = converted(model_directory, loaded.config.model, loaded.tokenizers)
+    other = ModelConfig.model_validate(loaded.config.model.model_dump() | {"norm": "post"})
     assert converted(model_directory, other, loaded.tokenizers) != folder
 
 
@@ -47,4 +45,4 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     loaded = load_model(model_directory)
     with pytest.raises(DecodingError, match=r"could not be written to .*set XDG_CACHE_HOME to a writable directory"):
-        converted(model_directory, loaded.config, loaded.tokenizers)
+        converted(model_directory, loaded.config.model, loaded.tokenizers)

@@ -72,8 +72,12 @@ def test_damaged_weights_are_named(classifier: Classifier) -> None:
     ("kind", "objective", "advice"),
     [
         (Translator, "classification", "Run `translator classify"),
-        (Translator, "language_modeling", "a decoder_only trained for language_modeling. Run `translator generate"),
-        (Classifier, "translation", "needs a model trained for classification.*Run `translator translate"),
+        (
+            Translator,
+            "language_modeling",
+            r"\(decoder_only\), trained for language_modeling\. Run `translator generate",
+        ),
+        (Classifier, "translation", "must be trained for classification.*Run `translator translate"),
         (Generator, "translation", "Run `translator translate"),
         (Translator, "masked_language_modeling", "pre-trained: train another model with training.start_from: "),
     ],

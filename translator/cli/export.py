@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from translator.cli.options import OptionError
 
 if TYPE_CHECKING:
-    from translator.config import Config
+    from translator.config import DataConfig
 
 QUANTIZATIONS = ("int8", "int8_float32", "int8_float16", "int8_bfloat16", "int16", "float16", "bfloat16")
 _TEXTS = "{phrasebook: test, max_examples: 200}"
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     suffix = f"-{arguments.quantization}" if arguments.quantization else ""
     folder = expand_user(arguments.output or f"{path.resolve().name}-{arguments.to}{suffix}")
     loaded = load_model(path)
-    rows = _rows(arguments.test or _TEXTS, loaded.config)
+    rows = _rows(arguments.test or _TEXTS, loaded.config.data)
     data = loaded.config.data
     has_references = arguments.test is not None or (data.source_language, data.target_language) == ("fr", "en")
     if arguments.to == "ctranslate2":
@@ -80,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _rows(spec: str, config: Config) -> list[tuple[str, ...]]:
+def _rows(spec: str, data: DataConfig) -> list[tuple[str, ...]]:
     from translator.config import parse_sources
     from translator.data.sources import read_rows
 
-    return list(islice(read_rows(parse_sources(spec), config.data), _MAX_TEXTS))
+    return list(islice(read_rows(parse_sources(spec), data), _MAX_TEXTS))

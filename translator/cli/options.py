@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from translator.config import DecodingChanges, DecodingOptions
 from translator.config.decoding import SAMPLING_FIELDS
 from translator.config.section import describe_fields
+from translator.engines import ENGINES
 from translator.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the engine that decodes."""
     parser.add_argument(
         "--engine",
-        choices=("auto", "torch", "ctranslate2"),
+        choices=ENGINES,
         default="auto",
         help="auto is ctranslate2 for a model exported to its format, otherwise torch (default: %(default)s)",
     )

@@ -11,6 +11,7 @@ from translator.config.data import (
 from translator.config.decoding import DecodingChanges, DecodingOptions
 from translator.config.loading import (
     change_decoding,
+    describe_differences,
     differences,
     load_config,
     parse_sources,
@@ -46,6 +47,7 @@ __all__ = [
     "TrainingConfig",
     "UserError",
     "change_decoding",
+    "describe_differences",
     "differences",
     "load_config",
     "parse_sources",

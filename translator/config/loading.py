@@ -7,7 +7,7 @@ path, what was required and what was received.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -134,6 +134,11 @@ def differences(old: Config, new: Config) -> dict[str, tuple[Any, Any]]:
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     }
+
+
+def describe_differences(found: Mapping[str, tuple[Any, Any]]) -> str:
+    """Return the result of `differences` as lines `  path: old -> new`."""
+    return "\n".join(f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in found.items())
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

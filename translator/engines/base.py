@@ -9,6 +9,8 @@ from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 
+_MIN_TOKENS_PER_THREAD = 256  # smaller batches cost more than idle threads
+
 Pair = tuple[Sequence[int], Sequence[int]]
 
 
@@ -39,6 +41,17 @@ class Engine(Protocol):
             pairs: ids of source and target, without EOS; each fits the model. A language model has empty sources.
             batch_tokens: tokens of each side scored together; results do not depend on it.
         """
+
+
+def tokens_per_batch(lengths: Sequence[int], batch_tokens: int, threads: int) -> int:
+    """Return the maximum number of source tokens in the batch of one thread.
+
+    Args:
+        lengths: length of each source, in tokens.
+        batch_tokens: number of tokens that all threads decode at a time.
+        threads: number of threads, each of which decodes a batch.
+    """
+    return min(batch_tokens // threads, max(sum(lengths) // threads, _MIN_TOKENS_PER_THREAD))
 
 
 def group_by_length(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:

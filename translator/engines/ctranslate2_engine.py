@@ -15,12 +15,11 @@ from translator.decoding.candidates import Candidate, check_not_nan, length_pena
 from translator.decoding.constraints import NoRepeatedNgram, max_occurrences, max_repeats
 from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
-from translator.engines.base import Pair, group_by_length
+from translator.engines.base import Pair, group_by_length, tokens_per_batch
 from translator.engines.ctranslate2_model import package_problem, vocabulary
 from translator.errors import shorten
 from translator.tokenizer import Tokenizers
 
-_MIN_TOKENS_PER_THREAD = 256  # source tokens
 _BOS, _EOS = "<s>", "</s>"
 # Any exponent but 0 makes CTranslate2 search on after the best hypothesis has ended. This one leaves sums as they are.
 _NO_LENGTH_PENALTY = 1e-9
@@ -132,7 +131,7 @@ class CTranslate2Engine:
         """See `Engine`."""
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
         pending = []
-        for batch in group_by_length(lengths, self._tokens_per_batch(lengths, batch_tokens)):
+        for batch in group_by_length(lengths, tokens_per_batch(lengths, batch_tokens, self._threads)):
             sources = [self._source(pairs[number][0]) for number in batch]
             targets = [[self._target_pieces[index] for index in pairs[number][1]] for number in batch]
             pending.append(
@@ -148,7 +147,7 @@ class CTranslate2Engine:
         self, requests: Sequence[Request], options: DecodingOptions, no_repeat_ngram: int
     ) -> list[list[Candidate]]:
         lengths = [len(request.source) + 1 for request in requests]
-        batches = list(group_by_length(lengths, self._tokens_per_batch(lengths, options.batch_tokens)))
+        batches = list(group_by_length(lengths, tokens_per_batch(lengths, options.batch_tokens, self._threads)))
         batches = [part for batch in batches for part in _with_equal_minimum(batch, requests)]
         limits = [max(requests[number].max_length for number in batch) for batch in batches]
         found = self._decode_batches(requests, batches, limits, options, no_repeat_ngram)
@@ -217,10 +216,6 @@ class CTranslate2Engine:
 
     def _source(self, ids: Sequence[int]) -> list[str]:
         return [self._source_pieces[index] for index in ids]
-
-    def _tokens_per_batch(self, lengths: Sequence[int], batch_tokens: int) -> int:
-        fair = max(sum(lengths) // self._threads, _MIN_TOKENS_PER_THREAD)
-        return min(batch_tokens // self._threads, fair)
 
 
 def _with_equal_minimum(batch: Sequence[int], requests: Sequence[Request]) -> list[list[int]]:

@@ -14,14 +14,12 @@ from translator.decoding.candidates import Candidate
 from translator.decoding.decodable import Decodable
 from translator.decoding.request import Request
 from translator.decoding.search import search
-from translator.engines.base import Pair, group_by_length
+from translator.engines.base import Pair, group_by_length, tokens_per_batch
 from translator.engines.continuation import Continuation
 from translator.engines.scoring import token_log_probabilities
 from translator.engines.workers import SingleThreadWorkers
 from translator.model import DecoderOnly, EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
-
-_MIN_TOKENS_PER_THREAD = 256  # source tokens
 
 
 class TorchEngine:
@@ -71,8 +69,7 @@ class TorchEngine:
         """See `Engine`. On the CPU, `batch_tokens` tokens are decoded at a time, shared among torch's threads."""
         lengths = [len(request.source) + 1 for request in requests]
         threads = torch.get_num_threads() if self.device.type == "cpu" else 1
-        limit = min(options.batch_tokens // threads, max(sum(lengths) // threads, _MIN_TOKENS_PER_THREAD))
-        batches = list(group_by_length(lengths, limit))
+        batches = list(group_by_length(lengths, tokens_per_batch(lengths, options.batch_tokens, threads)))
 
         def search_batch(batch: Sequence[int]) -> list[list[Candidate]]:
             with self._turn:

@@ -1,4 +1,4 @@
-"""`Classifier`: text in, label out, regardless of the other texts in a batch."""
+"""`Classifier`: text in, label out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from translator.checkpoint import LoadedModel
 from translator.checkpoint.location import find_model
-from translator.decoding.errors import DecodingError
+from translator.decoding.candidates import check_not_nan
 from translator.engines.base import group_by_length
 from translator.inference.loading import load_to_decode
 from translator.inference.purpose import require_objective
@@ -29,11 +29,11 @@ class Classification:
     """A text and its label.
 
     Attributes:
-        source: the text as it was read; what was no valid text is replaced by U+FFFD.
-        label: the most probable one; empty for an empty text.
-        probabilities: of every label.
-        flags: what is worth knowing: `empty` (nothing to classify), `invalid_bytes` (replaced), `split` (longer than
-            the model takes: the mean over its parts, by their numbers of pieces).
+        source: text as it was read; invalid bytes are replaced by U+FFFD.
+        label: most probable label; empty for an empty text.
+        probabilities: probability of every label.
+        flags: notes: `empty` (the text is empty), `invalid_bytes` (some were replaced), `split` (the text is longer
+            than the model takes; its probabilities are the mean over its parts, weighted by their numbers of tokens).
     """
 
     source: str
@@ -43,18 +43,18 @@ class Classification:
 
     @property
     def probability(self) -> float:
-        """Of the label; 0 for an empty text."""
+        """Probability of the label; 0 for an empty text."""
         return self.probabilities.get(self.label, 0.0)
 
 
 class Classifier:
-    """A model with its tokenizer and its labels.
+    """A model with its tokenizer and its labels. A label does not depend on the other texts of a call.
 
     Args:
-        model: with a classifier, in evaluation mode, on the device that computes.
-        tokenizers: those that it was trained with.
-        labels: in the order of its outputs.
-        device: where the model is.
+        model: model with a classifier, in evaluation mode, on `device`.
+        tokenizers: tokenizers that the model was trained with.
+        labels: labels in the order of the outputs of the model.
+        device: device that computes.
     """
 
     def __init__(
@@ -72,14 +72,14 @@ class Classifier:
         """Load a model to classify with; arguments and errors as in `Translator.load`.
 
         Raises:
-            DecodingError: it is no classifier; or there is no such device, or `threads` is out of range.
+            DecodingError: if the model is not a classifier, or if device, threads or precision cannot be used.
         """
         return cls.of(*load_to_decode(find_model(name_or_path), device, threads, precision))
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Classifier:
-        """A classifier around what `load_model` gives, on the device that it was loaded to."""
-        require_objective(loaded, "classification")
+        """Return a classifier around the result of `load_model`, on the device that it was loaded to."""
+        require_objective(loaded.config, loaded.path, "classification")
         assert isinstance(loaded.model, EncoderOnly)
         return cls(loaded.model, loaded.tokenizers, loaded.config.data.labels, device)
 
@@ -92,28 +92,28 @@ class Classifier:
     def classify(
         self, texts: str | Iterable[str], *, batch_tokens: int = _BATCH_TOKENS
     ) -> Classification | list[Classification]:
-        """Classify one text, or many.
+        """Classify one text or several.
 
         Args:
             texts: one text or several; a line break in a text is white space.
-            batch_tokens: tokens read together; the result does not depend on it.
+            batch_tokens: tokens classified together; the result does not depend on it.
 
         Raises:
-            DecodingError: an argument is no text, or out of its range.
+            DecodingError: if a text is not a string or batch_tokens is out of range.
         """
         require_positive("batch_tokens", batch_tokens)
         given = read_texts(texts)
         sources = [clean(text) for text in given]
         parts = [self._parts(source) for source in sources]
-        judged = self._judge([part for some in parts for part in some], batch_tokens)
+        known = self._probabilities([part for some in parts for part in some], batch_tokens)
         found = [
-            self._classification(text, source, some, judged)
+            self._classification(text, source, some, known)
             for text, source, some in zip(given, sources, parts, strict=True)
         ]
         return found[0] if isinstance(texts, str) else found
 
     def _parts(self, source: str) -> list[tuple[int, ...]]:
-        """The pieces of a text, in as many parts as the model needs; none if it is empty."""
+        """Return the token ids of a text, in parts that fit the model; none for an empty text."""
         encode, longest = self.tokenizer.encode, self.model.max_positions - 1
         ids = encode(source)
         if len(ids) <= longest:
@@ -122,34 +122,31 @@ class Classifier:
         return [tuple(some[:longest]) for text in texts if (some := encode(text))]
 
     @torch.inference_mode()
-    def _judge(self, parts: Sequence[tuple[int, ...]], batch_tokens: int) -> dict[tuple[int, ...], list[float]]:
-        """The probabilities of each part; equal parts are judged once."""
+    def _probabilities(self, parts: Sequence[tuple[int, ...]], batch_tokens: int) -> dict[tuple[int, ...], list[float]]:
+        """Return the probabilities of each part; equal parts are classified once."""
         unique = list(dict.fromkeys(parts))
-        judged: dict[tuple[int, ...], list[float]] = {}
+        known: dict[tuple[int, ...], list[float]] = {}
         for batch in group_by_length([len(part) + 1 for part in unique], batch_tokens):
             chosen = [unique[number] for number in batch]
             source = Packed.from_sequences([[*part, EOS_ID] for part in chosen]).to(self.device)
             probabilities = self.model.class_logits(source).softmax(dim=-1)
-            if not bool(probabilities.isfinite().all()):
-                raise DecodingError(
-                    "A model must give finite logits. Received: NaN. Its weights are damaged, or its training diverged."
-                )
-            judged.update(zip(chosen, probabilities.tolist(), strict=True))
-        return judged
+            check_not_nan(float(probabilities.sum()))
+            known.update(zip(chosen, probabilities.tolist(), strict=True))
+        return known
 
     def _classification(
         self,
         text: str,
         source: str,
         parts: Sequence[tuple[int, ...]],
-        judged: dict[tuple[int, ...], list[float]],
+        known: dict[tuple[int, ...], list[float]],
     ) -> Classification:
-        """A text's label from its parts, each counting by its pieces."""
+        """Return the label of a text: the mean over its parts, weighted by their numbers of tokens."""
         flags = ("invalid_bytes",) if text != source else ()
         if not parts:
             return Classification(source, "", {}, (*flags, "empty"))
         total = sum(map(len, parts))
-        mean = [sum(len(part) / total * judged[part][number] for part in parts) for number in range(len(self.labels))]
+        mean = [sum(len(part) / total * known[part][number] for part in parts) for number in range(len(self.labels))]
         best = max(range(len(mean)), key=mean.__getitem__)
         flags = (*flags, "split") if len(parts) > 1 else flags
         return Classification(source, self.labels[best], dict(zip(self.labels, mean, strict=True)), flags)

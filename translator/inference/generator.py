@@ -78,7 +78,7 @@ class Generator:
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Generator:
         """Return a generator around the result of `load_model`, on the device that it was loaded to."""
-        require_objective(loaded, "language_modeling")
+        require_objective(loaded.config, loaded.path, "language_modeling")
         assert isinstance(loaded.model, DecoderOnly)
         engine = TorchEngine(loaded.model, device, is_language_model=True)
         return cls(engine, loaded.tokenizers, loaded.config.decoding)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
@@ -11,15 +10,13 @@ from translator.checkpoint import CONFIG_FILE, LoadedModel, load_model, locate_w
 from translator.checkpoint.location import is_exported
 from translator.config import Config, load_config
 from translator.decoding.errors import DecodingError
+from translator.engines import ENGINES
 from translator.engines.base import Engine
 from translator.engines.ctranslate2_engine import CTranslate2Engine
 from translator.engines.hardware import choose_device, choose_dtype, set_threads
-from translator.inference.purpose import require_trained_for
+from translator.inference.purpose import require_objective
 from translator.model.backends import use_supported_attention
 from translator.tokenizer import Tokenizers
-
-EngineName = Literal["auto", "torch", "ctranslate2"]
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
 def load_to_decode(path: Path, device: str, threads: int | None, precision: str) -> tuple[LoadedModel, torch.device]:
@@ -80,7 +77,7 @@ def load_ctranslate2(path: Path, device: str, threads: int | None, precision: st
     choose_dtype(precision)
     home = path if is_exported(path) else locate_weights(path)[0]
     config, tokenizers = load_config(home / CONFIG_FILE), Tokenizers.load(home)
-    require_trained_for(config, path, "translation")
+    require_objective(config, path, "translation")
     if is_exported(path):
         if precision != "float32":
             raise DecodingError(
@@ -91,7 +88,7 @@ def load_ctranslate2(path: Path, device: str, threads: int | None, precision: st
     else:
         from translator.engines.ctranslate2_cache import converted
 
-        directory, compute_type = converted(path, config, tokenizers), precision
+        directory, compute_type = converted(path, config.model, tokenizers), precision
     engine = CTranslate2Engine(
         directory,
         tokenizers,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from translator.checkpoint import LoadedModel
 from translator.config import Config, DecodingOptions, ObjectiveName
 from translator.decoding.errors import DecodingError
 from translator.engines.base import Engine
@@ -16,17 +15,17 @@ _VERBS: dict[ObjectiveName, str] = {
 }
 
 
-def require_objective(loaded: LoadedModel, objective: ObjectiveName) -> None:
+def require_objective(config: Config, path: Path, objective: ObjectiveName) -> None:
     """Check the objective of a model.
 
+    Args:
+        config: configuration of the model.
+        path: directory of the model, for the message.
+        objective: required objective.
+
     Raises:
-        DecodingError: if it was trained for another objective; the message names the right command.
+        DecodingError: if the model was trained for another objective; the message names the right command.
     """
-    require_trained_for(loaded.config, loaded.path, objective)
-
-
-def require_trained_for(config: Config, path: Path, objective: ObjectiveName) -> None:
-    """Check the objective of the model that `path` names; as `require_objective`."""
     trained = config.training.objective
     if trained == objective:
         return
@@ -35,8 +34,8 @@ def require_trained_for(config: Config, path: Path, objective: ObjectiveName) ->
     else:
         advice = f"It is pre-trained: train another model with training.start_from: {path}."
     raise DecodingError(
-        f"This needs a model trained for {objective}. Received: {path}, an {config.model.architecture} "
-        f"trained for {trained}. {advice}".replace("an decoder", "a decoder")
+        f"The model must be trained for {objective}. Received: {path} ({config.model.architecture}), trained for "
+        f"{trained}. {advice}"
     )
 
 

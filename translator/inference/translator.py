@@ -86,7 +86,7 @@ class Translator:
         Raises:
             DecodingError: if the model was trained for another objective.
         """
-        require_objective(loaded, "translation")
+        require_objective(loaded.config, loaded.path, "translation")
         assert not isinstance(loaded.model, EncoderOnly)
         return cls(TorchEngine(loaded.model, device), loaded.tokenizers, loaded.config.decoding)
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from translator.checkpoint import CheckpointError, locate_weights, read_weights, set_weights
+from translator.checkpoint import CONFIG_FILE, CheckpointError, locate_weights, read_weights, set_weights
 from translator.checkpoint.location import find_model
-from translator.config import Config, ConfigError, differences, load_config
-from translator.errors import shorten
+from translator.config import Config, ConfigError, ModelConfig, describe_differences, differences, load_config
 from translator.model import EncoderDecoder, Model
 from translator.tokenizer import Tokenizers
 from translator.training.vectors import start_from_vectors
@@ -55,24 +54,22 @@ def initialize_model(model: Model, config: Config, tokenizers: Tokenizers, say: 
     if config.training.start_from is not None:
         _start_from(config.training.start_from, model, config, tokenizers, say)
     if isinstance(model, EncoderDecoder):
-        _start_from_vectors(model, config, tokenizers, say)
+        _start_from_vectors(model, config.model, tokenizers, say)
 
 
 def _start_from(path: str, model: Model, config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> None:
     """Copy the weights of an earlier model; a classifier keeps its random last layer."""
     home, file = locate_weights(find_model(path))
-    earlier = load_config(home / "config.yaml")
+    earlier = load_config(home / CONFIG_FILE)
     changed = {
         key: values
         for key, values in differences(earlier, config).items()
         if key.startswith("model.") and not key.startswith(_MAY_DIFFER)
     }
     if changed:
-        lines = "\n".join(
-            f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in changed.items()
-        )
         raise ConfigError(
-            f"The model section must be that of training.start_from. Received: {path}, with differences in\n{lines}"
+            f"The model section must be that of training.start_from. Received: {path}, with differences in\n"
+            f"{describe_differences(changed)}\nCopy these values, or choose another model."
         )
     weights, metadata = read_weights(file)
     if metadata.get("tokenizer") != tokenizers.fingerprint:
@@ -87,12 +84,12 @@ def _start_from(path: str, model: Model, config: Config, tokenizers: Tokenizers,
 
 
 def _start_from_vectors(
-    model: EncoderDecoder, config: Config, tokenizers: Tokenizers, say: Callable[[str], None]
+    model: EncoderDecoder, config: ModelConfig, tokenizers: Tokenizers, say: Callable[[str], None]
 ) -> None:
     """Initialize the embeddings from the word vectors that the configuration names."""
     for side, path, tokenizer, embedding in (
-        ("source", config.model.source_vectors, tokenizers.source, model.source_embedding),
-        ("target", config.model.target_vectors, tokenizers.target, model.target_embedding),
+        ("source", config.source_vectors, tokenizers.source, model.source_embedding),
+        ("target", config.target_vectors, tokenizers.target, model.target_embedding),
     ):
         if path is not None:
             count = start_from_vectors(embedding, tokenizer, path)

@@ -11,10 +11,10 @@ import torch
 
 from translator.atomic_io import atomic_write
 from translator.checkpoint import CONFIG_FILE, newest_checkpoint, step_checkpoints
-from translator.config import Config, ConfigError, ModelConfig, differences, load_config, to_yaml
+from translator.config import Config, ConfigError, ModelConfig, describe_differences, differences, load_config, to_yaml
 from translator.data.corpus import Corpus, load_corpus, read_clean_rows
 from translator.data.objectives import objective_of
-from translator.errors import UserError, shorten
+from translator.errors import UserError
 from translator.kernels.backends import backend_obstacle
 from translator.ranks import RankError
 from translator.tokenizer import Tokenizers
@@ -153,7 +153,8 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
         }
         if changed:
             raise ConfigError(
-                f"A resumed run must keep its configuration. Received: {run} with changes in\n{_listed(changed)}\n"
+                f"A resumed run must keep its configuration. Received: {run} with changes in\n"
+                f"{describe_differences(changed)}\n"
                 "Undo them, choose another output, or pass --allow-config-change."
             )
     atomic_write(path, to_yaml(config))
@@ -212,8 +213,7 @@ def _check_config(main: Config, own: Config) -> None:
         key: values for key, values in differences(main, own).items() if not key.startswith(_MAY_DIFFER_BETWEEN_RANKS)
     }
     if changed:
-        raise RankError(f"All ranks must have the same configuration. Received, from rank 0:\n{_listed(changed)}")
-
-
-def _listed(changed: dict[str, tuple[Any, Any]]) -> str:
-    return "\n".join(f"  {key}: {shorten(repr(old))} -> {shorten(repr(new))}" for key, (old, new) in changed.items())
+        raise RankError(
+            f"All ranks must have the same configuration. Received, on rank 0 and on this rank:\n"
+            f"{describe_differences(changed)}\nStart every rank with the same configuration and arguments."
+        )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from translator.checkpoint import build_with_weights, locked
-from translator.config import Config
+from translator.config import Config, TrainingConfig
 from translator.data.batching import BatchStream
 from translator.data.cleaning import table
 from translator.data.corpus import read_rows
@@ -66,7 +66,7 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(_too_large_to_begin() if trainer is None else _too_large(config, run)) from error
+        raise TrainingError(_too_large_to_begin() if trainer is None else _too_large(config.training, run)) from error
     finally:
         ranks.leave()
     return run
@@ -327,9 +327,8 @@ def _too_large_to_begin() -> str:
     return "Out of memory while preparing data or model. Free memory, or use less data or a smaller model."
 
 
-def _too_large(config: Config, run: Path) -> str:
+def _too_large(options: TrainingConfig, run: Path) -> str:
     """Return the message for a step that does not fit in memory."""
-    options = config.training
     last = f"{run / 'last'} is the last good checkpoint." if (run / "last").exists() else "Nothing was saved yet."
     return (
         f"Out of memory in a training step with training.batch_tokens={options.batch_tokens}. "
