@@ -26,6 +26,7 @@ from translator.cli.streams import discard_output, standard_streams
 SUBCOMMANDS = {
     "train": "train a model from a YAML configuration",
     "translate": "translate lines, or sentences given as arguments",
+    "serve": "serve translations over HTTP, with LibreTranslate's API and a page",
     "classify": "label lines, or texts given as arguments, with a classifier",
     "generate": "continue lines, or prompts given as arguments, with a language model",
     "evaluate": "score a model on a test set",
