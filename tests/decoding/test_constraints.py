@@ -15,9 +15,10 @@ from torch import Tensor
 
 from translator.config import DecodingOptions
 from translator.decoding.beam import BeamSelection
-from translator.decoding.candidates import Candidate
-from translator.decoding.constraints import Constraints, Forbidden, NoRepeatedNgram, max_occurrences, max_repeats
+from translator.decoding.candidates import Candidate, length_penalty
+from translator.decoding.constraints import Constraints, NoRepeatedNgram, max_occurrences, max_repeats
 from translator.decoding.greedy import GreedySelection
+from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
 from translator.decoding.search import decode, search
 from translator.tokenizer import EOS_ID, UNK_ID
@@ -160,14 +161,14 @@ def test_probabilities_are_normalized_before_masking() -> None:
     ids = torch.tensor([[5, UNK_ID], [UNK_ID, UNK_ID], [4, 9]])
     first, later, guarded = (
         rules.log_probabilities(logits)
-        for rules in (Forbidden.in_step(0), Forbidden.in_step(3), Forbidden.in_step(3, [None, ids]))
+        for rules in (NextTokens.in_step(0), NextTokens.in_step(3), NextTokens.in_step(3, [None, ids]))
     )
     assert torch.equal(later[:, EOS_ID:], expected[:, EOS_ID:])
     assert torch.isneginf(later[:, :EOS_ID]).all() and torch.isneginf(first[:, : EOS_ID + 1]).all()
     assert [row.isneginf().nonzero().flatten().tolist() for row in guarded] == [[0, 1, 5], [0, 1], [0, 1, 4, 9]]
     kept = ~guarded.isneginf()
     assert torch.equal(guarded[kept], expected[kept])
-    values, tokens = Forbidden.in_step(3, [ids]).top_tokens(logits, 6)
+    values, _, tokens = NextTokens.in_step(3, [ids]).top_tokens(logits, 6)
     assert torch.equal(values, guarded.sort(dim=1, descending=True).values[:, :6])
     assert torch.equal(values, guarded.gather(1, tokens))
 
@@ -232,3 +233,40 @@ def test_a_beam_with_a_prefix_finds_the_best_of_all_that_begin_so() -> None:
     every = [each for each in model.every_translation(source, 6, 0.6) if each.tokens[:2] == (4, 3)]
     for left, right in zip(found, every[:10], strict=True):
         assert_same(left, right)
+
+
+@pytest.mark.parametrize("way", [{"beam_size": 1}, {"beam_size": 4, "num_hypotheses": 4}, {"sample": True}])
+def test_a_repetition_penalty_makes_repetition_rarer_and_leaves_log_probabilities(way: dict[str, Any]) -> None:
+    model, sources = FakeModel(vocab_size=8, eos_bias=-1.0), sources_of(*range(2, 12))
+    few, many = (
+        run(model, sources, [9] * 10, **way, repetition_penalty=penalty, length_penalty=0.6) for penalty in (3.0, 1.0)
+    )
+    assert repetitions(few) < 0.7 * repetitions(many)
+    assert run(model, sources[:1], [9], **way, repetition_penalty=3.0, length_penalty=0.6) == few[:1]
+    for source, candidates in zip(sources, few, strict=True):
+        assert candidates == sorted(candidates, key=lambda candidate: -candidate.score)
+        for candidate in candidates:
+            tokens = (*candidate.tokens, EOS_ID) if candidate.is_finished else candidate.tokens
+            values = model.token_log_probabilities(source, tokens)
+            assert candidate.token_log_probabilities == pytest.approx(values, abs=1e-6)
+            pairs = enumerate(zip(tokens, values, strict=True))
+            penalized = sum(3 * x if token in tokens[:n] else x for n, (token, x) in pairs)
+            assert candidate.score == pytest.approx(penalized / length_penalty(len(tokens), 0.6), abs=1e-5)
+
+
+def repetitions(found: Sequence[Sequence[Candidate]]) -> int:
+    """Return the number of tokens that occur before in their text."""
+    return sum(len(each.tokens) - len(set(each.tokens)) for candidates in found for each in candidates)
+
+
+def test_a_beam_that_holds_every_prefix_finds_the_best_by_penalized_score() -> None:
+    model, source = FakeModel(vocab_size=5, eos_bias=-1.0), (4, 3)
+    [[best, *_]] = run(model, [source], [6], beam_size=1000, repetition_penalty=2.0, length_penalty=0.6)
+    scores = {}
+    for each in model.every_translation(source, 6, 0.6):
+        tokens = each.tokens
+        values = zip((*tokens, EOS_ID), each.token_log_probabilities, strict=True)
+        penalized = sum(2 * x if token in tokens[:n] else x for n, (token, x) in enumerate(values))
+        scores[tokens] = penalized / length_penalty(len(tokens) + 1, 0.6)
+    assert best.tokens == max(scores, key=lambda tokens: scores[tokens])
+    assert best.score == pytest.approx(max(scores.values()), abs=1e-5)

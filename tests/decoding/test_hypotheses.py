@@ -20,7 +20,7 @@ def hypotheses(tokens: list[list[list[int]]], log_probability: list[list[float]]
 def test_the_first_input_is_bos_and_then_the_last_token() -> None:
     empty = Hypotheses.empty(2, CPU)
     assert empty.last_tokens.tolist() == [[BOS_ID], [BOS_ID]]
-    longer = empty.append(torch.tensor([[5], [6]]), torch.zeros(2, 1), empty.log_probability)
+    longer = empty.append(torch.tensor([[5], [6]]), torch.zeros(2, 1), empty.rank)
     assert longer.last_tokens.tolist() == [[5], [6]] and (longer.width, longer.length) == (1, 1)
 
 

@@ -32,6 +32,8 @@ class DecodingOptions(Section):
         min_length: minimum output length in tokens before EOS
         no_repeat_ngram: length of n-grams that may not be repeated, unless the source repeats as often; a shorter cycle
             may not come four times in a row; 0 disables it
+        repetition_penalty: factor on the log-probability of tokens that the output already has (Keskar et al., 2019);
+            counts in the score and in the choice of tokens, not in their reported log-probabilities; 1 disables it
         batch_tokens: source tokens decoded together; results do not depend on it
         num_hypotheses: maximum number of results per text; at most beam_size, unless sampling
         sample: sample tokens instead of searching; by default, only language models do
@@ -51,6 +53,7 @@ class DecodingOptions(Section):
     max_length_factor: PositiveFloat = 2.0
     min_length: NonNegativeInt = 0
     no_repeat_ngram: NonNegativeInt = 0
+    repetition_penalty: Annotated[float, Number, Field(ge=1, le=100)] = 1.0
     batch_tokens: PositiveInt = 4096
     num_hypotheses: BeamWidth = 1
     sample: bool | None = None
@@ -95,6 +98,7 @@ class DecodingChanges(TypedDict, total=False):
     max_length_factor: float | None
     min_length: int | None
     no_repeat_ngram: int | None
+    repetition_penalty: float | None
     batch_tokens: int | None
     num_hypotheses: int | None
     sample: bool | None

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from translator.decoding.constraints import Forbidden
 from translator.decoding.hypotheses import Hypotheses
+from translator.decoding.next_tokens import NextTokens
 from translator.tokenizer import EOS_ID
 
 
@@ -28,14 +28,14 @@ class BeamSelection:
         self.beam_size = beam_size
 
     def __call__(
-        self, live: Hypotheses, logits: Tensor, forbidden: Forbidden, sentences: Sequence[int]
+        self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
     ) -> tuple[Hypotheses, Hypotheses]:
         """See `search.Selection`."""
-        extended = best_extensions(live, logits, forbidden, self.beam_size)
+        extended = best_extensions(live, logits, allowed, self.beam_size)
         return extended.first(self.beam_size), _not_ended(extended, self.beam_size, live.width)
 
 
-def best_extensions(live: Hypotheses, logits: Tensor, forbidden: Forbidden, beam_size: int) -> Hypotheses:
+def best_extensions(live: Hypotheses, logits: Tensor, allowed: NextTokens, beam_size: int) -> Hypotheses:
     """Return the best `2 * beam_size` hypotheses of each sentence that are one token longer, best first.
 
     `beam_size + 1` tokens of each row are enough. A hypothesis among the sentence's best `beam_size`, or among its best
@@ -45,14 +45,14 @@ def best_extensions(live: Hypotheses, logits: Tensor, forbidden: Forbidden, beam
     Args:
         live: `(num_sentences, width)` hypotheses.
         logits: `(num_sentences * width, vocab_size)` floating point.
-        forbidden: tokens that may not come next.
+        allowed: tokens that may come next.
         beam_size: number of live hypotheses of each sentence.
     """
     num_tokens = min(beam_size + 1, logits.shape[1])
-    values, tokens = forbidden.top_tokens(logits, num_tokens)
-    tokens = tokens.reshape(-1, live.width * num_tokens)  # (num_sentences, width * num_tokens)
-    values = values.reshape(-1, live.width * num_tokens)
-    sums = live.log_probability.repeat_interleave(num_tokens, dim=1) + values
+    values, ranks, tokens = (
+        each.reshape(-1, live.width * num_tokens) for each in allowed.top_tokens(logits, num_tokens)
+    )  # (num_sentences, width * num_tokens)
+    sums = live.rank.repeat_interleave(num_tokens, dim=1) + ranks
     best = sums.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
     prefixes = live.take(best // num_tokens)
     return prefixes.append(tokens.gather(1, best), values.gather(1, best), sums.gather(1, best))

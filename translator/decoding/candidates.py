@@ -19,7 +19,8 @@ class Candidate:
         token_log_probabilities: of each token, then of EOS if the sequence is finished; natural logarithms. They are
             the model's own, whatever the search forbids and however it samples.
         log_probability: sum of `token_log_probabilities`.
-        score: `log_probability / length_penalty(len(token_log_probabilities), alpha)`; candidates are ranked by it.
+        score: `log_probability / length_penalty(len(token_log_probabilities), alpha)`, where a `repetition_penalty`
+            multiplies the log-probability of repeated tokens; candidates are ranked by it.
         is_finished: True if the sequence ended by EOS; False if it reached its maximum length or could not go on.
     """
 
@@ -30,15 +31,24 @@ class Candidate:
     is_finished: bool
 
     @classmethod
-    def from_tokens(cls, tokens: Sequence[int], token_log_probabilities: Sequence[float], alpha: float) -> Candidate:
-        """Return the candidate with these ids, EOS last if it is finished, and their log-probabilities."""
+    def from_tokens(
+        cls,
+        tokens: Sequence[int],
+        token_log_probabilities: Sequence[float],
+        alpha: float,
+        score: float | None = None,
+    ) -> Candidate:
+        """Return the candidate with these ids, EOS last if it is finished, and their log-probabilities.
+
+        Without a score, it has that of a search without penalties.
+        """
         log_probability = math.fsum(token_log_probabilities)
         is_finished = list(tokens[-1:]) == [EOS_ID]
         return cls(
             tokens=tuple(tokens[:-1] if is_finished else tokens),
             token_log_probabilities=tuple(token_log_probabilities),
             log_probability=log_probability,
-            score=log_probability / length_penalty(len(tokens), alpha),
+            score=log_probability / length_penalty(len(tokens), alpha) if score is None else score,
             is_finished=is_finished,
         )
 

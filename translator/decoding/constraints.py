@@ -6,7 +6,6 @@ forbidden.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from translator.config import DecodingOptions
+from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
-from translator.kernels import largest, top_tokens
 from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
 
 _MAX_CYCLE_REPEATS = 3  # of a short cycle, in any text: "very, very, very"
@@ -47,83 +46,38 @@ class Constraint(Protocol[ConstraintState]):
         """Return a state whose row i is row `rows[i]` of `state`; see `Decodable.reorder`."""
 
 
-@dataclass(frozen=True)
-class Forbidden:
-    """The tokens that may not come next in one step.
-
-    Attributes:
-        first_allowed: no id below it may come next, in any row. Special tokens have the lowest ids. A bound costs the
-            CUDA kernel of `top_tokens` nothing, whereas ids cost it one more pass over the logits.
-        ids: further ids of each row, `(rows, n)` int64, or None.
-        forced: the only id that may come next in each row, whatever else is forbidden: `(rows,)` int64, -1 in rows
-            that are free; or None.
-    """
-
-    first_allowed: int
-    ids: Tensor | None = None
-    forced: Tensor | None = None
-
-    @classmethod
-    def in_step(cls, step: int, ids: Sequence[Tensor | None] = (), forced: Tensor | None = None) -> Forbidden:
-        """Return what special tokens, constraints and prefixes forbid in a step, counted from 0.
-
-        UNK and BOS never come (byte fallback spells everything), and EOS does not come first: a text that says
-        something is not translated by nothing.
-        """
-        assert UNK_ID < BOS_ID < EOS_ID
-        present = [each for each in ids if each is not None]
-        return cls(EOS_ID if step else EOS_ID + 1, torch.cat(present, dim=1) if present else None, forced)
-
-    def top_tokens(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return log-probabilities and ids of the most probable allowed tokens; see `kernels.top_tokens`."""
-        if self.forced is not None:
-            return largest(self.log_probabilities(logits), count)
-        return top_tokens(logits, count, first_token=self.first_allowed, forbidden=self.ids)
-
-    def log_probabilities(self, logits: Tensor) -> Tensor:
-        """Return the model's log-probabilities `(rows, vocab_size)` float32, minus infinity for forbidden tokens."""
-        result = logits.log_softmax(dim=-1, dtype=torch.float32)
-        forced = None if self.forced is None else self._forced(result)
-        result[:, : self.first_allowed] = -math.inf
-        if self.ids is not None:
-            result.scatter_(1, self.ids, -math.inf)
-        return (
-            result if forced is None or self.forced is None else torch.where(self.forced[:, None] < 0, result, forced)
-        )
-
-    def _forced(self, log_probs: Tensor) -> Tensor:
-        """Return `log_probs: (rows, vocab_size)` with minus infinity for all but the forced token of each row."""
-        assert self.forced is not None
-        tokens = self.forced.clamp(min=0)[:, None]
-        return torch.full_like(log_probs, -math.inf).scatter_(1, tokens, log_probs.gather(1, tokens))
-
-
 class Constraints:
     """All constraints of a search, applied together. A state is the list of theirs.
 
     Args:
         constraints: may be empty; special tokens are forbidden in any case.
+        repetition_penalty: see `DecodingOptions`.
     """
 
-    def __init__(self, constraints: Sequence[Constraint[Any]] = ()) -> None:
+    def __init__(self, constraints: Sequence[Constraint[Any]] = (), repetition_penalty: float = 1.0) -> None:
         self._constraints = constraints
+        self._repetition_penalty = repetition_penalty
         self._prefix = Prefix()
 
     @classmethod
     def from_options(cls, options: DecodingOptions) -> Constraints:
         """Return the constraints that the options ask for."""
         ngrams = [NoRepeatedNgram(options.no_repeat_ngram)] if options.no_repeat_ngram else []
-        return cls([MinLength(), *ngrams])
+        return cls([MinLength(), *ngrams], options.repetition_penalty)
 
     def start(self, requests: Sequence[Request], device: torch.device) -> ConstraintStates:
         """See `Constraint.start`."""
         states = [constraint.start(requests, device) for constraint in self._constraints]
         return ConstraintStates(self._prefix.start(requests, device), states)
 
-    def forbidden(self, states: ConstraintStates, step: int) -> Forbidden:
-        """Return what is forbidden in a step, counted from 0."""
+    def next_tokens(self, states: ConstraintStates, written: Tensor) -> NextTokens:
+        """Return what may follow the tokens written so far: `(rows, length)` int64, without BOS."""
+        step = written.shape[1]
         ids = [each.forbidden(state) for each, state in zip(self._constraints, states.others, strict=True)]
-        return Forbidden.in_step(step, ids, self._prefix.forced(states.prefix, step))
+        penalized = written if step and self._repetition_penalty > 1 else None
+        return NextTokens.in_step(
+            step, ids, self._prefix.forced(states.prefix, step), penalized, self._repetition_penalty
+        )
 
     def advance(self, states: ConstraintStates, tokens: Tensor) -> ConstraintStates:
         """See `Constraint.advance`."""
@@ -159,7 +113,7 @@ class Prefix:
         return torch.tensor(rows, dtype=torch.int64, device=device)
 
     def forced(self, prefixes: Tensor, step: int) -> Tensor | None:
-        """Return the token that must come in a step, counted from 0; see `Forbidden.forced`."""
+        """Return the token that must come in a step, counted from 0; see `NextTokens.forced`."""
         return prefixes[:, step] if step < prefixes.shape[1] else None
 
     def reorder(self, prefixes: Tensor, rows: Tensor) -> Tensor:

@@ -23,14 +23,15 @@ class Hypotheses:
     Attributes:
         tokens: `(num_sentences, width, length)` int64.
         token_log_probabilities: `(num_sentences, width, length)` float32.
-        log_probability: their sums: `(num_sentences, width)` float64, so that rounding does not grow with the length.
-            Minus infinity marks a hypothesis that is impossible or has ended, and only fills the rectangle.
+        rank: sum of the values that rank tokens, which are log-probabilities or, with penalties, less:
+            `(num_sentences, width)` float64, so that rounding does not grow with the length. Minus infinity marks
+            a hypothesis that is impossible or has ended, and only fills the rectangle.
         rows: row of the model's state that each hypothesis continues: `(num_sentences, width)` int64.
     """
 
     tokens: Tensor
     token_log_probabilities: Tensor
-    log_probability: Tensor
+    rank: Tensor
     rows: Tensor
 
     @classmethod
@@ -39,7 +40,7 @@ class Hypotheses:
         return cls(
             tokens=torch.empty(num_sentences, 1, 0, dtype=torch.int64, device=device),
             token_log_probabilities=torch.empty(num_sentences, 1, 0, device=device),
-            log_probability=torch.zeros(num_sentences, 1, dtype=torch.float64, device=device),
+            rank=torch.zeros(num_sentences, 1, dtype=torch.float64, device=device),
             rows=torch.arange(num_sentences, device=device)[:, None],
         )
 
@@ -64,7 +65,7 @@ class Hypotheses:
         return Hypotheses(
             tokens=self.tokens.gather(1, history),
             token_log_probabilities=self.token_log_probabilities.gather(1, history),
-            log_probability=self.log_probability.gather(1, columns),
+            rank=self.rank.gather(1, columns),
             rows=self.rows.gather(1, columns),
         )
 
@@ -73,7 +74,7 @@ class Hypotheses:
         return Hypotheses(
             self.tokens[:, :width],
             self.token_log_probabilities[:, :width],
-            self.log_probability[:, :width],
+            self.rank[:, :width],
             self.rows[:, :width],
         )
 
@@ -83,7 +84,7 @@ class Hypotheses:
         return Hypotheses(
             self.tokens.index_select(0, places),
             self.token_log_probabilities.index_select(0, places),
-            self.log_probability.index_select(0, places),
+            self.rank.index_select(0, places),
             self.rows.index_select(0, places),
         )
 
@@ -91,14 +92,14 @@ class Hypotheses:
         """Return the same hypotheses for a model state that holds exactly their rows, in their order."""
         return replace(self, rows=torch.arange(self.rows.numel(), device=self.rows.device).view_as(self.rows))
 
-    def append(self, tokens: Tensor, token_log_probabilities: Tensor, log_probability: Tensor) -> Hypotheses:
-        """Return the hypotheses with one more token each, and the new sums: three times `(num_sentences, width)`."""
+    def append(self, tokens: Tensor, token_log_probabilities: Tensor, rank: Tensor) -> Hypotheses:
+        """Return the hypotheses with one more token each, and the new ranks: three times `(num_sentences, width)`."""
         return Hypotheses(
             tokens=torch.cat((self.tokens, tokens[:, :, None]), dim=2),
             token_log_probabilities=torch.cat(
                 (self.token_log_probabilities, token_log_probabilities[:, :, None]), dim=2
             ),
-            log_probability=log_probability,
+            rank=rank,
             rows=self.rows,
         )
 
@@ -135,7 +136,7 @@ class Finished:
         is_ended = hypotheses.last_tokens == EOS_ID
         if is_ended.device.type == "cpu" and not is_ended.any():  # on other devices the test would synchronize
             return self
-        score = hypotheses.log_probability / length_penalty(hypotheses.length, alpha)
+        score = hypotheses.rank / length_penalty(hypotheses.length, alpha)
         scores = torch.cat((self.score, torch.where(is_ended, score, -math.inf)), dim=1)
         order = scores.argsort(dim=1, descending=True, stable=True)[:, : self.score.shape[1]]
         places = order[:, :, None].expand(-1, -1, hypotheses.length)
@@ -174,18 +175,26 @@ def results_of(live: Hypotheses, finished: Finished, limits: Sequence[int], alph
         alpha: exponent of the length penalty.
     """
     num_hypotheses = finished.score.shape[1]
-    ended_columns = (finished.tokens.tolist(), finished.token_log_probabilities.tolist(), finished.lengths.tolist())
-    live_columns = (live.tokens.tolist(), live.token_log_probabilities.tolist(), live.log_probability.tolist())
+    ended_columns = [
+        each.tolist() for each in (finished.tokens, finished.token_log_probabilities, finished.lengths, finished.score)
+    ]
+    live_columns = [each.tolist() for each in (live.tokens, live.token_log_probabilities, live.rank)]
+    live_penalty = length_penalty(live.length, alpha)
     results = []
     for limit, ended, alive in zip(
         limits, zip(*ended_columns, strict=True), zip(*live_columns, strict=True), strict=True
     ):
-        texts = [(tokens[:length], log_probs[:length]) for tokens, log_probs, length in zip(*ended, strict=True)]
-        found = [Candidate.from_tokens(tokens, log_probs, alpha) for tokens, log_probs in texts if tokens]
-        found.sort(key=lambda candidate: -candidate.score)
+        found = [
+            Candidate.from_tokens(tokens[:length], log_probs[:length], alpha, score)
+            for tokens, log_probs, length, score in zip(*ended, strict=True)
+            if length
+        ]
         if live.length == limit:
-            texts = [(tokens, log_probs) for tokens, log_probs, total in zip(*alive, strict=True) if total > -math.inf]
-            cut = [Candidate.from_tokens(tokens, log_probs, alpha) for tokens, log_probs in texts]
+            cut = [
+                Candidate.from_tokens(tokens, log_probs, alpha, rank / live_penalty)
+                for tokens, log_probs, rank in zip(*alive, strict=True)
+                if rank > -math.inf
+            ]
             found += cut[: num_hypotheses - len(found)]
         results.append(found or [_possible_part(alive[0][0], alive[1][0], alpha)])
     return results

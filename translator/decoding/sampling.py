@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from translator.config import DecodingOptions
-from translator.decoding.constraints import Forbidden
 from translator.decoding.greedy import extended_by_one
 from translator.decoding.hypotheses import Hypotheses
+from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
 from translator.tokenizer import EOS_ID
 
@@ -33,13 +33,15 @@ class SamplingSelection:
         self._uniforms = _uniforms(requests, options).to(device)
 
     def __call__(
-        self, live: Hypotheses, logits: Tensor, forbidden: Forbidden, sentences: Sequence[int]
+        self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
     ) -> tuple[Hypotheses, Hypotheses]:
         """See `search.Selection`."""
-        log_probs = forbidden.log_probabilities(logits)
-        tokens = draw(log_probs, self._uniforms[sentences, live.length], self._options)[:, None]
+        log_probs = allowed.log_probabilities(logits)
+        ranks = allowed.ranks(log_probs)
+        tokens = draw(ranks, self._uniforms[sentences, live.length], self._options)[:, None]
         is_nan = log_probs.amax(dim=1, keepdim=True).isnan()  # a draw from NaN gives some token; the search reports it
-        return extended_by_one(live, tokens, log_probs.gather(1, tokens).masked_fill(is_nan, math.nan))
+        values = log_probs.gather(1, tokens).masked_fill(is_nan, math.nan)
+        return extended_by_one(live, tokens, values, ranks.gather(1, tokens).masked_fill(is_nan, math.nan))
 
 
 def draw(log_probs: Tensor, uniform: Tensor, options: DecodingOptions) -> Tensor:

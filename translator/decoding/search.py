@@ -16,10 +16,11 @@ from torch import Tensor
 from translator.config import DecodingOptions
 from translator.decoding.beam import BeamSelection
 from translator.decoding.candidates import Candidate, check_not_nan, length_penalty
-from translator.decoding.constraints import Constraints, Forbidden
+from translator.decoding.constraints import Constraints
 from translator.decoding.decodable import Decodable, State
 from translator.decoding.greedy import GreedySelection
 from translator.decoding.hypotheses import Finished, Hypotheses, results_of
+from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request, pack_sources
 from translator.decoding.sampling import SamplingSelection
 
@@ -42,14 +43,14 @@ class Selection(Protocol):
     def moves_rows(self) -> bool: ...
 
     def __call__(
-        self, live: Hypotheses, logits: Tensor, forbidden: Forbidden, sentences: Sequence[int]
+        self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
     ) -> tuple[Hypotheses, Hypotheses]:
         """Extend hypotheses by one token.
 
         Args:
             live: hypotheses.
             logits: of the next token: `(num_sentences * width, vocab_size)` floating point.
-            forbidden: tokens that may not come next.
+            allowed: tokens that may come next.
             sentences: index of each sentence among the requests.
 
         Returns:
@@ -121,7 +122,7 @@ def decode(
     state, rules = model.start(pack_sources(requests, device)), constraints.start(requests, device)
     while True:
         logits = model.step(live.last_tokens.flatten(), state)
-        ended, live = selection(live, logits, constraints.forbidden(rules, live.length), active)
+        ended, live = selection(live, logits, constraints.next_tokens(rules, live.tokens.flatten(0, 1)), active)
         finished = finished.with_ended(ended, alpha)
         remaining, limits = None, [requests[sentence].max_length for sentence in active]
         if is_sync_step(live.length, limits, device):
@@ -161,8 +162,9 @@ def _partition(
         score(Y) = log P(Y) / lp(|Y|) <= p / lp(|Y|) <= p / lp(max_length),
 
     the last because p <= 0: dividing by more brings it nearer to zero. No bound that looks at p alone is tighter: a Y
-    of maximum length whose other tokens are certain reaches it. So once the worst of the results that we keep scores at
-    least `p / lp(max_length)` for the best p, no later one scores better, and none is needed.
+    of maximum length whose other tokens are certain reaches it. With penalties, ranks take the place of
+    log-probabilities. So once the worst of the results that we keep scores at least `p / lp(max_length)` for the best
+    p, no later one scores better, and none is needed.
 
     Args:
         live: live hypotheses.
@@ -170,7 +172,7 @@ def _partition(
         limits: maximum length of each sentence.
         alpha: exponent of the length penalty.
     """
-    numbers = torch.stack((live.log_probability[:, 0], finished.score[:, -1]), dim=1).tolist()  # synchronizes
+    numbers = torch.stack((live.rank[:, 0], finished.score[:, -1]), dim=1).tolist()  # synchronizes
     going: list[int] = []
     over: list[int] = []
     check_not_nan(sum(best_live + worst_kept for best_live, worst_kept in numbers))

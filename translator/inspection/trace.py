@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
-from translator.decoding.constraints import Constraints, Forbidden
+from translator.decoding.constraints import Constraints
 from translator.decoding.decodable import Decodable
+from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
 from translator.decoding.sampling import sampling_distribution
 from translator.decoding.search import search
@@ -195,7 +196,7 @@ def trace(
     embedding, positions, encoder_input = _embedded(model, source, num_values)
     encoder, decoder = _activations(model, source, Packed.from_sequences([inputs]).to(device), num_values)
     target = translator.tokenizers.target
-    turns = zip(inputs, outputs, recorder.logits, _forbidden(request, outputs, options, device), strict=True)
+    turns = zip(inputs, outputs, recorder.logits, _next_tokens(request, outputs, options, device), strict=True)
     return Trace(
         sentence=sentence,
         pieces=tuple(_piece(translator.tokenizers.source, index) for index in (*ids, EOS_ID)),
@@ -212,14 +213,15 @@ def trace(
     )
 
 
-def _forbidden(
+def _next_tokens(
     request: Request, outputs: Sequence[int], options: DecodingOptions, device: torch.device
-) -> Iterator[Forbidden]:
-    """Yield the forbidden tokens of each step."""
+) -> Iterator[NextTokens]:
+    """Yield what may come next in each step."""
     constraints = Constraints.from_options(options)
     state = constraints.start([request], device)
+    written = torch.tensor([outputs], dtype=torch.int64, device=device)
     for step, token in enumerate(outputs):
-        yield constraints.forbidden(state, step)
+        yield constraints.next_tokens(state, written[:, :step])
         state = constraints.advance(state, torch.tensor([token], device=device))
 
 
@@ -247,22 +249,22 @@ def _step(
     token: int,
     chosen: int,
     logits: Tensor,
-    forbidden: Forbidden,
+    allowed: NextTokens,
     tokenizer: Tokenizer,
     options: DecodingOptions,
     num_top: int,
 ) -> Step:
     """Return what is shown of one step, from the logits `(1, vocab_size)` of the next token."""
     probabilities = logits.softmax(dim=-1)[0]
-    allowed = forbidden.log_probabilities(logits)
-    kept, tokens = sampling_distribution(allowed, options)
-    changed = kept if tokens is None else torch.zeros_like(allowed, dtype=kept.dtype).scatter(1, tokens, kept)
+    ranks = allowed.ranks(allowed.log_probabilities(logits))
+    kept, tokens = sampling_distribution(ranks, options)
+    changed = kept if tokens is None else torch.zeros_like(ranks, dtype=kept.dtype).scatter(1, tokens, kept)
     changed = changed[0] / changed.sum()
 
     def probability(piece: int) -> Probability:
         return Probability(tokenizer.pieces([piece])[0], piece, float(probabilities[piece]), float(changed[piece]))
 
-    top = allowed[0].topk(min(num_top, allowed.shape[1])).indices.tolist()
+    top = ranks[0].topk(min(num_top, ranks.shape[1])).indices.tolist()
     return Step(index + 1, _piece(tokenizer, token), tuple(map(probability, top)), probability(chosen))
 
 
