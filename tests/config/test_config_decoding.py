@@ -64,6 +64,8 @@ def test_a_beam_size_turns_sampling_off() -> None:
         ({"beam_size": True}, "beam_size: must be a number. Received: true."),
         ({"num_hypotheses": 0}, "num_hypotheses: must be greater than 0. Received: 0."),
         ({"beam_size": 1, "num_hypotheses": 2}, "num_hypotheses=2, beam_size=1. Raise beam_size."),
+        ({"beam_size": 1, "num_beam_groups": 2}, "Received: beam_size=1, num_beam_groups=2. Change one of them."),
+        ({"diversity_penalty": -1.0}, "diversity_penalty: must be greater than or equal to 0. Received: -1.0."),
         ({"length_penalty": -1.0}, "length_penalty: must be greater than or equal to 0. Received: -1.0."),
         ({"length_penalty": 1e300}, "length_penalty: must be less than or equal to 10. Received: 1e+300."),
         ({"no_repeat_ngram": -1}, "no_repeat_ngram: must be greater than or equal to 0. Received: -1."),

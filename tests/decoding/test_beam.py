@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from fake_model import FakeModel, assert_same, run, sources_of
 from torch import Tensor
 
 from translator.decoding.beam import BeamSelection
-from translator.decoding.candidates import length_penalty
+from translator.decoding.candidates import Candidate, length_penalty
 from translator.decoding.constraints import Constraints
 from translator.decoding.errors import DecodingError
+from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
 from translator.decoding.search import STEPS_BETWEEN_CHECKS, decode
 from translator.tokenizer import BOS_ID, EOS_ID
@@ -197,3 +199,39 @@ def test_nan_logits_are_an_error(bad: float) -> None:
 
     with pytest.raises(DecodingError, match="A model must give finite logits"):
         run(Broken(8), sources_of(3), [5], beam_size=3)
+
+
+DIVERSE = {"beam_size": 6, "num_beam_groups": 3, "num_hypotheses": 6, "length_penalty": 0.6}
+
+
+def test_groups_without_a_penalty_search_alike() -> None:
+    model, sources = FakeModel(vocab_size=20, eos_bias=1.0), sources_of(*range(2, 8))
+    found = run(model, sources, [9] * 6, **DIVERSE, diversity_penalty=0.0)
+    alone = run(model, sources, [9] * 6, beam_size=2, num_hypotheses=2, length_penalty=0.6)
+    for candidates, [first, second] in zip(found, alone, strict=True):
+        assert candidates == [first] * 3 + [second] * 3
+
+
+def test_the_groups_of_a_beam_differ_and_scores_stay_the_models_own() -> None:
+    model, sources = FakeModel(vocab_size=20, eos_bias=1.0), sources_of(*range(2, 12))
+    diverse = run(model, sources, [9] * 10, **DIVERSE, diversity_penalty=4.0)
+    ordinary = run(model, sources, [9] * 10, **(DIVERSE | {"num_beam_groups": 1}))
+    assert sum(map(num_beginnings, diverse)) > 1.3 * sum(map(num_beginnings, ordinary))
+    for source, candidates in zip(sources, diverse, strict=True):
+        assert run(model, [source], [9], **DIVERSE, diversity_penalty=4.0) == [candidates]
+        for candidate in candidates:
+            tokens = (*candidate.tokens, EOS_ID) if candidate.is_finished else candidate.tokens
+            expected = model.token_log_probabilities(source, tokens)
+            assert candidate.token_log_probabilities == pytest.approx(expected, abs=1e-6)
+
+
+def num_beginnings(candidates: Sequence[Candidate]) -> int:
+    return len({candidate.tokens[0] for candidate in candidates})
+
+
+def test_a_group_chooses_as_if_it_saw_the_whole_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, sources = FakeModel(vocab_size=40, eos_bias=1.0), sources_of(*range(2, 12))
+    found = run(model, sources, [9] * 10, **DIVERSE, diversity_penalty=2.0)
+    narrow = NextTokens.top_tokens
+    monkeypatch.setattr(NextTokens, "top_tokens", lambda self, logits, count: narrow(self, logits, logits.shape[1]))
+    assert run(model, sources, [9] * 10, **DIVERSE, diversity_penalty=2.0) == found

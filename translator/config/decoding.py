@@ -27,6 +27,10 @@ class DecodingOptions(Section):
 
     Attributes:
         beam_size: number of hypotheses kept; 1 is greedy search
+        num_beam_groups: groups of the beam in diverse beam search (Vijayakumar et al., 2016), a divisor of beam_size; 1
+            is ordinary beam search
+        diversity_penalty: subtracted from the log-probability of a token, in the choice of one group, for each time
+            that an earlier group chose it in the same step
         length_penalty: exponent of the length penalty (Wu et al., 2016, equation 14); 0 disables it
         max_length_factor: maximum output length in tokens per source token, plus 10
         min_length: minimum output length in tokens before EOS
@@ -49,6 +53,8 @@ class DecodingOptions(Section):
     """
 
     beam_size: BeamWidth = 5
+    num_beam_groups: BeamWidth = 1
+    diversity_penalty: NonNegativeFloat = 0.5
     length_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.6
     max_length_factor: PositiveFloat = 2.0
     min_length: NonNegativeInt = 0
@@ -85,6 +91,15 @@ class DecodingOptions(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_equal_groups(self) -> DecodingOptions:
+        if not self.sample and self.beam_size % self.num_beam_groups:
+            raise ValueError(
+                "beam_size must be divisible by num_beam_groups. "
+                f"Received: beam_size={self.beam_size}, num_beam_groups={self.num_beam_groups}. Change one of them."
+            )
+        return self
+
 
 SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "seed")
 TRANSLATION_FIELDS = ("max_length_factor", "fold_capitals", "split_sentences")  # without effect on a language model
@@ -94,6 +109,8 @@ class DecodingChanges(TypedDict, total=False):
     """Keyword arguments that change `DecodingOptions` for one call; None keeps the option as configured."""
 
     beam_size: int | None
+    num_beam_groups: int | None
+    diversity_penalty: float | None
     length_penalty: float | None
     max_length_factor: float | None
     min_length: int | None

@@ -1,9 +1,10 @@
-"""Beam selection: extend the `beam_size` best hypotheses of each sentence and keep the best extensions."""
+"""Beam selection: extend the best hypotheses of each sentence and keep the best extensions, in one group or several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from translator.decoding.hypotheses import Hypotheses
@@ -18,24 +19,58 @@ class BeamSelection:
     by EOS are finished; the first `beam_size` that do not are the next beam. Ties: the extension of the better
     hypothesis goes first, then the lower token id.
 
+    Diverse beam search (Vijayakumar et al., 2016) divides the beam into groups that do this one after the other, each
+    with its own hypotheses. Where a group ranks its extensions, a token costs `diversity_penalty` for each hypothesis
+    of an earlier group that was just extended by it. Ranks and scores do not include this cost.
+
     Args:
         beam_size: number of live hypotheses of each sentence.
+        num_groups: number of groups; divides `beam_size`.
+        diversity_penalty: see `DecodingOptions`.
     """
 
     moves_rows = True
 
-    def __init__(self, beam_size: int) -> None:
+    def __init__(self, beam_size: int, num_groups: int = 1, diversity_penalty: float = 0.0) -> None:
         self.beam_size = beam_size
+        self._num_groups = num_groups
+        self._diversity_penalty = diversity_penalty
 
     def __call__(
         self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
     ) -> tuple[Hypotheses, Hypotheses]:
         """See `search.Selection`."""
-        extended = best_extensions(live, logits, allowed, self.beam_size)
-        return extended.first(self.beam_size), _not_ended(extended, self.beam_size, live.width)
+        # Enough for every group: the earlier ones penalize fewer tokens than the other groups have hypotheses.
+        found = allowed.top_tokens(logits, min(self.beam_size + 1, logits.shape[1]))
+        if self._num_groups == 1:
+            return _best(live, found, self.beam_size)
+        size, ended, going = self.beam_size // self._num_groups, list[Hypotheses](), list[Hypotheses]()
+        width = max(live.width // self._num_groups, 1)  # in the first step all groups extend the same hypothesis
+        by_sentence = [each.view(-1, live.width, each.shape[1]) for each in found]
+        for group in range(self._num_groups):
+            columns = slice(group * width, (group + 1) * width) if live.width > 1 else slice(1)
+            values, ranks, tokens = (each[:, columns].flatten(0, 1) for each in by_sentence)
+            cost = None
+            if going:
+                taken = torch.cat([each.last_tokens for each in going], dim=1).repeat_interleave(width, dim=0)
+                cost = (tokens[:, :, None] == taken[:, None, :]).sum(dim=2) * self._diversity_penalty
+            group_ended, group_live = _best(live.columns(columns), (values, ranks, tokens), size, cost)
+            ended.append(group_ended)
+            going.append(group_live)
+        return Hypotheses.side_by_side(ended), Hypotheses.side_by_side(going)
 
 
-def best_extensions(live: Hypotheses, logits: Tensor, allowed: NextTokens, beam_size: int) -> Hypotheses:
+def _best(
+    live: Hypotheses, found: tuple[Tensor, Tensor, Tensor], beam_size: int, cost: Tensor | None = None
+) -> tuple[Hypotheses, Hypotheses]:
+    """Return the best hypotheses of which those that end are finished, and the next live ones."""
+    extended = best_extensions(live, found, beam_size, cost)
+    return extended.columns(slice(beam_size)), _not_ended(extended, beam_size, live.width)
+
+
+def best_extensions(
+    live: Hypotheses, found: tuple[Tensor, Tensor, Tensor], beam_size: int, cost: Tensor | None = None
+) -> Hypotheses:
     """Return the best `2 * beam_size` hypotheses of each sentence that are one token longer, best first.
 
     `beam_size + 1` tokens of each row are enough. A hypothesis among the sentence's best `beam_size`, or among its best
@@ -44,16 +79,17 @@ def best_extensions(live: Hypotheses, logits: Tensor, allowed: NextTokens, beam_
 
     Args:
         live: `(num_sentences, width)` hypotheses.
-        logits: `(num_sentences * width, vocab_size)` floating point.
-        allowed: tokens that may come next.
+        found: log-probabilities, ranks and ids of the best tokens of each row: `(num_sentences * width, num_tokens)`.
         beam_size: number of live hypotheses of each sentence.
+        cost: subtracted from ranks where hypotheses are compared; the same shape, or None.
     """
-    num_tokens = min(beam_size + 1, logits.shape[1])
+    num_tokens = found[0].shape[1]
     values, ranks, tokens = (
-        each.reshape(-1, live.width * num_tokens) for each in allowed.top_tokens(logits, num_tokens)
+        each.reshape(-1, live.width * num_tokens) for each in found
     )  # (num_sentences, width * num_tokens)
     sums = live.rank.repeat_interleave(num_tokens, dim=1) + ranks
-    best = sums.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
+    compared = sums if cost is None else sums - cost.view_as(sums)
+    best = compared.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
     prefixes = live.take(best // num_tokens)
     return prefixes.append(tokens.gather(1, best), values.gather(1, best), sums.gather(1, best))
 

@@ -16,7 +16,7 @@ from translator.tokenizer import BOS_ID, EOS_ID
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Live hypotheses: `width` prefixes of the output of each sentence, best first, all of one length.
+    """Live hypotheses: `width` prefixes of the output of each sentence, best first in each group, all of one length.
 
     In the model's state they are `num_sentences * width` rows, those of a sentence adjacent.
 
@@ -69,13 +69,23 @@ class Hypotheses:
             rows=self.rows.gather(1, columns),
         )
 
-    def first(self, width: int) -> Hypotheses:
-        """Return the first `width` hypotheses of each sentence."""
+    def columns(self, columns: slice) -> Hypotheses:
+        """Return adjacent hypotheses of each sentence, the same of each."""
         return Hypotheses(
-            self.tokens[:, :width],
-            self.token_log_probabilities[:, :width],
-            self.rank[:, :width],
-            self.rows[:, :width],
+            self.tokens[:, columns],
+            self.token_log_probabilities[:, columns],
+            self.rank[:, columns],
+            self.rows[:, columns],
+        )
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence[Hypotheses]) -> Hypotheses:
+        """Return the hypotheses of all parts, which have the same sentences and length."""
+        return cls(
+            torch.cat([part.tokens for part in parts], dim=1),
+            torch.cat([part.token_log_probabilities for part in parts], dim=1),
+            torch.cat([part.rank for part in parts], dim=1),
+            torch.cat([part.rows for part in parts], dim=1),
         )
 
     def of_sentences(self, sentences: Sequence[int]) -> Hypotheses:
@@ -195,6 +205,7 @@ def results_of(live: Hypotheses, finished: Finished, limits: Sequence[int], alph
                 for tokens, log_probs, rank in zip(*alive, strict=True)
                 if rank > -math.inf
             ]
+            cut.sort(key=lambda candidate: -candidate.score)  # groups of a diverse beam follow one another
             found += cut[: num_hypotheses - len(found)]
         results.append(found or [_possible_part(alive[0][0], alive[1][0], alpha)])
     return results

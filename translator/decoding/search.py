@@ -90,7 +90,9 @@ def search(
         groups = [found[start : start + count] for start in range(0, len(found), count)]
         return [sorted((each for [each] in group), key=lambda sample: -sample.score) for group in groups]
     is_greedy = bool(options.sample) or options.beam_size == 1
-    selection: Selection = GreedySelection() if is_greedy else BeamSelection(options.beam_size)
+    selection: Selection = GreedySelection()
+    if not is_greedy:
+        selection = BeamSelection(options.beam_size, options.num_beam_groups, options.diversity_penalty)
     return decode(model, requests, selection, constraints, options.num_hypotheses, alpha, device)
 
 
@@ -172,7 +174,8 @@ def _partition(
         limits: maximum length of each sentence.
         alpha: exponent of the length penalty.
     """
-    numbers = torch.stack((live.rank[:, 0], finished.score[:, -1]), dim=1).tolist()  # synchronizes
+    best = live.rank[:, 0] if live.width == 1 else live.rank.amax(dim=1)
+    numbers = torch.stack((best, finished.score[:, -1]), dim=1).tolist()  # synchronizes
     going: list[int] = []
     over: list[int] = []
     check_not_nan(sum(best_live + worst_kept for best_live, worst_kept in numbers))
