@@ -20,6 +20,7 @@ from translator.decoding.request import Request
 from translator.engines import torch_engine
 from translator.engines.hardware import set_threads
 from translator.engines.scoring import token_log_probabilities
+from translator.inference.mbr import expected_utilities
 from translator.tokenizer import EOS_ID
 
 SENTENCES = [
@@ -502,3 +503,20 @@ def test_sentences_are_translated_one_by_one_where_that_is_asked_for(translator:
     assert both.text == f"{first.text} {second.text}"
     assert "sentences" in both.flags and "sentences" not in (*first.flags, *second.flags)
     assert "sentences" not in translator.translate("Le chat dort. M. Petit mange !").flags
+
+
+@pytest.mark.parametrize("options", [{"sample": True, "seed": 3}, {"beam_size": 8}])
+def test_minimum_bayes_risk_chooses_the_text_most_similar_to_all(
+    translator: Translator, options: dict[str, Any]
+) -> None:
+    texts = ["Le chat dort.", "Où est la gare ?", ""]
+    chosen = translator.translate(texts, mbr_candidates=8, num_hypotheses=2, **options)
+    every = translator.translate(texts, num_hypotheses=8, **options)
+    for translation, candidates in zip(chosen[:2], every[:2], strict=True):
+        found = [hypothesis.text for hypothesis in candidates.hypotheses]
+        probabilities = [math.exp(hypothesis.log_probability) for hypothesis in candidates.hypotheses]
+        weights = [1.0] * len(found) if "sample" in options else probabilities
+        utilities = dict(zip(found, expected_utilities(found, weights), strict=True))
+        ranked = sorted(utilities, key=lambda text: -utilities[text])
+        assert [hypothesis.text for hypothesis in translation.hypotheses] == ranked[:2]
+    assert chosen[2].text == ""

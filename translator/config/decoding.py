@@ -40,6 +40,8 @@ class DecodingOptions(Section):
             counts in the score and in the choice of tokens, not in their reported log-probabilities; 1 disables it
         batch_tokens: source tokens decoded together; results do not depend on it
         num_hypotheses: maximum number of results per text; at most beam_size, unless sampling
+        mbr_candidates: choose the results by minimum Bayes risk among this many samples, or results of the beam; they
+            are those of highest mean chrF against all candidates; 0 disables it
         sample: sample tokens instead of searching; by default, only language models do
         temperature: sampling temperature; below 1 sharpens the distribution, 0 is greedy search
         top_k: sample from the K most probable tokens; 0 is all
@@ -62,6 +64,7 @@ class DecodingOptions(Section):
     repetition_penalty: Annotated[float, Number, Field(ge=1, le=100)] = 1.0
     batch_tokens: PositiveInt = 4096
     num_hypotheses: BeamWidth = 1
+    mbr_candidates: Annotated[NonNegativeInt, Field(le=1024)] = 0
     sample: bool | None = None
     temperature: NonNegativeFloat = 1.0
     top_k: NonNegativeInt = 0
@@ -92,6 +95,22 @@ class DecodingOptions(Section):
         return self
 
     @model_validator(mode="after")
+    def _has_enough_candidates(self) -> DecodingOptions:
+        if self.mbr_candidates and not self.num_hypotheses <= self.mbr_candidates:
+            raise ValueError(
+                "num_hypotheses must be at most mbr_candidates. Received: "
+                f"num_hypotheses={self.num_hypotheses}, mbr_candidates={self.mbr_candidates}. Raise mbr_candidates."
+            )
+        if self.mbr_candidates > self.beam_size and not self.sample:
+            raise ValueError(
+                "mbr_candidates must be at most beam_size, unless sample: true. "
+                f"Received: mbr_candidates={self.mbr_candidates}, beam_size={self.beam_size}. Raise beam_size."
+            )
+        if self.mbr_candidates and self.sample and not self.temperature:
+            raise ValueError("mbr_candidates requires a temperature above 0 for sampling. Received: temperature=0.")
+        return self
+
+    @model_validator(mode="after")
     def _has_equal_groups(self) -> DecodingOptions:
         if not self.sample and self.beam_size % self.num_beam_groups:
             raise ValueError(
@@ -102,7 +121,12 @@ class DecodingOptions(Section):
 
 
 SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "seed")
-TRANSLATION_FIELDS = ("max_length_factor", "fold_capitals", "split_sentences")  # without effect on a language model
+TRANSLATION_FIELDS = (
+    "max_length_factor",
+    "mbr_candidates",
+    "fold_capitals",
+    "split_sentences",
+)  # without effect on a language model
 
 
 class DecodingChanges(TypedDict, total=False):
@@ -118,6 +142,7 @@ class DecodingChanges(TypedDict, total=False):
     repetition_penalty: float | None
     batch_tokens: int | None
     num_hypotheses: int | None
+    mbr_candidates: int | None
     sample: bool | None
     temperature: float | None
     top_k: int | None

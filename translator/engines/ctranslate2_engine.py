@@ -34,6 +34,7 @@ _SERVED = frozenset(DecodingOptions.model_fields) & {
     "no_repeat_ngram",
     "batch_tokens",
     "num_hypotheses",
+    "mbr_candidates",
     "fold_capitals",
     "split_sentences",
     # without sampling these have no effect

@@ -23,6 +23,7 @@ from translator.engines.base import Engine, Pair
 from translator.engines.torch_engine import TorchEngine
 from translator.errors import shorten
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
+from translator.inference.mbr import expected_utilities
 from translator.inference.purpose import require_objective, require_supported
 from translator.inference.reading import Line, read_lines
 from translator.inference.results import Hypothesis, Score, Translation
@@ -227,6 +228,8 @@ class Translator:
     def _search(self, requests: Sequence[Request], options: DecodingOptions) -> dict[Request, list[Candidate]]:
         """Return the candidates of each request; equal requests are searched once."""
         unique = list(dict.fromkeys(requests))
+        if options.mbr_candidates:
+            return self._search_by_risk(unique, options)
         found = dict(zip(unique, self.engine.search(unique, options), strict=True))
         if options.is_random or options.num_hypotheses == 1:
             return found
@@ -237,6 +240,24 @@ class Translator:
             for request, candidates in zip(short, self.engine.search(short, wider), strict=True):
                 distinct[request] = self._distinct(candidates)[: options.num_hypotheses]
         return distinct
+
+    def _search_by_risk(self, requests: Sequence[Request], options: DecodingOptions) -> dict[Request, list[Candidate]]:
+        """Return the candidates of minimum Bayes risk, best first, no two with the same text.
+
+        Samples count as references alike, results of a beam by their probability.
+        """
+        more = options.model_copy(update={"num_hypotheses": options.mbr_candidates, "mbr_candidates": 0})
+        chosen = {}
+        for request, candidates in zip(requests, self.engine.search(requests, more), strict=True):
+            texts = [self.tokenizers.target.decode(candidate.tokens) for candidate in candidates]
+            best = max(candidate.log_probability for candidate in candidates)
+            weights = [
+                1.0 if options.is_random else math.exp(candidate.log_probability - best) for candidate in candidates
+            ]
+            utilities = expected_utilities(texts, weights)
+            order = sorted(range(len(texts)), key=lambda number: -utilities[number])
+            chosen[request] = self._distinct([candidates[number] for number in order])[: options.num_hypotheses]
+        return chosen
 
     def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Return the candidates without those that differ from a better one in their tokens only."""
