@@ -6,10 +6,11 @@ split, never cut; and a translation does not depend on the other texts of the ca
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Unpack, overload
+from typing import Any, Unpack, overload
 
 import torch
 
@@ -34,7 +35,7 @@ from translator.tokenizer import Tokenizers
 
 
 class Translator:
-    """An engine with its tokenizers and decoding options.
+    """An engine with its tokenizers and decoding options. Several threads may call it at the same time.
 
     Args:
         engine: decodes token ids.
@@ -140,6 +141,26 @@ class Translator:
             for line, of_line in zip(lines, requests, strict=True)
         ]
         return translations[0] if isinstance(texts, str) else translations
+
+    @overload
+    async def atranslate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
+        self, texts: str, *, target_prefix: str | None = ..., **changes: Unpack[DecodingChanges]
+    ) -> Translation: ...
+    @overload
+    async def atranslate(
+        self, texts: Iterable[str], *, target_prefix: Iterable[str] | None = ..., **changes: Unpack[DecodingChanges]
+    ) -> list[Translation]: ...
+    async def atranslate(
+        self, texts: Any, *, target_prefix: Any = None, **changes: Unpack[DecodingChanges]
+    ) -> Translation | list[Translation]:
+        """Call `translate` in a thread, so that the event loop of asyncio goes on.
+
+        Calls may overlap. A cancelled call returns at once, but its translation goes on in its thread.
+        """
+        found: Translation | list[Translation] = await asyncio.to_thread(
+            lambda: self.translate(texts, target_prefix=target_prefix, **changes)
+        )
+        return found
 
     def request(self, source: Sequence[int], options: DecodingOptions, prefix: Sequence[int] = ()) -> Request:
         """Return the request to translate `source`, ids without EOS, by an output that begins with `prefix`.
