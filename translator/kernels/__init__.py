@@ -16,6 +16,7 @@ from translator.kernels.backends import BACKENDS, choose_backend
 from translator.kernels.checks import check_attention, check_labels, check_loss, check_offsets, is_checking_values
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
+from translator.kernels.embedding import embed
 from translator.kernels.grouped import grouped_attention, keep_mask, separated
 from translator.kernels.top_tokens import largest, top_tokens
 
@@ -24,6 +25,7 @@ __all__ = [
     "decode_attention",
     "decode_cross_attention",
     "dropout_mask",
+    "embed",
     "largest",
     "linear_cross_entropy",
     "packed_attention",

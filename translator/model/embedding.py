@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from translator.kernels import embed
+
 
 class TokenEmbedding(nn.Module):
     """Matrix of token vectors, scaled by sqrt(d_model) as input and unscaled as output projection.
@@ -28,7 +30,7 @@ class TokenEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the vectors of tokens: `(num_tokens,)` int64 to `(num_tokens, d_model)`."""
-        return F.embedding(tokens, self.weight) * self.scale
+        return embed(tokens, self.weight) * self.scale
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits of every token: `(num_tokens, d_model)` to `(num_tokens, vocab_size)`, same dtype."""
@@ -55,7 +57,7 @@ class PositionTable(nn.Module):
 
     def forward(self, positions: Tensor) -> Tensor:
         """Return the vectors of positions: `(num_tokens,)` int64 to `(num_tokens, d_model)`."""
-        return F.embedding(positions, self.table)
+        return embed(positions, self.table)
 
 
 def sinusoids(num_positions: int, d_model: int, layout: str) -> Tensor:
