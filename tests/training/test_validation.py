@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from translator.config import Config
 from translator.data.files import DataError
-from translator.model import build_model
+from translator.model import base, build_model
 from translator.tokenizer import Tokenizers
 from translator.training.validation import Validator, is_better
 
@@ -42,6 +43,28 @@ def test_the_validation_loss_is_that_of_each_token_whatever_the_batches(config: 
         validator = Validator(pairs, config.model_copy(update={"training": training}), tokenizers)
         losses.append(validator(model.eval())["loss"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_validation_loss_is_computed_in_the_precision_of_training(
+    monkeypatch: pytest.MonkeyPatch, config: Config, tokenizers: Tokenizers
+) -> None:
+    model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size).eval()
+    dtypes: list[torch.dtype] = []
+    cross_entropy = base.linear_cross_entropy
+
+    def recording(hidden: torch.Tensor, *rest: Any, **options: Any) -> torch.Tensor:
+        dtypes.append(hidden.dtype)
+        return cross_entropy(hidden, *rest, **options)
+
+    monkeypatch.setattr(base, "linear_cross_entropy", recording)
+    training = config.training.model_copy(update={"valid_decode_examples": 0})
+    config = config.model_copy(update={"training": training})
+    losses = [
+        Validator([("oui", "yes")], config, tokenizers, dtype)(model)["loss"]
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    assert dtypes == [torch.float32, torch.bfloat16]
+    assert losses[0] != losses[1] and losses[0] == pytest.approx(losses[1], rel=1e-2)
 
 
 def test_pairs_that_are_too_long_for_the_model_are_counted(config: Config, tokenizers: Tokenizers) -> None:

@@ -232,7 +232,7 @@ class Trainer:
         if not self.config.data.valid:
             return
         rows = list(read_rows(self.config.data.valid, self.config.data, self.config.form))
-        self.validator = Validator(rows, self.config, self.tokenizers)
+        self.validator = Validator(rows, self.config, self.tokenizers, self.precision.dtype)
         if self.validator.num_left_out:
             self.progress.say(f"{self.validator.num_left_out} validation examples are too long for the loss")
 
