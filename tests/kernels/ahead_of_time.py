@@ -39,6 +39,7 @@ class Usage:
         registers: of a thread.
         spilled: bytes of stack of a thread, which is where registers are spilled to.
         instructions: number of instructions in the code of a warp, including branches that it may not take.
+        half_word_accesses: loads and stores of two bytes in global memory, the narrowest there are in half precision.
         shared: bytes of shared memory of a program.
         matrix_instructions: of the tensor cores.
         warp_group_instructions: those of them that four warps share.
@@ -51,6 +52,7 @@ class Usage:
     registers: int
     spilled: int
     instructions: int
+    half_word_accesses: int
     shared: int
     matrix_instructions: int
     warp_group_instructions: int
@@ -147,6 +149,7 @@ def _usage(kernel: Any, constants: dict[str, Any]) -> Usage:
         registers=int(resources["REG"]),
         spilled=int(resources["STACK"]),
         instructions=len(re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?!NOP)\S.*;", disassembly, re.MULTILINE)),
+        half_word_accesses=len(re.findall(r"\b(?:ld|st)\.global(?:\.\w+)*\.b16\b", code)),
         shared=kernel.metadata.shared,
         matrix_instructions=len(re.findall(r"\b(mma\.sync|wgmma\.mma_async)", code)),
         warp_group_instructions=len(re.findall(r"\bwgmma\.mma_async", code)),
@@ -203,10 +206,16 @@ def launch_searches() -> None:
 
 def launch_loss(dtype: torch.dtype = torch.bfloat16, vocab_size: int = 32000, *, needs_grad: bool = True) -> None:
     """The loss between the matrix products."""
-    from translator.kernels.triton_cross_entropy import replace_by_gradient
+    from translator.kernels.triton_cross_entropy import _empty_logits, replace_by_gradient
 
-    logits, labels = torch.empty(2, vocab_size, dtype=dtype), torch.zeros(2, dtype=torch.int64)
-    replace_by_gradient(logits, labels, torch.empty(2), 0.1, -100, needs_grad)
+    logits, padding = _empty_logits(torch.empty(2, 8, dtype=dtype), vocab_size)
+    labels = torch.zeros(2, dtype=torch.int64)
+    replace_by_gradient(logits, labels, torch.empty(2), 0.1, -100, needs_grad, padding)
+
+
+def launch_odd_vocabulary() -> None:
+    """The loss over a vocabulary that is no multiple of 16."""
+    launch_loss(vocab_size=37003)
 
 
 def launch_top_tokens(dtype: torch.dtype = torch.float32, vocab_size: int = 32000, *, count: int = 5) -> None:
@@ -259,6 +268,7 @@ if __name__ == "__main__":
         "representatives": launch_representatives,
         "oddities": launch_oddities,
         "searches": launch_searches,
+        "odd_vocabulary": launch_odd_vocabulary,
         "everything": launch_everything,
     }
     launch = launches[which]

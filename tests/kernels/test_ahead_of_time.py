@@ -123,6 +123,14 @@ def test_searches_of_all_sizes_share_five_compiled_kernels(pytestconfig: pytest.
     ]
 
 
+def test_the_loss_reads_and_writes_whole_words_of_any_vocabulary(pytestconfig: pytest.Config) -> None:
+    """Two bytes are accessed once, for the logit of the label."""
+    pytest.importorskip("triton")
+    assert pytestconfig.cache is not None
+    (usage,) = compiled("odd_vocabulary", Path(pytestconfig.cache.mkdir("triton")), (90,))[90]
+    assert usage["half_word_accesses"] <= 1, usage
+
+
 @pytest.mark.skipif(
     os.environ.get("TRANSLATOR_ALL_KERNELS") != "1", reason="takes an hour; set TRANSLATOR_ALL_KERNELS=1"
 )

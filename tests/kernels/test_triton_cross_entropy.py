@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -34,6 +36,25 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> object:
     monkeypatch.setattr(module, "_BLOCK", 256)
     monkeypatch.setattr(module, "_CHUNK_ELEMENTS", 1000)
     return module
+
+
+@pytest.mark.parametrize("vocab_size", [100, 333, 600])
+def test_padding_that_aligns_the_rows_changes_nothing(device: torch.device, kernel: Any, vocab_size: int) -> None:
+    """Whatever it holds."""
+    labels = torch.tensor([0, vocab_size - 1, 5, IGNORED], device=device)
+    logits = torch.randn(4, vocab_size).to(device)
+    padded, padding = kernel._empty_logits(torch.empty(4, 8, device=device), vocab_size)
+    assert (vocab_size + padding) % 64 == 0 and padded.stride() == (vocab_size + padding, 1)
+    results = []
+    for each, columns, garbage in ((logits.clone(), 0, 0), (padded, padding, torch.nan), (padded, padding, 1e30)):
+        if columns:
+            torch.as_strided(padded, (4, vocab_size + padding), padded.stride()).fill_(garbage)
+            each.copy_(logits)
+        losses = torch.zeros(4, device=device)
+        kernel.replace_by_gradient(each, labels, losses, 0.1, IGNORED, True, columns)
+        results.append((losses, each.clone()))
+    for losses, gradient in results[1:]:
+        assert torch.equal(losses, results[0][0]) and torch.equal(gradient, results[0][1])
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])

@@ -16,20 +16,22 @@ from translator.kernels.triton_tiles import on_device_of
 _CHUNK_ELEMENTS = 2**30  # logits per chunk: 2 GB in half precision, a quarter of the optimizer state of a big model
 _MAX_REGISTER_ROW = 32768  # logits of a token that fit the registers of one program
 _BLOCK = 8192
+_ALIGNMENT = 64  # columns; rows of logits start at multiples of 128 bytes in half precision
 
 
 @triton.jit
-def _load_logits(row_ptr, token, vocab_size):
+def _load_logits(row_ptr, token, vocab_size, row_size):
     """Load the logits of tokens `(BLOCK,)` in float32, minus infinity after the end of the vocabulary."""
-    return tl.load(row_ptr + token, mask=token < vocab_size, other=-float("inf")).to(tl.float32)
+    logits = tl.load(row_ptr + token, mask=token < row_size, other=-float("inf")).to(tl.float32)
+    return tl.where(token < vocab_size, logits, -float("inf"))
 
 
 @triton.jit
-def _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size):
+def _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size, row_size):
     """Overwrite logits with the gradient of the loss: their softmax minus the smoothed label."""
     uniform = label_smoothing / vocab_size
     grad = tl.exp(logits - log_sum) - uniform - tl.where(token == label, 1.0 - label_smoothing, 0.0)
-    tl.store(row_ptr + token, grad.to(row_ptr.dtype.element_ty), mask=token < vocab_size)
+    tl.store(row_ptr + token, grad.to(row_ptr.dtype.element_ty), mask=token < row_size)
 
 
 @triton.jit(do_not_specialize=["ignore_index"])
@@ -39,6 +41,7 @@ def rows_loss(
     losses_ptr,
     stride_row,
     vocab_size,
+    row_size,
     label_smoothing,
     ignore_index,
     NEEDS_GRAD: tl.constexpr,
@@ -47,7 +50,8 @@ def rows_loss(
 ):
     """Compute the loss of one token and, with NEEDS_GRAD, replace its logits by their gradient.
 
-    With IS_WHOLE a row stays in registers; otherwise it is read a second time, block by block.
+    Loads and stores end at `row_size`: at a vocabulary that is no multiple of 16, the compiler would access
+    two bytes at a time. With IS_WHOLE a row stays in registers; otherwise it is read a second time, block by block.
     """
     row = tl.program_id(0).to(tl.int64)
     row_ptr = logits_ptr + row * stride_row
@@ -57,11 +61,11 @@ def rows_loss(
         if NEEDS_GRAD:
             for first in range(0, vocab_size, BLOCK):
                 token = first + tl.arange(0, BLOCK)
-                tl.store(row_ptr + token, tl.zeros([BLOCK], logits_ptr.dtype.element_ty), mask=token < vocab_size)
+                tl.store(row_ptr + token, tl.zeros([BLOCK], logits_ptr.dtype.element_ty), mask=token < row_size)
         return
     if IS_WHOLE:
         token = tl.arange(0, BLOCK)
-        logits = _load_logits(row_ptr, token, vocab_size)
+        logits = _load_logits(row_ptr, token, vocab_size, row_size)
         highest = tl.max(logits, 0)
         total = tl.sum(tl.exp(logits - highest), 0)
         sum_of_logits = tl.sum(tl.where(token < vocab_size, logits, 0.0), 0)
@@ -72,7 +76,7 @@ def rows_loss(
         sum_of_logits = 0.0
         for first in range(0, vocab_size, BLOCK):
             token = first + tl.arange(0, BLOCK)
-            logits = _load_logits(row_ptr, token, vocab_size)
+            logits = _load_logits(row_ptr, token, vocab_size, row_size)
             new_highest = tl.maximum(highest, tl.max(logits, 0))
             total = total * tl.exp(highest - new_highest) + tl.sum(tl.exp(logits - new_highest), 0)
             sum_of_logits += tl.sum(tl.where(token < vocab_size, logits, 0.0), 0)
@@ -84,17 +88,23 @@ def rows_loss(
     tl.store(losses_ptr + row, (1.0 - label_smoothing) * nll + label_smoothing * uniform)
     if NEEDS_GRAD:
         if IS_WHOLE:
-            _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size)
+            _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size, row_size)
         else:
             tl.debug_barrier()  # all warps must read the label's logit before one overwrites it
             for first in range(0, vocab_size, BLOCK):
                 token = first + tl.arange(0, BLOCK)
-                logits = _load_logits(row_ptr, token, vocab_size)
-                _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size)
+                logits = _load_logits(row_ptr, token, vocab_size, row_size)
+                _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size, row_size)
 
 
 def replace_by_gradient(
-    logits: Tensor, labels: Tensor, losses: Tensor, label_smoothing: float, ignore_index: int, needs_grad: bool
+    logits: Tensor,
+    labels: Tensor,
+    losses: Tensor,
+    label_smoothing: float,
+    ignore_index: int,
+    needs_grad: bool,
+    padding: int = 0,
 ) -> None:
     """Write the loss of each row to `losses` and, with `needs_grad`, the gradient over the logits.
 
@@ -105,11 +115,12 @@ def replace_by_gradient(
         label_smoothing: in [0, 1).
         ignore_index: label of ignored rows, whose loss and gradient are zero.
         needs_grad: write the gradient.
+        padding: number of columns after the logits of each row that may be read and overwritten.
     """
     num_tokens, vocab_size = logits.shape
     is_whole = vocab_size <= _MAX_REGISTER_ROW
     rows_loss[(num_tokens,)](
-        *(logits, labels, losses, logits.stride(0), vocab_size, label_smoothing, ignore_index),
+        *(logits, labels, losses, logits.stride(0), vocab_size, vocab_size + padding, label_smoothing, ignore_index),
         NEEDS_GRAD=needs_grad,
         IS_WHOLE=is_whole,
         BLOCK=triton.next_power_of_2(vocab_size) if is_whole else _BLOCK,
@@ -130,10 +141,18 @@ def fused_linear_cross_entropy(
     with on_device_of(hidden):
         for start in range(0, num_tokens, chunk):
             rows = slice(start, start + chunk)
-            logits = hidden[rows] @ weight.T
-            replace_by_gradient(logits, labels[rows], losses[rows], label_smoothing, ignore_index, needs_grad)
+            logits, padding = _empty_logits(hidden[rows], vocab_size)
+            torch.mm(hidden[rows], weight.T, out=logits)
+            replace_by_gradient(logits, labels[rows], losses[rows], label_smoothing, ignore_index, needs_grad, padding)
             if needs_grad:
                 torch.mm(logits, weight, out=grad_hidden[rows])
                 grad_weight.addmm_(logits.T, hidden[rows])
             del logits  # frees the memory before the next chunk
     return losses.sum(), grad_hidden, grad_weight
+
+
+def _empty_logits(hidden: Tensor, vocab_size: int) -> tuple[Tensor, int]:
+    """Return uninitialized logits of `hidden`, `(num_tokens, vocab_size)`, and the padding that aligns each row."""
+    padding = -vocab_size % _ALIGNMENT
+    buffer = hidden.new_empty(len(hidden), vocab_size + padding)
+    return buffer[:, :vocab_size], padding
