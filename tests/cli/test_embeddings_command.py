@@ -67,7 +67,7 @@ def test_a_word_in_context_is_two_tables(model_directory: Path, capsys: pytest.C
         (["angle", "xylophone", "zythum"], "A word must be one token of the vocabulary. Received: 'xylophone', which"),
         (["plot", "none.txt"], "FILE must be a text file with one word per line. Received: none.txt (No such file"),
         (["plot", "latin1.txt"], "FILE must be a text file with one word per line. Received: latin1.txt (not UTF-8)."),
-        (["plot", "one.txt", "--mean"], "A projection to 2 dimensions needs at least 3 words. Received: 1."),
+        (["plot", "one.txt", "--mean"], "A projection to 2 dimensions requires at least 3 words. Received: 1."),
         (["plot", "one.txt", "--dimensions", "5"], "dimensions must be 2 or 3. Received: 5."),
         (["plot", "one.txt", "-o", "a.gif"], "--output must end with .html or .png or .svg. Received: a.gif."),
         (["contexts", "chat", "Où est la gare ?"], "Each sentence must contain the word 'chat'. Received: 'Où est la"),

@@ -56,11 +56,11 @@ def test_the_worked_example_needs_no_model(capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "trace needs a model and a sentence, or --worked-example. Received: neither."),
-        (["MODEL"], "trace needs a model and a sentence, or --worked-example. Received: "),
+        ([], "trace requires a model and a sentence, or --worked-example."),
+        (["MODEL"], "trace requires a model and a sentence, or --worked-example."),
         (["MODEL", "oui", "--worked-example"], "--worked-example takes no model, sentence or sampling options."),
         (["--worked-example", "--top-k", "2"], "--worked-example takes no model, sentence or sampling options."),
-        (["MODEL", "oui", "--seed", "3"], "--seed must come with --sample. Received: no --sample. Add it."),
+        (["MODEL", "oui", "--seed", "3"], "--seed requires --sample. Add it."),
         (["MODEL", ""], "A sentence must contain text. Received: ''."),
         (["MODEL", "oui " * 40], "A sentence must have at most 30 tokens. Received: "),
         (["MODEL", "oui", "--temperature", "-1"], "temperature: must be greater than or equal to 0. Received: -1.0."),

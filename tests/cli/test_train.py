@@ -137,6 +137,6 @@ def test_an_averaged_checkpoint_translates(capsys: pytest.CaptureFixture[str]) -
     assert main(["average", "run", "--last", "2", "--best"]) == 0
     assert Path("run/best").resolve().name == "average"
     assert main(["translate", "run/checkpoints/average", "le chat"]) == 0
-    assert "needs as many checkpoints" in fails(capsys, "average", "run", "--last", "9")
+    assert "--last must be at most the number of checkpoints" in fails(capsys, "average", "run", "--last", "9")
     assert "must be at least 1" in fails(capsys, "average", "run", "--last", "0")
-    assert "average needs a run with checkpoints. Received: nowhere" in fails(capsys, "average", "nowhere")
+    assert "average requires a run with checkpoints. Received: nowhere" in fails(capsys, "average", "nowhere")

@@ -187,7 +187,7 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
         ),
         (
             values(model={"source_vectors": "a.vec", "target_vectors": "b.vec"}),
-            "tied_embeddings: all allows source_vectors or target_vectors. Received: both.",
+            "tied_embeddings: all allows only one of source_vectors and target_vectors. Remove one.",
         ),
         (
             values(training={"metric": "bleu", "valid_decode_examples": 0}),

@@ -139,7 +139,7 @@ def test_a_resumed_stream_is_the_uninterrupted_one(make_corpus: Make, alpha: flo
 
 
 def test_state_holds_the_buffer_by_value(make_corpus: Make) -> None:
-    """A position restores the buffered examples without the corpus that they came from."""
+    """The state of a stream restores buffered examples without the corpus that they came from."""
     corpus = make_corpus(3000)
     batches = stream(corpus, batch_tokens=2048)
     take(batches, 5)
@@ -155,7 +155,7 @@ def test_state_of_an_earlier_version_is_refused(make_corpus: Make) -> None:
     batches = stream(make_corpus(300))
     state = batches.state_dict()
     del state["position"]
-    with pytest.raises(DataError, match=r"hold the buffered examples\. Received: a position of an earlier version"):
+    with pytest.raises(DataError, match=r"was written by an earlier version, and training cannot resume from it"):
         batches.load_state_dict(state)
 
 
@@ -181,11 +181,11 @@ def test_a_state_of_another_stream_is_refused(make_corpus: Make) -> None:
         stream(make_corpus(300), seed=2),
         stream(make_corpus(300), batch_tokens=511),
     ):
-        with pytest.raises(DataError, match="must be of the same corpus, seed and batch_tokens"):
+        with pytest.raises(DataError, match=r"must have the same training data, seed and training\.batch_tokens"):
             other.load_state_dict(state)
     odd = stream(make_corpus(300))
     next(odd)
-    with pytest.raises(DataError, match=r"multiple of the number of ranks. Received: batch 1 for 2 ranks"):
+    with pytest.raises(DataError, match=r"divisible by the number of processes\. Received: batch 1, 2 processes"):
         stream(make_corpus(300), world_size=2).load_state_dict(odd.state_dict())
 
 

@@ -287,5 +287,5 @@ def test_a_label_that_is_none_is_named(tmp_path: Path, hiding_tokenizers: Tokeni
 
 def test_hiding_needs_a_tokenizer_with_sentinels(make: Make, tokenizers: Tokenizers) -> None:
     config, _ = make("denoising")
-    with pytest.raises(DataError, match="The tokenizer of this run has none"):
+    with pytest.raises(DataError, match="the tokenizer of this run has none"):
         objective_of(config, tokenizers)

@@ -33,7 +33,7 @@ def test_accuracy_is_broken_down_by_group() -> None:
 
 
 def test_test_sets_that_cannot_be_scored_are_refused() -> None:
-    with pytest.raises(EvaluationError, match=r"needs at least one text\. The test set is empty\."):
+    with pytest.raises(EvaluationError, match=r"requires at least one text, and the test set is empty\."):
         require_known_labels([], LABELS)
     with pytest.raises(EvaluationError, match=r"among those of the classifier: yes, no\. Received: 'maybe'\."):
         score_labels(["yes"], ["maybe"], LABELS)

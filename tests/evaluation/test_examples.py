@@ -87,7 +87,7 @@ def test_columns_and_files_that_do_not_fit_are_refused(path: Path, data: DataCon
     with pytest.raises(DataError, match=r"'genre', which is not among fr, en, size, en2"):
         read_examples(data.train, data, by="genre")
     aligned = parse_sources(f"{{text: {{source: {path}, target: {path}}}}}")
-    with pytest.raises(DataError, match=r"Column size needs a source with named columns\. Received: .*aligned text"):
+    with pytest.raises(DataError, match=r"Column size requires a source with named columns\. Received: .*aligned text"):
         read_examples(aligned, data, by="size")
     with pytest.raises(EvaluationError, match=r"one line per example .* Received: .*test\.tsv with 4 lines, 3 examp"):
         read_examples(data.train, data, reference_files=[str(path)])

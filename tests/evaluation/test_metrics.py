@@ -86,5 +86,5 @@ def test_sets_of_another_length_are_refused() -> None:
 
 
 def test_nothing_to_score_is_refused() -> None:
-    with pytest.raises(EvaluationError, match=r"needs at least one pair\. The test set is empty\."):
+    with pytest.raises(EvaluationError, match=r"requires at least one pair, and the test set is empty\."):
         evaluate([], [])

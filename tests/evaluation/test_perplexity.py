@@ -31,5 +31,5 @@ def test_perplexity_is_broken_down_by_group() -> None:
 
 
 def test_an_empty_test_set_is_refused() -> None:
-    with pytest.raises(EvaluationError, match=r"needs at least one text\. The test set is empty\."):
+    with pytest.raises(EvaluationError, match=r"requires at least one text, and the test set is empty\."):
         perplexity([], [])

@@ -38,7 +38,7 @@ def test_ter_can_be_left_out() -> None:
 
 
 def test_nothing_to_score_is_refused() -> None:
-    with pytest.raises(EvaluationError, match="needs at least one pair"):
+    with pytest.raises(EvaluationError, match="requires at least one pair"):
         score_translations([], [])
 
 

@@ -105,7 +105,7 @@ def test_a_projection_keeps_distances_where_it_has_room(
 
 
 def test_a_projection_needs_enough_words_and_two_or_three_dimensions(embeddings: Embeddings) -> None:
-    with pytest.raises(InspectionError, match=r"2 dimensions needs at least 3 words. Received: 2."):
+    with pytest.raises(InspectionError, match=r"2 dimensions requires at least 3 words. Received: 2."):
         embeddings.projection(["oui", "non", "oui"])
     with pytest.raises(InspectionError, match=r"dimensions must be 2 or 3. Received: 4."):
         embeddings.projection(["oui", "non", "si"], 4)

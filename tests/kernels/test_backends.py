@@ -69,7 +69,7 @@ def test_triton_supports_the_cpu_in_the_interpreter_only(monkeypatch: pytest.Mon
     assert choose_backend("triton", "cpu", torch.float32, 16) == "triton"
     assert choose_backend("auto", "cpu", torch.float32, 16) == "grouped"
     monkeypatch.delenv("TRITON_INTERPRET")
-    with pytest.raises(ValueError, match=r"needs a CUDA device, or TRITON_INTERPRET=1.* Received: tensors on cpu"):
+    with pytest.raises(ValueError, match=r"requires a CUDA device, or TRITON_INTERPRET=1.* Received: tensors on cpu"):
         choose_backend("triton", "cpu", torch.float32, 16)
 
 

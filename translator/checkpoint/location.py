@@ -89,7 +89,7 @@ def locate_weights(path: Path) -> tuple[Path, Path]:
         for checkpoint in (*linked, *complete):
             return path, checkpoint / WEIGHTS_FILE
         raise CheckpointError(
-            f"A model directory must have {WEIGHTS_FILE} or a checkpoint. Received: {path}, with neither. "
+            f"A model directory must have {WEIGHTS_FILE} or a checkpoint. Received: {path}, with none. "
             "Train it first, or restore the file."
         )
     home = path.parent if path.name in LINKS and not path.is_symlink() else path.resolve().parent.parent

@@ -63,7 +63,7 @@ def read_training_state(checkpoint: Path) -> dict[str, Any]:
         raise StateVersionError(
             f"Training must resume from a {STATE_FILE} of format version {STATE_VERSION}. "
             f"Received: {path}, version {version}. "
-            f"To go on from its weights, set training.start_from: {checkpoint} and choose another output."
+            f"To reuse its weights, set training.start_from: {checkpoint} and choose another output."
         )
     return state
 

@@ -131,7 +131,7 @@ def average_weights(checkpoints: Sequence[Path]) -> dict[str, Tensor]:
         CheckpointError: if there are no checkpoints, or they are not of one model.
     """
     if not checkpoints:
-        raise CheckpointError("Averaging requires at least one checkpoint. Received: none.")
+        raise CheckpointError("Averaging requires at least one checkpoint, and the list of checkpoints is empty.")
     total: dict[str, Tensor] = {}
     for checkpoint in checkpoints:
         weights, _ = read_weights(checkpoint / WEIGHTS_FILE)

@@ -33,10 +33,12 @@ def run(args: argparse.Namespace) -> int:
         raise CheckpointError(f"--last must be at least 1. Received: {args.last}.")
     found = step_checkpoints(directory)
     if not found:
-        raise CheckpointError(f"average needs a run with checkpoints. Received: {directory}, with none.")
+        raise CheckpointError(
+            f"average requires a run with checkpoints. Received: {directory}, which has none. Train it first."
+        )
     if len(found) < args.last:
         raise CheckpointError(
-            f"--last {args.last} needs as many checkpoints. Received: {directory}, with {len(found)}. "
+            f"--last must be at most the number of checkpoints. Received: {args.last}; {directory} has {len(found)}. "
             "Raise training.keep_last for the run or lower --last."
         )
     with locked(directory):

@@ -123,7 +123,7 @@ def _sources(spec: str | None, config: Config) -> tuple[Source, ...]:
 
     sources = config.data.test if spec is None else parse_sources(spec, config.form)
     if not sources:
-        raise LineError("An evaluation needs a test set, and data.test of the model is empty. Give --test.")
+        raise LineError("An evaluation requires a test set, and data.test of the model is empty. Give --test.")
     return sources
 
 

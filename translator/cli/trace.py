@@ -57,11 +57,10 @@ def _worked_example(arguments: argparse.Namespace) -> str:
 
 def _trace(arguments: argparse.Namespace) -> str:
     if arguments.sentence is None:
-        received = "neither" if arguments.model is None else f"{arguments.model} alone"
-        raise OptionError(f"trace needs a model and a sentence, or --worked-example. Received: {received}.")
+        raise OptionError("trace requires a model and a sentence, or --worked-example.")
     given = _given_sampling(arguments)
     if "seed" in given and not arguments.sample:
-        raise OptionError("--seed must come with --sample. Received: no --sample. Add it.")
+        raise OptionError("--seed requires --sample. Add it.")
     from translator.inspection.trace import format_trace, trace
 
     found = trace(

@@ -148,7 +148,7 @@ class ModelConfig(Section):
         if self.positions == "sinusoidal" and self.d_model % 2:
             problems.append(f"sinusoidal positions require an even d_model. Received: {self.d_model}.")
         if self.tied_embeddings == "all" and self.source_vectors and self.target_vectors:
-            problems.append("tied_embeddings: all allows source_vectors or target_vectors. Received: both.")
+            problems.append("tied_embeddings: all allows only one of source_vectors and target_vectors. Remove one.")
         if problems:
             raise ValueError(" ".join(problems))
         return self

@@ -115,18 +115,20 @@ class BatchStream(Iterator[Batch]):
         """
         if state["corpus"] != self._fingerprint:
             raise DataError(
-                "A data position must be of the same corpus, seed and batch_tokens. "
-                f"Received: {state['corpus']} for {self._fingerprint}. Train afresh in another output directory."
+                "A resumed run must have the same training data, seed and training.batch_tokens. "
+                f"Received: a checkpoint of {state['corpus']}; this run has {self._fingerprint}. Restore the earlier "
+                "values or choose another output."
             )
         if state["next_index"] % self._world_size:
             raise DataError(
-                "A data position must be a multiple of the number of ranks. "
-                f"Received: batch {state['next_index']} for {self._world_size} ranks."
+                "The number of the next batch must be divisible by the number of processes. "
+                f"Received: batch {state['next_index']}, {self._world_size} processes. Resume with another number of "
+                "processes."
             )
         if "position" not in state:
             raise DataError(
-                "A data position must hold the buffered examples. Received: a position of an earlier version. "
-                "Train afresh in another output directory, with training.start_from for the weights."
+                "This checkpoint was written by an earlier version, and training cannot resume from it. To reuse its "
+                "weights, set training.start_from and choose another output."
             )
         self._next_index = state["next_index"]
         self._reader.seek(state["position"])

@@ -281,7 +281,7 @@ def _report(text: CleanText, meta: dict[str, Any]) -> tuple[SourceReport, ...]:
     )
     if not sum(meta["kept"]):
         raise DataError(
-            f"Training needs at least one example. None is left after cleaning:\n{table(report)}\n"
+            f"Training requires at least one example, and none is left after cleaning:\n{table(report)}\n"
             "Change data.cleaning, model.max_positions or the sources."
         )
     return report

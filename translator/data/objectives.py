@@ -251,7 +251,7 @@ def objective_of(config: Config, tokenizers: Tokenizers) -> Objective:
 def _sentinels(tokenizer: Tokenizer) -> tuple[int, ...]:
     if not tokenizer.sentinels:
         raise DataError(
-            "This training.objective needs a tokenizer with sentinels. The tokenizer of this run has none. "
+            "This training.objective requires a tokenizer with sentinels, and the tokenizer of this run has none. "
             "Set tokenizer.sentinels and train in another output directory."
         )
     return tokenizer.sentinels

@@ -56,7 +56,7 @@ def open_source(
     """
     if extra_columns and source.text:
         raise DataError(
-            f"Column {extra_columns[0]} needs a source with named columns. "
+            f"Column {extra_columns[0]} requires a source with named columns. "
             f"Received: {shorten(describe(source))}, aligned text files."
         )
     columns, wanted = _columns(source, data, form), source.where.values()

@@ -91,7 +91,7 @@ def score_labels(predicted: Sequence[str], correct: Sequence[str], labels: Seque
 def require_known_labels(correct: Sequence[str], labels: Sequence[str]) -> None:
     """Raise EvaluationError if a test set is empty or has a label that is not one of `labels`."""
     if not correct:
-        raise EvaluationError("An evaluation needs at least one text. The test set is empty.")
+        raise EvaluationError("An evaluation requires at least one text, and the test set is empty. Give another.")
     if unknown := sorted(set(correct) - set(labels)):
         raise EvaluationError(
             f"The labels of the test set must be among those of the classifier: {', '.join(labels)}. "

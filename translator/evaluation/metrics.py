@@ -87,7 +87,7 @@ def evaluate(
                 f"Received: {len(hypotheses)} translations and {len(references_of_set)} references."
             )
     if not hypotheses:
-        raise EvaluationError("An evaluation needs at least one pair. The test set is empty.")
+        raise EvaluationError("An evaluation requires at least one pair, and the test set is empty. Give another.")
     from sacrebleu.metrics import BLEU, CHRF, TER
 
     sets: list[list[str | None]] = [list(references)]

@@ -85,7 +85,7 @@ def perplexity(texts: Sequence[str], log_probabilities: Sequence[Sequence[float]
     num_tokens = sum(map(len, log_probabilities))
     num_bytes = sum(len(text.encode("utf-8", "replace")) for text in texts)
     if not num_tokens:
-        raise EvaluationError("An evaluation needs at least one text. The test set is empty.")
+        raise EvaluationError("An evaluation requires at least one text, and the test set is empty. Give another.")
     nats = -math.fsum(value for values in log_probabilities for value in values)
     loss = nats / num_tokens
     bits_per_byte = nats / math.log(2) / num_bytes if num_bytes else None

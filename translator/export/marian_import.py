@@ -231,7 +231,7 @@ def _weights(source: _Source, config: Config, vocabularies: tuple[_Vocabulary, _
     encoder = theirs.get("model.encoder.embed_tokens.weight", shared)
     decoder = theirs.get("model.decoder.embed_tokens.weight", shared)
     if encoder is None or decoder is None:
-        raise ExportError("Weights must have model.shared.weight, or embed_tokens of both stacks. Received: neither.")
+        raise ExportError("Weights must have model.shared.weight, or embed_tokens of both stacks.")
     scale = 1.0 if source.config.get("scale_embedding", True) else config.model.d_model**-0.5
     found = {"target_embedding.weight": decoder[vocabularies[1].rows] * scale}
     if tied != "all":

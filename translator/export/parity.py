@@ -82,7 +82,7 @@ def compare(original: Translator, exported: Engine, rows: Sequence[tuple[str, ..
     limit = original.longest_source
     kept = [each for each in encoded if 0 < len(each[0]) <= limit and len(each[1]) < original.engine.max_positions]
     if not kept:
-        raise ExportError("A comparison requires texts that fit the model. Received: none. Give another --test.")
+        raise ExportError("A comparison requires texts that fit the model, and no text does. Give another --test.")
     requests = [original.request(source, greedy) for source, _, _ in kept]
     ours, theirs = original.engine.search(requests, greedy), exported.search(requests, greedy)
     ties = sum(_parts_at_tie(original.engine, *each) for each in zip(requests, ours, theirs, strict=True))

@@ -17,6 +17,7 @@ from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
 from translator.engines.base import Engine
 from translator.engines.torch_engine import TorchEngine
+from translator.errors import shorten
 from translator.inference.loading import load_to_decode
 from translator.inference.purpose import require_objective, require_supported
 from translator.inference.results import Hypothesis
@@ -145,8 +146,8 @@ class Generator:
         ids = self.tokenizer.encode(prompt)
         if len(ids) >= self.engine.max_positions:
             raise DecodingError(
-                f"A prompt must have at most {self.engine.max_positions - 1} pieces, the model's positions less one. "
-                f"Received: {len(ids)} pieces, {prompt[:40]!r} and so on. Give its end alone."
+                f"A prompt must have at most {self.engine.max_positions - 1} tokens. "
+                f"Received: {len(ids)} tokens, {shorten(repr(prompt))}. Shorten the prompt."
             )
         return Request(tuple(ids), min(max_pieces, self.engine.max_positions - len(ids)), options.min_length)
 

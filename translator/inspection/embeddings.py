@@ -159,7 +159,7 @@ class Embeddings:
         words = list(dict.fromkeys(as_text(word) for word in words))
         if len(words) <= dimensions:
             raise InspectionError(
-                f"A projection to {dimensions} dimensions needs at least {dimensions + 1} words. "
+                f"A projection to {dimensions} dimensions requires at least {dimensions + 1} words. "
                 f"Received: {len(words)}."
             )
         vectors = torch.stack([self._weight[ids].mean(dim=0) for ids in self._all_ids(words)])

@@ -83,7 +83,8 @@ def triton_obstacle(device_type: str, dtype: torch.dtype) -> str | None:
         return "it is not installed"
     if device_type not in ("cuda", "meta") and not (device_type == "cpu" and is_interpreted()):
         return (
-            f"it needs a CUDA device, or TRITON_INTERPRET=1 for a test on the CPU. Received: tensors on {device_type}"
+            "it requires a CUDA device, or TRITON_INTERPRET=1 for a test on the CPU. "
+            f"Received: tensors on {device_type}"
         )
     if dtype not in _TRITON_DTYPES:
         return f"it takes float32, float16 and bfloat16. Received: {str(dtype).removeprefix('torch.')}"

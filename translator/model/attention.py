@@ -352,5 +352,5 @@ class CrossMemory:
         return _attend(grouped, self.keys, self.values, scale, self.bias).transpose(1, 2).reshape(queries.shape)
 
     def select(self, sentences: Tensor) -> CrossMemory:
-        """The memory of these sentences: `(n,)` int64."""
+        """Return the memory of some sentences, given by number: `(n,)` int64."""
         return CrossMemory(*(x.index_select(0, sentences) for x in (self.keys, self.values, self.bias)))

@@ -57,7 +57,10 @@ def start_from_vectors(embedding: TokenEmbedding, tokenizer: Tokenizer, path: st
             similar.setdefault(words[cousin], vector)
     found = similar | exact
     if not found:
-        raise VectorsError(f"Word vectors must share words with the vocabulary. Received: {path}, without one.")
+        raise VectorsError(
+            f"Word vectors must share words with the vocabulary. Received: {path}, which shares none. "
+            "Use vectors of the same language and spelling."
+        )
     rows = torch.tensor(sorted(found))
     vectors = torch.stack([found[int(row)] for row in rows])
     spread = vectors.square().mean().sqrt()
