@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from translator import Translator
 from translator.config import AugmentationConfig, DataConfig, parse_sources
-from translator.data.augmentation import careless
+from translator.data.augmentation import add_typing_noise
 from translator.evaluation import evaluate
 from translator.evaluation.examples import Example, read_examples
 from translator.evaluation.failures import find_failures
@@ -44,7 +44,8 @@ def report_quality(
     print(report.as_table())
     total = report.total.scores.bleu.score
     noisy_sources = {"as written": sources, "capitals": [source.upper() for source in sources]} | {
-        name: [careless(source, config, seed) for seed, source in enumerate(sources)] for name, config in _NOISE.items()
+        name: [add_typing_noise(source, config, seed) for seed, source in enumerate(sources)]
+        for name, config in _NOISE.items()
     }
     for name, noisy in noisy_sources.items():
         bleu = evaluate(translate_texts(translator, noisy, options), references, with_ter=False).bleu.score
