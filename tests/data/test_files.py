@@ -63,6 +63,13 @@ def test_csv_is_quoted_and_tsv_is_not(tmp_path: Path) -> None:
     assert read(tmp_path, {"file": str(tmp_path / "a.tsv")}) == [('"a', 'd "e'), ("f", "g")]
 
 
+def test_text_and_label_are_read_from_named_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("review,label,stars\nbon,x,5\nmal,y,1\n")
+    source = {"file": str(tmp_path / "a.csv"), "text_column": "review", "label_column": "stars"}
+    data = data_config(tmp_path, source)
+    assert list(read_rows(data.train, data, "labelled")) == [("bon", "5"), ("mal", "1")]
+
+
 ROWS = [("oui, merci", "yes; thanks"), ("un, deux", "one"), ('dit "non"', "line\nbreak")]
 
 
