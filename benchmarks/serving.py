@@ -1,0 +1,146 @@
+"""The HTTP server under load: throughput against `translator translate`, latency, lost and mixed-up responses.
+
+Texts are sentences of the embedded corpus, each with a number of its own, so that no two requests are equal. Every
+response is compared with the line that the filter writes for its text. The server, the filter and the clients are
+processes of their own; the clients use the same cores as the server.
+
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+
+import translator
+
+_CORPUS = Path(translator.__file__).parent / "data" / "embedded"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="fr-en")
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--beam-size", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--idle", type=int, default=200, help="requests at an idle server")
+    arguments = parser.parse_args()
+    texts = numbered_sentences(arguments.requests)
+    options = [arguments.model, "--beam-size", str(arguments.beam_size), "--threads", str(arguments.threads)]
+    expected, wall, cpu = run_filter(options, texts)
+    print(f"filter: {len(texts) / wall:,.1f} sentences/s, {1000 * cpu / len(texts):.2f} ms of CPU time each")
+    report_server(options, texts, expected, arguments)
+
+
+def numbered_sentences(count: int) -> list[str]:
+    """Return sentences of the embedded corpus, each followed by one that holds a number."""
+    table = parquet.read_table(_CORPUS / "phrasebook-test.parquet", columns=["fr"])
+    sentences = table["fr"].to_pylist()
+    return [f"{sentences[number % len(sentences)]} Le numéro est {number}." for number in range(count)]
+
+
+def cpu_time(process: subprocess.Popen[str]) -> float:
+    """Return the CPU seconds of a running process (Linux)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def run_filter(options: Sequence[str], texts: Sequence[str]) -> tuple[list[str], float, float]:
+    """Return the translations of `translator translate`, and its wall-clock and CPU seconds without start-up."""
+    command = [sys.executable, "-m", "translator", "translate", *options, "--quiet"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("Bonjour.\n")
+        process.stdin.flush()
+        process.stdout.readline()  # started
+        start, cpu = time.perf_counter(), cpu_time(process)
+        process.stdin.write("".join(f"{text}\n" for text in texts) + "\n")
+        process.stdin.flush()
+        lines = [process.stdout.readline().removesuffix("\n") for _ in range(len(texts) + 1)][:-1]
+        result = lines, time.perf_counter() - start, cpu_time(process) - cpu
+        process.stdin.close()
+        return result
+
+
+def report_server(
+    options: Sequence[str], texts: Sequence[str], expected: Sequence[str], arguments: argparse.Namespace
+) -> None:
+    """Start a server, load it, and print what was measured."""
+    command = [sys.executable, "-m", "translator", "serve", *options, "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            port = int(process.stderr.readline().rsplit(":", 1)[1])
+            idle = asyncio.run(load(port, texts[: arguments.idle], 1))
+            start, cpu = time.perf_counter(), cpu_time(process)
+            answers = asyncio.run(load(port, texts, arguments.clients))
+            seconds, cpu = time.perf_counter() - start, cpu_time(process) - cpu
+        finally:
+            process.terminate()
+        print(f"stopped with exit code {process.wait()}")
+    wrong = sum(text != found for (text, _), found in zip(answers, expected, strict=True))
+    print(
+        f"server, {arguments.clients} clients: {len(texts) / seconds:,.1f} sentences/s, "
+        f"{1000 * cpu / len(texts):.2f} ms of CPU time each; {wrong} of {len(texts)} differ"
+    )
+    for name, times in (("idle", [t for _, t in idle]), ("loaded", [t for _, t in answers])):
+        cuts = statistics.quantiles(times, n=20)
+        print(f"{name}: p50 {1000 * cuts[9]:.1f} ms, p95 {1000 * cuts[18]:.1f} ms")
+    calls = library_times(options[0], texts[: arguments.idle], arguments.beam_size, arguments.threads)
+    cuts = statistics.quantiles(calls, n=20)
+    print(f"library: p50 {1000 * cuts[9]:.1f} ms, p95 {1000 * cuts[18]:.1f} ms")
+
+
+async def load(port: int, texts: Sequence[str], clients: int) -> list[tuple[str, float]]:
+    """Send the texts from many clients, one request at a time each; return translation and seconds of each text."""
+    answers: list[tuple[str, float]] = [("", 0.0)] * len(texts)
+    numbers = iter(range(len(texts)))
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in numbers:
+            start = time.perf_counter()
+            text = await translate(reader, writer, texts[number])
+            answers[number] = text, time.perf_counter() - start
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return answers
+
+
+async def translate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, text: str) -> str:
+    """Send one request; return its translation, or the whole body if it failed."""
+    body = json.dumps({"q": text, "source": "fr", "target": "en"}).encode()
+    head = (
+        f"POST /translate HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    writer.write(head.encode() + body)
+    headers = (await reader.readuntil(b"\r\n\r\n")).lower()
+    answer = await reader.readexactly(int(headers.partition(b"content-length:")[2].split(b"\r\n")[0]))
+    found: str = json.loads(answer).get("translatedText", answer.decode())
+    return found
+
+
+def library_times(model: str, texts: Sequence[str], beam_size: int, threads: int) -> list[float]:
+    """Return the seconds of `Translator.translate` for each text alone."""
+    loaded = translator.Translator.load(model, threads=threads)
+    times = []
+    for text in texts:
+        start = time.perf_counter()
+        loaded.translate(text, beam_size=beam_size)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+if __name__ == "__main__":
+    main()
