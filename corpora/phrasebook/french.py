@@ -15,7 +15,6 @@ from corpora.tables import read_table
 
 NO_BREAK = "\u00a0"
 NARROW_NO_BREAK = "\u202f"
-PERSONS = ("je", "tu", "il", "nous", "vous", "ils")
 REFLEXIVES = ("me", "te", "se", "nous", "vous", "se")
 STRESSED_REFLEXIVES = ("", "toi", "", "nous", "vous", "")
 

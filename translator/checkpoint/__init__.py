@@ -16,7 +16,6 @@ from translator.checkpoint.loading import LoadedModel, build_with_weights, load_
 from translator.checkpoint.location import locate_weights
 from translator.checkpoint.training_state import STATE_FILE, read_training_state
 from translator.checkpoint.weights import (
-    FORMAT_VERSION,
     WEIGHTS_FILE,
     CheckpointError,
     Storage,
@@ -30,7 +29,6 @@ from translator.checkpoint.weights import (
 __all__ = [
     "CARD_FILE",
     "CONFIG_FILE",
-    "FORMAT_VERSION",
     "STATE_FILE",
     "WEIGHTS_FILE",
     "CheckpointError",

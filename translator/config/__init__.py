@@ -6,7 +6,6 @@ from translator.config.data import (
     DataConfig,
     Form,
     Source,
-    TextPair,
 )
 from translator.config.decoding import DecodingChanges, DecodingOptions
 from translator.config.loading import (
@@ -21,7 +20,6 @@ from translator.config.loading import (
 from translator.config.parsing import ConfigError
 from translator.config.schema import (
     Config,
-    CorruptionConfig,
     ModelConfig,
     ObjectiveName,
     TokenizerConfig,
@@ -34,7 +32,6 @@ __all__ = [
     "CleaningConfig",
     "Config",
     "ConfigError",
-    "CorruptionConfig",
     "DataConfig",
     "DecodingChanges",
     "DecodingOptions",
@@ -42,7 +39,6 @@ __all__ = [
     "ModelConfig",
     "ObjectiveName",
     "Source",
-    "TextPair",
     "TokenizerConfig",
     "TrainingConfig",
     "UserError",

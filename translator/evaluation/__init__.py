@@ -1,5 +1,5 @@
 """Evaluation: metrics of translations, accuracy of labels, perplexity, and breakdowns by a column of the test set."""
 
-from translator.evaluation.metrics import EvaluationError, MetricScore, Scores, evaluate, exact_match
+from translator.evaluation.metrics import EvaluationError, evaluate, exact_match
 
-__all__ = ["EvaluationError", "MetricScore", "Scores", "evaluate", "exact_match"]
+__all__ = ["EvaluationError", "evaluate", "exact_match"]

@@ -21,13 +21,11 @@ class Construction:
 
     Attributes:
         name: name in reports.
-        exercises: grammar that it tests.
         generator: samples a French sentence and its English translation.
         weight: frequency relative to the other constructions.
     """
 
     name: str
-    exercises: str
     generator: Callable[[Sampler], Sentences]
     weight: float = 1.0
 

@@ -261,9 +261,9 @@ def _since(sampler: Sampler) -> Sentences:
 
 
 CONSTRUCTIONS = (
-    Construction("relative_subject", "relative clauses with qui", _relative_subject),
-    Construction("relative_object", "relative clauses with que, agreement", _relative_object),
-    Construction("when", "quand with the future, quand with the imparfait", _when, 0.9),
-    Construction("if", "si with present and future", _if, 0.9),
-    Construction("since", "depuis with the present", _since, 0.8),
+    Construction("relative_subject", _relative_subject),
+    Construction("relative_object", _relative_object),
+    Construction("when", _when, 0.9),
+    Construction("if", _if, 0.9),
+    Construction("since", _since, 0.8),
 )

@@ -163,7 +163,7 @@ def pronoun_for(sampler: Sampler, subject: Subject) -> Subject:
 
 
 CONSTRUCTIONS = (
-    Construction("body", "avoir mal à, se casser le bras", _body, 0.7),
-    Construction("sensation", "avoir faim, besoin de, envie de, peur de", _sensation, 0.9),
-    Construction("because", "parce que", _because),
+    Construction("body", _body, 0.7),
+    Construction("sensation", _sensation, 0.9),
+    Construction("because", _because),
 )

@@ -154,8 +154,8 @@ _ERRANDS = (
 
 
 CONSTRUCTIONS = (
-    Construction("modal", "vouloir, pouvoir, devoir + infinitive", _modal, 1.2),
-    Construction("infinitive", "infinitives after de, à or nothing; -ing or to in English", _infinitive, 1.3),
-    Construction("must", "il faut", _must, 0.8),
-    Construction("purpose", "pour, avant de, sans + infinitive", _purpose, 0.8),
+    Construction("modal", _modal, 1.2),
+    Construction("infinitive", _infinitive, 1.3),
+    Construction("must", _must, 0.8),
+    Construction("purpose", _purpose, 0.8),
 )

@@ -269,10 +269,10 @@ def _mine(person: int, gender: str, is_plural: bool) -> str:
 
 
 CONSTRUCTIONS = (
-    Construction("object_pronoun", "le, la, les, me, te, nous, vous; participle agreement", _direct, 1.3),
-    Construction("indirect_pronoun", "lui, leur and the others as indirect objects", _indirect, 1.2),
-    Construction("antecedent", "a pronoun for something just named, with agreement", _antecedent),
-    Construction("pronoun_y", "y for a place", _there, 0.6),
-    Construction("pronoun_en", "en with and without a number", _some_of_it, 0.8),
-    Construction("possessive_pronoun", "le mien, la tienne, les nôtres", _owned, 0.6),
+    Construction("object_pronoun", _direct, 1.3),
+    Construction("indirect_pronoun", _indirect, 1.2),
+    Construction("antecedent", _antecedent),
+    Construction("pronoun_y", _there, 0.6),
+    Construction("pronoun_en", _some_of_it, 0.8),
+    Construction("possessive_pronoun", _owned, 0.6),
 )

@@ -248,13 +248,13 @@ def _where_is(sampler: Sampler) -> Sentences:
 
 
 CONSTRUCTIONS = (
-    Construction("question_est_ce_que", "yes-no questions with est-ce que", _est_ce_que),
-    Construction("question_inversion", "yes-no questions by inversion, euphonic -t-", _inversion),
-    Construction("question_intonation", "yes-no questions by intonation alone", _intonation),
-    Construction("where_when_why", "où, quand, pourquoi, comment with inversion or est-ce que", _where_when_why),
-    Construction("what", "que and qu'est-ce que", _what, 0.8),
-    Construction("who", "qui as subject and as object", _who, 0.9),
-    Construction("which_how_many", "quel, combien de; agreement with an object placed first", _which, 0.8),
-    Construction("indirect_question", "questions inside statements, si as if", _indirect),
-    Construction("where_is", "où est, directly and politely", _where_is, 0.7),
+    Construction("question_est_ce_que", _est_ce_que),
+    Construction("question_inversion", _inversion),
+    Construction("question_intonation", _intonation),
+    Construction("where_when_why", _where_when_why),
+    Construction("what", _what, 0.8),
+    Construction("who", _who, 0.9),
+    Construction("which_how_many", _which, 0.8),
+    Construction("indirect_question", _indirect),
+    Construction("where_is", _where_is, 0.7),
 )

@@ -112,7 +112,7 @@ def _contrast(sampler: Sampler, tense: str) -> Sentences:
 
 
 CONSTRUCTIONS = (
-    Construction("that", "que after verbs of thinking and saying", _that),
-    Construction("quoted", "reported speech with guillemets", _quoted, 0.8),
-    Construction("coordination", "et, mais, puis", _coordination, 0.8),
+    Construction("that", _that),
+    Construction("quoted", _quoted, 0.8),
+    Construction("coordination", _coordination, 0.8),
 )

@@ -341,12 +341,12 @@ def _owner(sampler: Sampler) -> Sentences:
 
 
 CONSTRUCTIONS = (
-    Construction("attribute", "être + adjective, with degrees", _attribute, 1.2),
-    Construction("comparison", "plus, moins, aussi … que, meilleur", _comparison),
-    Construction("superlative", "le plus …, before and after the noun", _superlative, 0.7),
-    Construction("there_is", "il y a, il n'y a pas, y a-t-il", _there_is),
-    Construction("location", "where things are", _location, 0.8),
-    Construction("motion", "aller à, en, chez", _motion),
-    Construction("living", "habiter, travailler, étudier in cities and countries", _living, 0.8),
-    Construction("owner", "de, être à, à qui; 's in English", _owner, 0.9),
+    Construction("attribute", _attribute, 1.2),
+    Construction("comparison", _comparison),
+    Construction("superlative", _superlative, 0.7),
+    Construction("there_is", _there_is),
+    Construction("location", _location, 0.8),
+    Construction("motion", _motion),
+    Construction("living", _living, 0.8),
+    Construction("owner", _owner, 0.9),
 )

@@ -292,11 +292,11 @@ def _activity(sampler: Sampler) -> Sentences:
 
 
 CONSTRUCTIONS = (
-    Construction("preference", "aimer, préférer … à; generic articles", _preference),
-    Construction("job", "professions without an article", _job, 0.7),
-    Construction("play", "jouer à, jouer de", _play, 0.8),
-    Construction("weather", "il fait, il pleut, il neige", _weather, 0.8),
-    Construction("polite", "je voudrais, pourriez-vous", _polite, 0.9),
-    Construction("exclamation", "quel beau …, c'est un …", _exclamation, 0.7),
-    Construction("activity", "how long, where, with whom", _activity),
+    Construction("preference", _preference),
+    Construction("job", _job, 0.7),
+    Construction("play", _play, 0.8),
+    Construction("weather", _weather, 0.8),
+    Construction("polite", _polite, 0.9),
+    Construction("exclamation", _exclamation, 0.7),
+    Construction("activity", _activity),
 )
