@@ -1,4 +1,4 @@
-"""Paths, small files and text streams, whatever the encoding and the compression of the text."""
+"""Paths, small files, and text streams in every encoding and compression."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_the_cache_directory_follows_xdg_cache_home(monkeypatch: pytest.MonkeyPa
     assert cache_directory() == Path("/scratch/cache/translator")
 
 
-def test_a_small_regular_file_is_read_and_nothing_else(tmp_path: Path) -> None:
+def test_only_small_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345")
     assert read_regular_file(tmp_path / "a", 5) == b"12345"
     with pytest.raises(OSError, match="larger than the limit of 4 bytes"):

@@ -11,9 +11,7 @@ from translator.checkpoint import CheckpointError, Storage, load_model, weights_
 
 
 @pytest.mark.parametrize(("storage", "error"), [("float32", 0.0), ("bfloat16", 2**-8), ("int8", 1 / 254)])
-def test_a_bundle_is_the_model_and_nothing_else(
-    directory: Path, tmp_path: Path, storage: Storage, error: float
-) -> None:
+def test_a_bundle_contains_only_the_model(directory: Path, tmp_path: Path, storage: Storage, error: float) -> None:
     (directory / "README.md").write_text("What it is.")
     (directory / "metrics.jsonl").touch()
     loaded = load_model(directory)

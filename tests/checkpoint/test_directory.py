@@ -1,4 +1,4 @@
-"""Run directories: checkpoints that are complete or absent, found whatever became of the links."""
+"""Run directories: checkpoints that are complete or absent, found without the links."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_links_and_the_kept_survive_pruning(run: Path, tokenizers: Tokenizers) -
 
 
 @pytest.mark.parametrize("fate", ["present", "missing", "dangling", "older", "folders", "a folder of an older step"])
-def test_the_newest_checkpoint_is_found_whatever_became_of_the_links(run: Path, tmp_path: Path, fate: str) -> None:
+def test_the_newest_checkpoint_is_found_with_lost_or_changed_links(run: Path, tmp_path: Path, fate: str) -> None:
     match fate:
         case "missing":
             (run / "last").unlink()

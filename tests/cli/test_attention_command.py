@@ -1,3 +1,5 @@
+"""`translator attention`: pages and images."""
+
 from __future__ import annotations
 
 import subprocess

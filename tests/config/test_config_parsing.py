@@ -106,7 +106,7 @@ def test_a_hostile_document_is_one_short_error(text: str, message: str) -> None:
     ],
     ids=range(8),
 )
-def test_a_message_is_bounded_whatever_was_received(values: dict[Any, Any]) -> None:
+def test_error_messages_have_a_maximum_length(values: dict[Any, Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         validate(values, "here")
     assert len(str(caught.value)) < 10_000
@@ -220,7 +220,7 @@ def written(path: Path, text: str) -> Path:
     return path
 
 
-def test_a_mutated_configuration_is_read_or_refused_and_never_anything_else(tmp_path: Path) -> None:
+def test_a_mutated_configuration_loads_or_raises_config_error(tmp_path: Path) -> None:
     assert 100 < fuzz(range(200), tmp_path) < 200
 
 

@@ -48,7 +48,7 @@ def stream(corpus: Corpus, **options: Any) -> BatchStream:
 
 
 def contents(batch: Batch) -> tuple[Any, ...]:
-    """All that a batch holds, without filler, as plain numbers."""
+    """All that a batch holds, without padding, as plain numbers."""
     count = batch.num_target_tokens
     source, target = (
         [row.tolist() for row in side.unpack() if len(row)] for side in (batch.source, batch.target_input)

@@ -1,3 +1,5 @@
+"""Reading text, CSV, JSON and Parquet files."""
+
 from __future__ import annotations
 
 import bz2
@@ -90,7 +92,7 @@ def test_csv_is_separated_by_commas_or_semicolons(
 
 @pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
 @pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.json", "a.tsv.xz", "a.csv.bz2", "a.jsonl.zst"])
-def test_compressed_and_utf16_files_are_read_whatever_their_names(
+def test_compressed_and_utf16_files_are_recognized_by_content(
     tmp_path: Path, name: str, compress: Callable[[bytes], bytes]
 ) -> None:
     table = {
@@ -279,7 +281,7 @@ def test_a_name_that_begins_with_a_tilde_is_a_file_like_any_other(
     assert read(tmp_path, {"file": "~mixed.tsv"}) == PLAIN[:1]
 
 
-def test_files_are_looked_for_before_the_first_pair_is_asked_for(tmp_path: Path) -> None:
+def test_missing_files_are_reported_before_the_first_pair_is_read(tmp_path: Path) -> None:
     data = data_config(tmp_path, write_text(tmp_path, PLAIN), {"file": str(tmp_path / "missing.tsv")})
     with pytest.raises(DataError, match=r"missing.tsv"):
         read_rows(data.train, data)

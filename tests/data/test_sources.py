@@ -1,3 +1,5 @@
+"""Sources of a configuration: hub, embedded corpora, selection of rows, identity."""
+
 from __future__ import annotations
 
 import csv
@@ -169,7 +171,7 @@ def test_the_identity_of_a_source_follows_its_files(tmp_path: Path, hub_folder: 
     assert identity(data.train[0], data) != before
 
 
-def test_a_hub_that_cannot_be_asked_is_taken_to_serve_what_it_did(
+def test_the_last_known_commit_is_used_when_the_hub_is_unreachable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class OfflineError(Exception):
@@ -206,7 +208,7 @@ def test_where_chooses_rows_by_a_column(tmp_path: Path, name: str) -> None:
     assert describe(data.train[0]) == f"{path}: news, talk"
 
 
-def test_where_that_chooses_nothing_or_asks_an_absent_column_is_one_clear_error(tmp_path: Path) -> None:
+def test_where_without_matching_rows_or_with_an_absent_column_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     path.write_text("fr,en,source\na,b,news\n")
     data = data_config(tmp_path / "cache", {"file": str(path), "where": {"source": "law"}})

@@ -1,3 +1,5 @@
+"""Beam search."""
+
 from __future__ import annotations
 
 import itertools

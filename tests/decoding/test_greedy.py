@@ -1,3 +1,5 @@
+"""Greedy search."""
+
 from __future__ import annotations
 
 import math

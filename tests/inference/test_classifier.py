@@ -92,7 +92,7 @@ def test_a_model_for_something_else_is_refused_with_advice(
         kind.load(path, "cpu")
 
 
-def test_a_decoder_alone_translates_with_every_search_and_whoever_shares_the_batch(
+def test_a_decoder_only_model_translates_independently_of_the_batch_with_every_search(
     home: Path, tokenizers: Tokenizers
 ) -> None:
     translator = Translator.load(write_model(home / "lm", "translation", tokenizers), "cpu")

@@ -81,7 +81,7 @@ def test_line_ends_and_blank_lines_are_kept(end: str, last: str) -> None:
     ).replace("Fin", "End")
 
 
-def test_no_character_is_lost_whatever_the_document() -> None:
+def test_no_character_of_a_random_document_is_lost() -> None:
     rng = random.Random(1)
     for _ in range(500):
         text = "".join(

@@ -30,14 +30,14 @@ def attention_inputs(
     *,
     heads: int = 2,
     head_dim: int = 8,
-    filler: int = 0,
+    padding: int = 0,
     dtype: torch.dtype = torch.float64,
     requires_grad: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Random q, k, v with `filler` rows after the last sequence, and both offsets."""
+    """Random q, k, v with `padding` rows after the last sequence, and both offsets."""
     generator = torch.Generator().manual_seed(sum(lengths_q) + 31 * sum(lengths_k))
     q, k, v = (
-        torch.randn(sum(n) + filler, heads, head_dim, generator=generator, dtype=torch.float64).to(dtype)
+        torch.randn(sum(n) + padding, heads, head_dim, generator=generator, dtype=torch.float64).to(dtype)
         for n in (lengths_q, lengths_k, lengths_k)
     )
     if requires_grad:

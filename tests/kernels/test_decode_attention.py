@@ -41,11 +41,11 @@ def plain(q: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_ancestry_gives_the_results_of_copied_caches(place: torch.device, backend: str, head_dim: int) -> None:
     """A beam search with random parents, whose caches are copied beside."""
-    rows, heads, room = 3, 2, 70
-    keys, values = (torch.full((room, rows, heads, head_dim), torch.nan, device=place) for _ in range(2))
-    ancestry = torch.zeros(rows, room, dtype=torch.int32, device=place)
-    copied_keys, copied_values = torch.zeros(2, rows, room, heads, head_dim).unbind()
-    for position in range(room):
+    rows, heads, capacity = 3, 2, 70
+    keys, values = (torch.full((capacity, rows, heads, head_dim), torch.nan, device=place) for _ in range(2))
+    ancestry = torch.zeros(rows, capacity, dtype=torch.int32, device=place)
+    copied_keys, copied_values = torch.zeros(2, rows, capacity, heads, head_dim).unbind()
+    for position in range(capacity):
         new = normal(3, rows, heads, head_dim, seed=position)
         keys[position], values[position] = new[0].to(place), new[1].to(place)
         copied_keys[:, position], copied_values[:, position] = new[0], new[1]

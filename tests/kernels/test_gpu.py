@@ -111,11 +111,11 @@ def test_a_cuda_graph_takes_other_sentences_and_another_seed() -> None:
 @pytest.mark.parametrize("check", ["0", "1"])
 def test_one_graph_serves_every_step_of_decoding(monkeypatch: pytest.MonkeyPatch, check: str) -> None:
     monkeypatch.setenv("TRANSLATOR_CHECK", check)  # what a graph captures asks for nothing
-    rows, heads, room, head_dim = 8, 8, 64, 64
-    cache = torch.randn(2, room, rows, heads, head_dim, device="cuda", dtype=torch.bfloat16)
+    rows, heads, capacity, head_dim = 8, 8, 64, 64
+    cache = torch.randn(2, capacity, rows, heads, head_dim, device="cuda", dtype=torch.bfloat16)
     q = torch.randn(rows, heads, head_dim, device="cuda", dtype=torch.bfloat16)
     length = torch.ones(1, dtype=torch.int32, device="cuda")
-    ancestry = torch.arange(rows, dtype=torch.int32, device="cuda")[:, None].repeat(1, room)
+    ancestry = torch.arange(rows, dtype=torch.int32, device="cuda")[:, None].repeat(1, capacity)
     decode_attention(q, cache[0], cache[1], length, ancestry)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):

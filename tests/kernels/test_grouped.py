@@ -22,7 +22,7 @@ SMALL = {case: ([min(n, 5) for n in CASES[case][0]], [min(n, 6) for n in CASES[c
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dropout_p", [0.0, 0.3])
 def test_gradients_are_those_of_the_function_computed(case: str, causal: bool, dropout_p: float) -> None:
-    inputs = attention_inputs(*SMALL[case], heads=1, head_dim=3, filler=1, requires_grad=True)
+    inputs = attention_inputs(*SMALL[case], heads=1, head_dim=3, padding=1, requires_grad=True)
     seed = torch.tensor([11])
 
     def function(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def test_bfloat16_is_no_worse_than_the_naive_computation() -> None:
 
 @pytest.mark.parametrize("dropout_p", [0.0, 0.4])
 def test_recomputed_gradients_equal_those_from_stored_weights(dropout_p: float) -> None:
-    inputs = attention_inputs(*CASES["odd lengths"], filler=2, dtype=torch.float32)
+    inputs = attention_inputs(*CASES["odd lengths"], padding=2, dtype=torch.float32)
     rest = (True, 0.3, dropout_p, torch.tensor([4]))
     kept, kept_gradients = with_gradients(
         lambda q, k, v, *x: grouped_attention([y.unsqueeze(1) for y in (q, k, v)], *x, *rest), inputs, torch.float32
@@ -102,7 +102,7 @@ def test_recomputed_gradients_equal_those_from_stored_weights(dropout_p: float) 
 
 
 def operator_arguments(dropout_p: float) -> tuple[object, ...]:
-    inputs = attention_inputs([3, 0, 5], [2, 4, 5], filler=1, dtype=torch.float32, requires_grad=True)
+    inputs = attention_inputs([3, 0, 5], [2, 4, 5], padding=1, dtype=torch.float32, requires_grad=True)
     return *inputs, True, 0.5, dropout_p, torch.tensor([1])
 
 

@@ -20,9 +20,9 @@ every_case = pytest.mark.parametrize("case", CASES)
 @every_case
 @both_directions
 @pytest.mark.parametrize("backend", ["grouped", "sdpa"])
-@pytest.mark.parametrize("filler", [0, 3])
-def test_output_and_gradients_agree_with_the_reference(backend: str, causal: bool, case: str, filler: int) -> None:
-    inputs = attention_inputs(*CASES[case], filler=filler)
+@pytest.mark.parametrize("padding", [0, 3])
+def test_output_and_gradients_agree_with_the_reference(backend: str, causal: bool, case: str, padding: int) -> None:
+    inputs = attention_inputs(*CASES[case], padding=padding)
     out, gradients = with_gradients(lambda *x: attend(backend, causal, x, scale=0.4), inputs, torch.float64)
     expected, expected_gradients = with_gradients(
         lambda *x: attend("reference", causal, x, scale=0.4), inputs, torch.float64
@@ -52,7 +52,7 @@ def test_the_error_in_float32_is_at_most_twice_the_naive_one(causal: bool, case:
 @both_directions
 def test_results_are_zero_for_trailing_padding_and_queries_without_keys(backend: str, causal: bool) -> None:
     # sequence 0 has no key; with causal, the first two queries of sequence 1 see none either
-    inputs = attention_inputs([2, 5], [0, 3], filler=4, dtype=torch.float32)
+    inputs = attention_inputs([2, 5], [0, 3], padding=4, dtype=torch.float32)
     out, (grad_q, grad_k, grad_v) = with_gradients(lambda *x: attend(backend, causal, x), inputs, torch.float32)
     blind = [0, 1, 7, 8, 9, 10] + ([2, 3] if causal else [])
     assert not out[blind].any() and not grad_q[blind].any()
@@ -64,7 +64,7 @@ def test_results_are_zero_for_trailing_padding_and_queries_without_keys(backend:
 @every_backend
 @both_directions
 def test_queries_and_keys_may_differ_in_trailing_padding(backend: str, causal: bool) -> None:
-    q, k, v, *offsets = attention_inputs([2, 3], [2, 3], filler=2)
+    q, k, v, *offsets = attention_inputs([2, 3], [2, 3], padding=2)
     expected = with_gradients(lambda *x: attend(backend, causal, x), (q[:5], k, v, *offsets), torch.float64)
     inputs = (q[:5], k[:5], v[:5], *offsets)
     out, gradients = with_gradients(lambda *x: attend(backend, causal, x), inputs, torch.float64)
@@ -75,7 +75,7 @@ def test_queries_and_keys_may_differ_in_trailing_padding(backend: str, causal: b
 
 @every_backend
 def test_values_in_trailing_padding_do_not_change_the_output(backend: str) -> None:
-    q, k, v, *offsets = attention_inputs([3, 2], [4, 1], filler=2, dtype=torch.float32)
+    q, k, v, *offsets = attention_inputs([3, 2], [4, 1], padding=2, dtype=torch.float32)
     expected = attend(backend, False, (q, k, v, *offsets))
     for x in (q, k, v):
         x[-2:] = 1e30
@@ -173,7 +173,7 @@ def test_joint_projections_give_the_results_of_separate_ones(
     backend: str, parts: tuple[int, ...], is_slice: bool
 ) -> None:
     lengths = CASES["odd lengths"][0]
-    q, k, v, *offsets = attention_inputs(lengths, lengths, filler=2)
+    q, k, v, *offsets = attention_inputs(lengths, lengths, padding=2)
     bounds, options = (max(lengths), max(lengths)), {"causal": True, "backend": backend}
     parted = torch.stack((q, k, v), dim=1).split(parts, dim=1)
     leaves = [torch.cat((x, x), dim=1)[:, : x.shape[1]] if is_slice else x.contiguous() for x in parted]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from triton_cases import FILLER, Attention, assert_as_exact_as_naive
+from triton_cases import PADDING, Attention, assert_as_exact_as_naive
 
 from translator.config import ModelConfig
 from translator.data.batch import Batch, Capacity
@@ -140,7 +140,7 @@ def test_every_row_is_written_and_nothing_outside_the_output(
     case = Attention.random(*CASES[name], causal=True, device=device)
     q, k, v = (x.clone() for x in (case.q, case.k, case.v))
     for x in (q, k, v):
-        x[-FILLER:] = torch.nan  # nobody may read filler
+        x[-PADDING:] = torch.nan  # padding must not be read
     attention = pytest.importorskip("translator.kernels.triton_attention")
     bounds = (*case.offsets(), max(case.lengths_q), max(case.lengths_k), True, 0.25, 0.0, None)
     out, log_sum = attention.triton_attention(q, k, v, *bounds)
@@ -150,7 +150,7 @@ def test_every_row_is_written_and_nothing_outside_the_output(
         padding = (buffer.numel() - result.numel()) // 2
         assert (buffer[:padding] == 777).all() and (buffer[-padding:] == 777).all()
         assert result.isfinite().all() and not (result == 777).any()
-        assert not result[-FILLER:].any()
+        assert not result[-PADDING:].any()
 
 
 @pytest.mark.parametrize("bound", [0, 16, 30])
@@ -164,9 +164,9 @@ def test_sequences_beyond_the_bounds_give_zeros(device: torch.device, canaries: 
         bounds = (*case.offsets(), limit, limit, True, 0.25, 0.0, None)
         out, log_sum = attention.triton_attention(case.q, case.k, case.v, *bounds)
         grads = attention.triton_attention_backward(case.grad_out, out, log_sum, case.q, case.k, case.v, *bounds)
-        results.append([x.split([*lengths, FILLER]) for x in (out, *grads)])
+        results.append([x.split([*lengths, PADDING]) for x in (out, *grads)])
     for ours, right in zip(*results, strict=True):
-        for length, mine, expected in zip([*lengths, FILLER], ours, right, strict=True):
+        for length, mine, expected in zip([*lengths, PADDING], ours, right, strict=True):
             assert torch.equal(mine, expected if length <= 16 else torch.zeros_like(mine))
 
 

@@ -12,14 +12,14 @@ from torch import Tensor
 from translator.kernels import packed_attention
 from translator.packing import cu_seqlens_of
 
-FILLER = 5  # rows past the last sequence
+PADDING = 5  # rows past the last sequence
 
 
 @dataclass(frozen=True)
 class Attention:
     """Inputs of `packed_attention`, and an upstream gradient.
 
-    q, k and v are `(num_tokens, heads, head_dim)`, k and v views of one projection; each has FILLER rows at its end.
+    q, k and v are `(num_tokens, heads, head_dim)`, k and v views of one projection; each has PADDING rows at its end.
     """
 
     q: Tensor
@@ -48,7 +48,7 @@ class Attention:
         generator = torch.Generator().manual_seed(seed)
 
         def normal(lengths: Sequence[int], parts: int) -> Tensor:
-            shape = (sum(lengths) + FILLER, parts, heads, head_dim)
+            shape = (sum(lengths) + PADDING, parts, heads, head_dim)
             return torch.randn(shape, generator=generator).to(device, dtype)
 
         lengths_k = lengths_q if lengths_k is None else lengths_k
@@ -61,7 +61,7 @@ class Attention:
         return replace(self, q=q, k=k, v=v, grad_out=grad_out)
 
     def part(self, first: int, last: int) -> Attention:
-        """Sequences `first` to `last - 1` alone, without filler."""
+        """Sequences `first` to `last - 1` alone, without padding."""
         rows_q = slice(sum(self.lengths_q[:first]), sum(self.lengths_q[:last]))
         rows_k = slice(sum(self.lengths_k[:first]), sum(self.lengths_k[:last]))
         return replace(

@@ -88,9 +88,9 @@ def test_other_sequences_in_the_batch_do_not_change_logits(options: dict[str, st
         torch.testing.assert_close(together[rows], alone, rtol=1e-4, atol=1e-5)
 
 
-def with_filler(packed: Packed, filler: int, filled_with: int) -> Packed:
+def with_padding(packed: Packed, padding: int, filled_with: int) -> Packed:
     """The same sequences with rows that belong to none, and offsets padded with their last."""
-    values = torch.cat((packed.values, torch.full((filler,), filled_with)))
+    values = torch.cat((packed.values, torch.full((padding,), filled_with)))
     return Packed(values, torch.cat((packed.cu_seqlens, packed.cu_seqlens[-1:].repeat(2))), packed.max_seqlen + 7)
 
 
@@ -99,7 +99,7 @@ def test_filling_a_batch_to_capacity_changes_neither_loss_nor_gradients(position
     model = small_model(positions=positions, label_smoothing=0.1)
     batch = random_batch([5, 3], [4, 6])
     labels = torch.cat((batch.labels, torch.full((6,), IGNORE_INDEX)))
-    filled = PackedBatch(with_filler(batch.source, 9, 3), with_filler(batch.target_input, 6, 4), labels)
+    filled = PackedBatch(with_padding(batch.source, 9, 3), with_padding(batch.target_input, 6, 4), labels)
     gradients = []
     for each in (batch, filled):
         loss, count = model.loss(each)

@@ -27,9 +27,7 @@ from translator.tokenizer.invisible import is_invisible
         (" \u00a0\t", ""),
     ],
 )
-def test_standard_normalization_rewrites_typography_and_nothing_else(
-    tokenizer: Tokenizer, written: str, rewritten: str
-) -> None:
+def test_standard_normalization_rewrites_typography_alone(tokenizer: Tokenizer, written: str, rewritten: str) -> None:
     assert tokenizer.decode(tokenizer.encode(written)) == rewritten
     assert tokenizer.normalize(written) == rewritten
 

@@ -1,4 +1,4 @@
-"""Gradients of several micro-batches: added up whatever memory they come in."""
+"""Gradients of several micro-batches: summed also when a graph reuses their memory."""
 
 from __future__ import annotations
 

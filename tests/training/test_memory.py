@@ -49,7 +49,7 @@ def test_freed_memory_is_kept_until_it_is_returned() -> None:
         RuntimeError("Triton Error [CUDA]: out of memory"),
     ],
 )
-def test_running_out_of_memory_is_told_whoever_says_it(error: BaseException) -> None:
+def test_every_kind_of_out_of_memory_error_is_recognized(error: BaseException) -> None:
     assert is_out_of_memory(error)
 
 

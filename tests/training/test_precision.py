@@ -62,7 +62,7 @@ def test_cuda_uses_bfloat16_if_it_is_not_emulated(
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_a_named_precision_is_used_whatever_the_processor_and_the_checkpoint(cpu_info: Path, name: str) -> None:
+def test_an_explicit_precision_overrides_processor_and_checkpoint(cpu_info: Path, name: str) -> None:
     other = {"name": "float32" if name == "bfloat16" else "bfloat16", "processor": processor_type(CPU)}
     lines: list[str] = []
     assert choose_precision(name, CPU, other, lines.append).name == name

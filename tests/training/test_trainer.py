@@ -341,7 +341,7 @@ def test_validation_data_that_are_all_too_long_are_refused(tiny: Tiny, tmp_path:
 
 
 @pytest.mark.parametrize("fate", ["missing", "dangling", "folders", "impossible"])
-def test_a_run_resumes_with_the_same_bits_whatever_became_of_its_links(
+def test_a_run_with_lost_or_changed_links_resumes_bitwise(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, fate: str
 ) -> None:
     def symlink_to(self: Path, target: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_result_is_better_by_the_sense_of_its_metric(
     assert is_better(metric, new, best) is expected
 
 
-def test_the_validation_loss_is_that_of_each_token_whatever_the_batches(config: Config, tokenizers: Tokenizers) -> None:
+def test_the_validation_loss_is_a_mean_per_token_regardless_of_batches(config: Config, tokenizers: Tokenizers) -> None:
     torch.manual_seed(1)
     model = build_model(config.model, tokenizers.source.vocab_size, tokenizers.target.vocab_size, label_smoothing=0.3)
     pairs = [("Le chat dort.", "The cat sleeps."), ("oui", "yes"), ("Où est la gare ?", "Where is the station?")]

@@ -38,7 +38,7 @@ def test_both_labels_are_equally_frequent(corpus: dict[str, tuple[Draft, ...]], 
     assert counts == dict.fromkeys(LABELS, len(corpus[split]) // 2)
 
 
-def test_no_remark_occurs_twice_whatever_its_capitals_and_punctuation(corpus: dict[str, tuple[Draft, ...]]) -> None:
+def test_no_two_remarks_differ_only_in_capitals_and_punctuation(corpus: dict[str, tuple[Draft, ...]]) -> None:
     remarks = [fold(draft.example.text) for split in SPLITS for draft in corpus[split]]
     assert len(remarks) == len(set(remarks))
 
@@ -149,7 +149,7 @@ def test_something_can_be_said_of_every_topic_and_aspect_in_both_ways() -> None:
         assert len(aspects_of(topic)) >= 1 or topic.domains[0] in ("plat", "service"), topic.french
 
 
-def test_a_combination_is_held_out_whatever_the_seed() -> None:
+def test_held_out_combinations_do_not_depend_on_the_seed() -> None:
     assert is_held_out(("not", "ennuyeux")) == is_held_out(("not", "ennuyeux"))
     found = [is_held_out((frame.name, one.french)) for frame in patterns("frames") for one in adjectives()]
     assert 0.1 < sum(found) / len(found) < 0.15
