@@ -7,7 +7,8 @@ cost of filling them is not measured. Implementations without dropout are skippe
     python benchmarks/attention.py --json results.json
     python benchmarks/attention.py --rehearse      # smoke test on any machine, in Triton's interpreter without a GPU
 
-Output: one row per batch, direction and implementation with microseconds, the fraction of the memory-bandwidth limit
+Output: one row per batch, direction and implementation, ours first, with microseconds, measured and predicted
+(roofline.py), the fraction of the memory-bandwidth limit
 (each tensor read or written once at this GPU's measured copy rate), and the speedup of ours.
 """
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,15 +28,16 @@ if not torch.cuda.is_available():
 
 from measuring import (
     DEVICE,
+    Table,
     as_graph,
     card,
     failure,
     fraction_of_limit,
     median_time,
     parse_gpu_options,
-    report,
     rotating,
 )
+from roofline import attention_work, lognormal_lengths, predicted_seconds
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -66,15 +68,6 @@ class Problem:
         self.cu_seqlens = cu_seqlens_of(torch.tensor(self.lengths)).to(DEVICE)
         self.longest = max(self.lengths)
         self.seed = torch.tensor([1], device=DEVICE)
-
-
-def lognormal_lengths(num_tokens: int) -> list[int]:
-    """Return lengths as in a general corpus: mean 27, one in twenty above 60, one in a hundred above 90."""
-    generator = torch.Generator().manual_seed(0)
-    lengths: list[int] = []
-    while sum(lengths) < num_tokens:
-        lengths.append(int(torch.randn((), generator=generator).mul(0.59).add(math.log(22.7)).exp().clamp(1, 250)))
-    return lengths
 
 
 def problem(lengths: list[int], heads: int, causal: bool, dropout_p: float, dtype: torch.dtype) -> Problem:
@@ -181,29 +174,39 @@ def min_bytes(x: Problem, direction: str) -> int:
     return tensors * x.q.numel() * x.q.element_size()
 
 
-def measure(batch: str, problems: list[Problem], copy_rate: float | None) -> list[dict[str, Any]]:
-    """Return one row per direction and implementation; an unsupported case has the reason."""
-    seconds: dict[tuple[str, str], float] = {}
-    missing: list[dict[str, Any]] = []
-    for name in (*IMPLEMENTATIONS, "padded, sorted"):
+def measure(
+    batch: str, names: Sequence[str], problems: list[Problem], facts: dict[str, Any], ours: dict[tuple[str, str], float]
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per direction and implementation; an unsupported case has the reason.
+
+    Args:
+        batch: name of the batch.
+        names: implementations.
+        problems: inputs, used in rotation.
+        facts: see `card`.
+        ours: seconds of ours by batch and direction; set by its rows, and read by the rows of the others.
+    """
+    first = problems[0]
+    for name in names:
         try:
             for direction, run in calls(name, problems).items():
-                seconds[direction, name] = median_time(run)
+                seconds = median_time(run)
+                row = {"batch": batch, "direction": direction, "implementation": name, "us": seconds * 1e6}
+                if name == OURS:
+                    ours[batch, direction] = seconds
+                    work = attention_work(first.lengths, first.q.shape[1], HEAD_DIM, direction == "both")
+                    row["predicted us"] = predicted_seconds(work, facts) * 1e6
+                limit = fraction_of_limit(min_bytes(first, direction), seconds, facts.get("copy_bytes_s"))
+                speedup = seconds / ours[batch, direction] if (batch, direction) in ours else None
+                yield row | {"of bandwidth limit": limit, "speedup of ours": speedup}
         except (RuntimeError, NotImplementedError, ImportError) as error:
             reason = {"direction": str(error).strip().split("\n")[0][:60]}
-            missing.append({"batch": batch, "implementation": name} | (failure(error) if name == OURS else reason))
-    rows = []
-    for (direction, name), time in seconds.items():
-        row = {"batch": batch, "direction": direction, "implementation": name, "us": time * 1e6}
-        row["of bandwidth limit"] = fraction_of_limit(min_bytes(problems[0], direction), time, copy_rate)
-        ours = seconds.get((direction, OURS))
-        rows.append({**row, "speedup of ours": time / ours if ours else None})
-    return rows + missing
+            yield {"batch": batch, "implementation": name} | (failure(error) if name == OURS else reason)
 
 
 def batches(num_tokens: int, is_smoke_test: bool) -> dict[str, list[int]]:
     """Return the sentence lengths of each batch, by name."""
-    fixed = (5, 40) if is_smoke_test else (16, 27, 64, 128, 256, 512, 2048)
+    fixed = (5, 40) if is_smoke_test else (16, 27, 64, 128, 256)
     return {
         "lognormal, mean 27": lognormal_lengths(num_tokens),
         **{f"all of {n}": [n] * max(1, num_tokens // n) for n in fixed},
@@ -214,26 +217,29 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tokens", type=int, default=25_000)
-    parser.add_argument("--heads", type=int, nargs="+", default=[8, 16])
+    parser.add_argument("--heads", type=int, nargs="+", default=[8])
     parser.add_argument("--dropout", type=float, nargs="+", default=[0.0, 0.1])
     options = parse_gpu_options(parser)
     tokens, all_heads, dtype = options.tokens, options.heads, torch.bfloat16
     if options.rehearse:
         tokens, all_heads, dtype = 50, [1], torch.float32
-    facts, rows = card(), []
-    for heads in all_heads:
-        for name, lengths in batches(tokens, options.rehearse).items():
-            is_main = name.startswith("lognormal")
-            for causal in (False, True) if is_main else (True,):
-                for dropout_p in options.dropout if is_main else options.dropout[:1]:
-                    copies = max(1, math.ceil(L2_BYTES / (4 * tokens * heads * HEAD_DIM * 2)))
-                    problems = [
-                        problem(lengths, heads, causal, dropout_p, dtype)
-                        for _ in range(1 if options.rehearse else copies + 1)
-                    ]
-                    kind = f"{name}, {heads} heads, {'causal' if causal else 'full'}, dropout {dropout_p}"
-                    rows += measure(kind, problems, facts.get("copy_bytes_s"))
-    report("attention", facts, rows, options.json)
+    facts = card()
+    table = Table("attention", facts, options.json)
+    times: dict[tuple[str, str], float] = {}
+    for names in ([OURS], [*(name for name in IMPLEMENTATIONS if name != OURS), "padded, sorted"]):
+        for heads in all_heads:
+            for name, lengths in batches(tokens, options.rehearse).items():
+                is_main = name.startswith("lognormal")
+                for causal in (False, True) if is_main else (True,):
+                    for dropout_p in options.dropout if is_main else options.dropout[:1]:
+                        copies = max(1, math.ceil(L2_BYTES / (4 * tokens * heads * HEAD_DIM * 2)))
+                        problems = [
+                            problem(lengths, heads, causal, dropout_p, dtype)
+                            for _ in range(1 if options.rehearse else copies + 1)
+                        ]
+                        kind = f"{name}, {heads} heads, {'causal' if causal else 'full'}, dropout {dropout_p}"
+                        table.add(measure(kind, names, problems, facts, times))
+    table.finish()
 
 
 if __name__ == "__main__":

@@ -9,15 +9,16 @@ bfloat16, and CTranslate2 in float16, if they are installed.
     python benchmarks/gpu_decoding.py --json results.json
     python benchmarks/gpu_decoding.py --rehearse      # smoke test on any machine
 
-Output: one row per kernel and size with microseconds, the fraction of the memory-bandwidth limit (this GPU's measured
-copy rate), and the speedup over plain torch; then one row per search with milliseconds and target tokens per second.
+Output: one row per kernel and size with microseconds, measured and predicted (roofline.py), the fraction of the
+memory-bandwidth limit (this GPU's measured copy rate), and the speedup over plain torch; then one row per search with
+milliseconds and target tokens per second.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -30,14 +31,15 @@ import baseline_models
 from measuring import (
     DEVICE,
     HAS_GPU,
+    Table,
     as_graph,
     card,
     failure,
     fraction_of_limit,
     median_time,
     parse_gpu_options,
-    report,
 )
+from roofline import PREDICTED_SEARCH_RATES, Work, predicted_seconds
 from torch import Tensor
 from workload import SHAPES, Shape, our_model
 
@@ -58,6 +60,7 @@ BEAMS = {"greedy": 1, "beam 4": 4}
 
 Attend = Callable[[str], Tensor]
 Search = Callable[[], int]  # translates every sentence; returns the number of target tokens
+FindSearches = Callable[[Shape, int, Tensor, int], dict[str, Search]]
 
 
 def kernels(sentences: int, beams: int, heads: int, dtype: torch.dtype) -> dict[str, tuple[Attend, float]]:
@@ -85,34 +88,40 @@ def kernels(sentences: int, beams: int, heads: int, dtype: torch.dtype) -> dict[
     }
 
 
-def measure_kernels(grid: list[tuple[int, int]], heads: int, copy_rate: float | None) -> list[dict[str, Any]]:
-    """Return one row per kernel and size (sentences, beams)."""
-    rows = []
+def measure_kernels(grid: list[tuple[int, int]], heads: int, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield one row per kernel and size (sentences, beams)."""
     for sentences, beams in grid:
         for name, (attend, moved) in kernels(sentences, beams, heads, torch.bfloat16).items():
-            ours = median_time(as_graph(lambda attend=attend: attend("triton")))
-            plain = median_time(as_graph(lambda attend=attend: attend("reference")))
-            row = {"what": f"{name} attention, {sentences} sentences, beam {beams}", "us": ours * 1e6}
-            limit = fraction_of_limit(moved, ours, copy_rate)
-            rows.append({**row, "of bandwidth limit": limit, "speedup over torch": plain / ours})
-    return rows
+            row = {"what": f"{name} attention, {sentences} sentences, beam {beams}"}
+            yield row | _kernel_columns(partial(attend, "triton"), partial(attend, "reference"), moved, facts)
 
 
-def measure_top_tokens(grid: list[tuple[int, int]], vocab_size: int, copy_rate: float | None) -> list[dict[str, Any]]:
-    """Return one row per size; a search needs one token more than it has beams."""
-    rows = []
+def _kernel_columns(
+    ours: Callable[[], object], plain: Callable[[], object], moved: float, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the columns of a kernel that must move this many bytes, or its failure."""
+    predicted = predicted_seconds(Work(moved), facts)
+    try:
+        seconds = median_time(as_graph(ours))
+        speedup = median_time(as_graph(plain)) / seconds
+    except RuntimeError as error:
+        return failure(error)
+    limit = fraction_of_limit(moved, seconds, facts.get("copy_bytes_s"))
+    columns = {"us": seconds * 1e6, "predicted us": predicted * 1e6, "of bandwidth limit": limit}
+    return columns | {"speedup over torch": speedup}
+
+
+def measure_top_tokens(grid: list[tuple[int, int]], vocab_size: int, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield one row per size; a search needs one token more than it has beams."""
     for sentences, beams in grid:
         logits = torch.randn(sentences * beams, vocab_size, device=DEVICE)
 
         def plain(logits: Tensor = logits, count: int = beams + 1) -> Tensor:
             return logits.log_softmax(dim=1).topk(count, dim=1).indices
 
-        ours = median_time(as_graph(partial(triton_top_tokens, logits, beams + 1, 2)))
-        row = {"what": f"top tokens, {sentences} sentences, beam {beams}", "us": ours * 1e6}
-        limit = fraction_of_limit(logits.nbytes, ours, copy_rate)
-        speedup = median_time(as_graph(plain)) / ours
-        rows.append({**row, "of bandwidth limit": limit, "speedup over torch": speedup})
-    return rows
+        ours = partial(triton_top_tokens, logits, beams + 1, 2)
+        row = {"what": f"top tokens, {sentences} sentences, beam {beams}"}
+        yield row | _kernel_columns(ours, plain, logits.nbytes, facts)
 
 
 class NeverEnding:
@@ -169,45 +178,50 @@ def baseline_searches(shape: Shape, vocab_size: int, source: Tensor, length: int
     }
 
 
-def measure_searches(sentences: int, length: int, shape: Shape, vocab_size: int) -> list[dict[str, Any]]:
-    """Return one row per search. All translate the same random sentences of one length to one length: no padding."""
+def measure_searches(
+    sentences: int, length: int, shape: Shape, vocab_size: int, find: FindSearches
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per search. All translate the same random sentences of one length to one length: no padding."""
     torch.manual_seed(1)
     source = torch.randint(4, vocab_size, (sentences, SOURCE_TOKENS), device=DEVICE)
     source[:, -1] = EOS_ID
-    rows: list[dict[str, Any]] = []
-    searches = our_searches(shape, vocab_size, source, length)
-    searches |= baseline_searches(shape, vocab_size, source, length)
+    searches = find(shape, vocab_size, source, length)
     for name, translate in searches.items():
         try:
             tokens = translate()
             seconds = median_time(translate, repeats=5, warm_up=2)
         except RuntimeError as error:
             if name.startswith("ours"):
-                rows.append({"what": f"{name}, {sentences} sentences"} | failure(error))
+                yield {"what": f"{name}, {sentences} sentences"} | failure(error)
             else:
                 baseline_models.print_skipped(name, error)
             continue
         assert tokens == sentences * length, f"{name} made {tokens} tokens instead of {sentences} times {length}"
         row = {"what": f"{name}, {sentences} sentences", "ms": seconds * 1e3, "target tokens/s": tokens / seconds}
-        rows.append(row)
-    return rows
+        yield row | {"predicted tokens/s": PREDICTED_SEARCH_RATES.get(name)}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--ours", action="store_true", help="skip the baselines")
+    which.add_argument("--peers", action="store_true", help="measure the baselines alone")
     options = parse_gpu_options(parser)
     facts = card()
+    table = Table("decoding", facts, options.json)
+    grid, heads, vocab_size = [(1, 1), (1, 4), (32, 4), (256, 4), (1024, 1)], 8, 32_000
+    sentences, length, shape = 256, 27, SHAPES["base"]
     if options.rehearse:
-        small = Shape(32, 32, 1, 2)
-        rows = measure_kernels([(1, 2)], 1, facts.get("copy_bytes_s"))
-        rows += measure_top_tokens([(1, 2)], 50, facts.get("copy_bytes_s")) + measure_searches(2, 3, small, 50)
-    else:
-        grid = [(1, 1), (1, 4), (32, 4), (256, 4), (1024, 1)]
-        rows = measure_kernels(grid, 8, facts.get("copy_bytes_s"))
-        rows += measure_top_tokens(grid, 32_000, facts.get("copy_bytes_s"))
-        rows += measure_searches(256, 27, SHAPES["base"], 32_000)
-    report("decoding", facts, rows, options.json)
+        grid, heads, vocab_size = [(1, 2)], 1, 50
+        sentences, length, shape = 2, 3, Shape(32, 32, 1, 2)
+    if not options.peers:
+        table.add(measure_kernels(grid, heads, facts))
+        table.add(measure_top_tokens(grid, vocab_size, facts))
+        table.add(measure_searches(sentences, length, shape, vocab_size, our_searches))
+    if not options.ours:
+        table.add(measure_searches(sentences, length, shape, vocab_size, baseline_searches))
+    table.finish()
 
 
 if __name__ == "__main__":

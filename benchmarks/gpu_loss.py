@@ -8,22 +8,23 @@ rotate: the logits of one call are many times larger than the L2 cache.
     python benchmarks/gpu_loss.py --json results.json
     python benchmarks/gpu_loss.py --rehearse      # smoke test on any machine, in plain torch without a GPU
 
-Output: one row per size and implementation with milliseconds; the fraction of this GPU's rate of matrix products;
-milliseconds beyond the products, their fraction of the memory-bandwidth limit (each logit read once and its gradient
-written once, at the measured copy rate), and the speedup of ours; peak memory above the inputs, in MB and in copies of
-the bfloat16 logits, with and without the two gradients.
+Output: one row per size and implementation with milliseconds, measured and predicted (roofline.py); the fraction of
+this GPU's rate of matrix products; milliseconds beyond the products, their fraction of the memory-bandwidth limit (each
+logit read once and its gradient written once, at the measured copy rate), and the speedup of ours; peak memory above
+the inputs, in MB and in copies of the bfloat16 logits, with and without the two gradients.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import baseline_models
 import torch
-from measuring import DEVICE, HAS_GPU, card, failure, fraction_of_limit, median_time, parse_gpu_options, report
+from measuring import DEVICE, HAS_GPU, Table, card, failure, fraction_of_limit, median_time, parse_gpu_options
+from roofline import loss_kernel, loss_products, predicted_seconds
 from torch import Tensor
 from torch.nn import functional as F
 from workload import LABEL_SMOOTHING
@@ -127,13 +128,16 @@ def memory_columns(x: Problem, peak: int | None) -> dict[str, float | None]:
     }
 
 
-def measure(x: Problem, facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one row for the matrix products and one per implementation."""
+def measure(x: Problem, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield one row for the matrix products and one per implementation."""
     size = f"{len(x.hidden)} x {len(x.weight)}, d_model {x.hidden.shape[1]}"
     flop_rate, copy_rate = facts.get("flop_s"), facts.get("copy_bytes_s")
+    shape = (len(x.hidden), len(x.weight), x.hidden.shape[1])
+    predicted = predicted_seconds(loss_products(*shape), facts)
+    beyond_predicted = predicted_seconds(loss_kernel(*shape[:2]), facts)
     alone = median_time(products(x))
-    row = {"size": size, "what": "products alone", "ms": alone * 1e3}
-    rows = [row | {"of matrix rate": fraction_of_limit(x.flop, alone, flop_rate)}]
+    row = {"size": size, "what": "products alone", "ms": alone * 1e3, "predicted ms": predicted * 1e3}
+    yield row | {"of matrix rate": fraction_of_limit(x.flop, alone, flop_rate)}
     our_beyond = 0.0
     for name, loss in implementations().items():
         try:
@@ -141,18 +145,18 @@ def measure(x: Problem, facts: dict[str, Any]) -> list[dict[str, Any]]:
             seconds, peak = median_time(run), peak_bytes(run)
         except RuntimeError as error:
             if name == OURS:
-                rows.append({"size": size, "what": name} | failure(error))
+                yield {"size": size, "what": name} | failure(error)
             else:
                 baseline_models.print_skipped(name, error)
             continue
         beyond = seconds - alone
         our_beyond = beyond if name == OURS else our_beyond
         row = {"size": size, "what": name, "ms": seconds * 1e3}
+        row["predicted ms"] = (predicted + beyond_predicted) * 1e3 if name == OURS else None
         row |= {"of matrix rate": fraction_of_limit(x.flop, seconds, flop_rate), "ms beyond products": beyond * 1e3}
         row["of bandwidth limit"] = fraction_of_limit(2 * x.logits_bytes, beyond, copy_rate)
         row["speedup of ours"] = beyond / our_beyond if our_beyond > 0 else None
-        rows.append(row | memory_columns(x, peak))
-    return rows
+        yield row | memory_columns(x, peak)
 
 
 def main() -> None:
@@ -167,8 +171,10 @@ def main() -> None:
         sizes = [(40, 100, 16), (50, 100, 16)]
     torch.manual_seed(1)
     facts = card()
-    rows = [row for size in sizes for row in measure(problem(*size), facts)]
-    report("loss over the vocabulary", facts, rows, options.json)
+    table = Table("loss over the vocabulary", facts, options.json)
+    for size in sizes:
+        table.add(measure(problem(*size), facts))
+    table.finish()
 
 
 if __name__ == "__main__":

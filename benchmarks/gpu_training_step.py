@@ -10,8 +10,9 @@ Hugging Face's Marian, in eager mode and compiled, if `transformers` is installe
     python benchmarks/gpu_training_step.py --size small --ours   # the host is slower than the GPU
     python benchmarks/gpu_training_step.py --rehearse   # smoke test on any machine, not compiled without a GPU
 
-Output: one row per implementation with milliseconds, target tokens per second, and the model FLOP utilization: the
-fraction of the GPU's measured rate of matrix products that the mathematics alone would need.
+Output: one row per implementation with milliseconds, measured and predicted (roofline.py), target tokens per second,
+and the model FLOP utilization: the fraction of the GPU's measured rate of matrix products that the mathematics alone
+would need.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,7 +33,8 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # must be set before triton is imported
 
 import baseline_models
-from measuring import DEVICE, HAS_GPU, card, failure, fraction_of_limit, median_time, parse_gpu_options, report
+from measuring import DEVICE, HAS_GPU, Table, card, failure, fraction_of_limit, median_time, parse_gpu_options
+from roofline import PREDICTED_UTILIZATION, predicted_step
 from torch import Tensor, nn
 from workload import (
     LENGTHS,
@@ -230,16 +233,33 @@ def baselines(size: Size, batches: list[PaddedBatch]) -> dict[str, MakeStep]:
     return found
 
 
-def our_implementations(size: Size, batches: list[PackedBatch]) -> dict[str, MakeStep]:
-    """Return the ways to run our step; those that need a GPU only with one."""
-    found: dict[str, MakeStep] = {
-        "ours": partial(ours, size, batches, is_compiled=False),
-        "ours, CUDA graphs": partial(ours_in_graphs, size, batches),
-    }
-    if HAS_GPU:
+def our_implementations(size: Size, batches: list[PackedBatch], is_eager: bool) -> dict[str, MakeStep]:
+    """Return the ways to run our step, the compiled one first; those that need a GPU only with one."""
+    found: dict[str, MakeStep] = {}
+    if HAS_GPU and not is_eager:
         found["ours, compiled"] = partial(ours, size, batches, is_compiled=True)
+    found["ours"] = partial(ours, size, batches, is_compiled=False)
+    if not is_eager:
+        found["ours, CUDA graphs"] = partial(ours_in_graphs, size, batches)
+    if HAS_GPU and not is_eager:
         found["ours, compiled, one graph"] = partial(ours_in_one_graph, size, batches)
     return found
+
+
+def largest_kernels(step: Step, count: int = 15) -> Iterator[dict[str, Any]]:
+    """Yield the kernels that take most of a step; without a GPU, the operators of the CPU."""
+    activity = torch.profiler.ProfilerActivity.CUDA if HAS_GPU else torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[activity]) as profile:
+        step()
+        if HAS_GPU:
+            torch.cuda.synchronize()
+    times = {
+        event.key: event.self_device_time_total if HAS_GPU else event.self_cpu_time_total
+        for event in profile.key_averages()
+    }
+    total = sum(times.values())
+    for name, time in sorted(times.items(), key=lambda item: -item[1])[:count]:
+        yield {"kernel": name[:100], "us": float(time), "fraction of the step": time / total}
 
 
 def main() -> None:
@@ -247,7 +267,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--size", choices=SIZES, default="base")
     parser.add_argument("--tokens", type=int, help="target tokens per batch (default: depends on the size)")
-    parser.add_argument("--ours", action="store_true", help="skip the baselines")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--ours", action="store_true", help="skip the baselines")
+    which.add_argument("--peers", action="store_true", help="measure the baselines alone")
+    parser.add_argument("--eager", action="store_true", help="compile nothing")
+    parser.add_argument("--kernels", type=Path, help="write the largest kernels of the first implementation here")
     options = parse_gpu_options(parser)
     name = "smoke test" if options.rehearse else options.size
     size = SIZES[name]
@@ -260,22 +284,30 @@ def main() -> None:
     padded_tokens = sum(len(batch.labels) for batch in padded) / len(padded)
     packed_tokens = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in packed) / len(packed)
     theirs = {} if options.ours else baselines(size, padded)
-    implementations = {title: (make, packed_tokens) for title, make in our_implementations(size, packed).items()}
+    mine = {} if options.peers else our_implementations(size, packed, options.eager)
+    implementations = {title: (make, packed_tokens) for title, make in mine.items()}
     implementations |= {title: (make, padded_tokens) for title, make in theirs.items()}
-    rows: list[dict[str, Any]] = []
+    table = Table(f"training step, {name}, {tokens} target tokens", facts, options.json)
     for title, (make, real_tokens) in implementations.items():
         try:
-            seconds = median_time(make(), repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
-        except RuntimeError as error:
+            step = make()
+            seconds = median_time(step, repeats=2 * NUM_BATCHES, warm_up=NUM_BATCHES + 2)
+        except Exception as error:  # the compiler raises errors of its own
             if title in theirs:
                 baseline_models.print_skipped(title, error)
             else:
-                rows.append({"implementation": title} | failure(error))
+                table.add([{"implementation": title} | failure(error)])
             continue
         rate = real_tokens / seconds
         utilization = fraction_of_limit(real_tokens * size.mflop * 1e6, seconds, facts.get("flop_s"))
-        rows.append({"implementation": title, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization})
-    report(f"training step, {name}, {tokens} target tokens", facts, rows, options.json)
+        row = {"implementation": title, "ms": seconds * 1e3, "target tokens/s": rate, "MFU": utilization}
+        expected = PREDICTED_UTILIZATION.get((options.size, title))
+        predicted = predicted_step(real_tokens * size.mflop * 1e6, expected, facts) if expected else None
+        table.add([row | {"predicted ms": predicted and predicted * 1e3}])
+        if options.kernels is not None and title == next(iter(implementations)):
+            Table(f"largest kernels, {title}", facts, options.kernels).add(largest_kernels(step))
+        del step  # frees the memory of its model
+    table.finish()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,26 +118,53 @@ def failure(error: Exception) -> dict[str, str]:
     return {"failed": f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:200]}"}
 
 
-def report(title: str, facts: dict[str, Any], rows: Sequence[dict[str, Any]], path: Path | None) -> None:
-    """Print a table with one column per key of `rows`; with `path`, also write it as JSON.
+class Table:
+    """Rows that are printed and written as soon as they are measured, so that a time limit loses none.
 
-    Raises:
-        SystemExit: if a row contains a failure.
+    Args:
+        title: name of the table.
+        facts: device and software; see `card`.
+        path: JSON file, rewritten after each row; None writes no file.
     """
-    print(f"# {title}: " + ", ".join(f"{key} {_cell(value)}" for key, value in facts.items()))
-    keys = list(dict.fromkeys(key for row in rows for key in row))
-    cells = [keys, *([_cell(row.get(key)) for key in keys] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(keys))]
-    for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"title": title, "facts": facts, "rows": list(rows)}, indent=1), encoding="utf-8")
-    if any("failed" in row for row in rows):
-        raise SystemExit(1)
+
+    def __init__(self, title: str, facts: dict[str, Any], path: Path | None) -> None:
+        self.title, self.facts, self._path = title, facts, path
+        self.rows: list[dict[str, Any]] = []
+        print(f"# {title}: {_pairs(facts)}", flush=True)
+        self._write()
+
+    def add(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows; an iterator measures each while it is read."""
+        for row in rows:
+            self.rows.append(row)
+            print(_pairs(row), flush=True)
+            self._write()
+
+    def finish(self) -> None:
+        """Raise SystemExit if a row contains a failure."""
+        if any("failed" in row for row in self.rows):
+            raise SystemExit(1)
+
+    def _write(self) -> None:
+        if self._path is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        content = json.dumps({"title": self.title, "facts": self.facts, "rows": self.rows}, indent=1)
+        temporary = self._path.with_suffix(".partial")
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(self._path)
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {_cell(value)}" for key, value in values.items())
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    parsed = parse_gpu_options(argparse.ArgumentParser(description="Print the device and its measured rates."))
+    Table("card", card(), parsed.json)

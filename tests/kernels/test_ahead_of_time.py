@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 SM_86_SHARED = 99 * 1024  # bytes that a program may have on the consumer cards of the A100's generation
 SM_80_SHARED = 163 * 1024
 
@@ -44,12 +46,11 @@ FOR_HOPPER = ("short_forward", 64), ("short_backward", 64), ("long_forward", 64)
 def compiled(which: str, cache: Path, architectures: tuple[int, ...] = (80, 90)) -> dict[int, list[dict[str, Any]]]:
     """What the kernels use, by architecture; compiled in processes of their own, which do not interpret."""
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
-    root = Path(__file__).parents[2]
-    environment |= {"TRITON_CACHE_DIR": str(cache), "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    environment |= {"TRITON_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     script = Path(__file__).with_name("ahead_of_time.py")
     processes = {
         arch: subprocess.Popen(
-            [sys.executable, script, which, str(arch)], env=environment, cwd=root, stdout=subprocess.PIPE, text=True
+            [sys.executable, script, which, str(arch)], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
         )
         for arch in architectures
     }
@@ -83,6 +84,18 @@ def test_kernels_fit_the_registers_and_the_shared_memory(usages: dict[int, list[
         assert usage["spilled"] <= SPILL_BUDGETS.get((arch, name, tile), 0), usage
         assert usage["registers"] <= REGISTER_LIMITS.get((name, tile), 255), usage
         assert usage["shared"] <= SM_86_SHARED, usage
+
+
+def test_the_roofline_counts_the_instructions_of_the_compiled_kernels(usages: dict[int, list[dict[str, Any]]]) -> None:
+    """Within a tenth, which versions of the compiler may differ by."""
+    specification = importlib.util.spec_from_file_location("roofline", ROOT / "benchmarks" / "roofline.py")
+    assert specification is not None and specification.loader is not None
+    roofline = importlib.util.module_from_spec(specification)
+    sys.modules["roofline"] = roofline  # dataclasses look their module up
+    specification.loader.exec_module(roofline)
+    found = {(usage["name"], tile_of(usage)): (usage["instructions"], usage["warps"]) for usage in usages[90]}
+    for kernel, (instructions, warps) in roofline.INSTRUCTIONS.items():
+        assert found[kernel] == (pytest.approx(instructions, rel=0.1), warps), kernel
 
 
 @pytest.mark.parametrize("arch", [80, 90])

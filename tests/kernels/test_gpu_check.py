@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,26 @@ def gpu_check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 def test_unknown_stage_is_refused(tmp_path: Path) -> None:
     done = gpu_check(tmp_path, "everything")
     assert done.returncode == 2
-    assert "a stage: tests attention step step-big step-small decode. Received: everything." in done.stderr
+    assert "Arguments must be options, a call or stages: call-a call-b card smoke tests " in done.stderr
+    assert "Received: everything." in done.stderr
+    done = gpu_check(tmp_path, "call-a", "loss")
+    assert done.returncode == 2
+    assert "A call and stages are mutually exclusive. Received: call-a loss." in done.stderr
+
+
+def test_the_second_call_requires_the_results_of_the_first(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "--rehearse", "call-b")
+    assert done.returncode == 2
+    assert "call-b requires the results of call-a in --out. Run call-a first." in done.stderr
+
+
+def test_limits_of_the_stages_fit_their_calls() -> None:
+    """450 s for call-a, 270 s for either form of call-b."""
+    script = (ROOT / "scripts" / "gpu_check.sh").read_text()
+    limits = {name: int(seconds) for name, seconds in re.findall(r"\[([a-z-]+)\]=(\d+)", script)}
+    (call_a,) = re.findall(r"call_a=\(([a-z ]+)\)", script)
+    assert sum(limits[stage] for stage in call_a.split()) <= 450
+    assert limits["train"] + limits["peers"] <= 270 and limits["retest"] + limits["step-eager"] <= 270
 
 
 def test_wheels_must_be_a_directory(tmp_path: Path) -> None:
@@ -44,13 +64,17 @@ def test_without_a_gpu_rehearse_is_suggested(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stage", "tables", "packages"),
     [
-        ("step", ("loss", "step-base"), ("transformers",)),
+        ("card", ("card",), ()),
+        ("loss", ("loss",), ()),
+        ("step", ("step-base", "step-base-kernels"), ()),
+        ("step-eager", ("step-eager", "step-eager-kernels"), ()),
         ("step-big", ("step-big",), ("transformers",)),
         ("step-small", ("step-small",), ()),
-        ("decode", ("decode",), ("transformers", "ctranslate2")),
+        ("decode", ("decode",), ()),
+        ("peers", ("step-peers", "decode-peers"), ("transformers", "ctranslate2")),
     ],
 )
-def test_stage_prints_its_tables_last_and_writes_them(
+def test_stage_prints_its_rows_and_writes_them(
     tmp_path: Path, stage: str, tables: tuple[str, ...], packages: tuple[str, ...]
 ) -> None:
     triton = pytest.importorskip("triton")
@@ -60,27 +84,58 @@ def test_stage_prints_its_tables_last_and_writes_them(
         pytest.skip("with numpy 2.4 and later, triton 3.6 cannot interpret loops whose bounds were loaded")
     done = gpu_check(tmp_path, "--rehearse", stage)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()[1:]
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"## {stage} (at most ")
     for table in tables:
         written = json.loads((tmp_path / f"{table}.json").read_text())
-        facts, _, *rows = lines[: len(written["rows"]) + 2]  # the facts, the columns
-        assert facts.startswith(f"# {written['title']}: ")
-        assert all(line.startswith(next(iter(row.values()))) for line, row in zip(rows, written["rows"], strict=True))
-        lines = lines[len(rows) + 2 :]
-    assert not lines
+        assert any(line.startswith(f"# {written['title']}: ") for line in lines)
+        for row in written["rows"]:
+            assert any(line.startswith(", ".join(f"{key} {row[key]}" for key in list(row)[:1])) for line in lines)
+            assert "failed" not in row
     for package in packages:  # baselines: measured if installed, otherwise named
         is_installed = importlib.util.find_spec(package) is not None
         assert is_installed or f"skipped: package {package}: " in done.stderr
 
 
+def test_rows_are_printed_and_written_when_they_are_measured(tmp_path: Path) -> None:
+    """A time limit after the first row loses nothing of it."""
+    program = (
+        "import os; from pathlib import Path; from measuring import Table\n"
+        "def rows():\n    yield {'what': 'one', 'ms': 1.5}\n    os._exit(124)\n"
+        f"Table('a benchmark', {{}}, Path({str(tmp_path / 'table.json')!r})).add(rows())"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks")}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 124, done.stderr
+    assert done.stdout.splitlines()[1:] == ["what one, ms 1.5"]
+    assert json.loads((tmp_path / "table.json").read_text())["rows"] == [{"what": "one", "ms": 1.5}]
+
+
 def test_implementation_that_fails_is_a_row_and_the_others_are_measured(tmp_path: Path) -> None:
     rows = "[{'what': 'one', 'ms': 1.5}, {'what': 'two'} | failure(RuntimeError('no such kernel'))]"
     program = (
-        "from pathlib import Path; from measuring import failure, report;"
-        f"report('a benchmark', {{}}, {rows}, Path({str(tmp_path / 'table.json')!r}))"
+        "from pathlib import Path; from measuring import Table, failure;"
+        f"table = Table('a benchmark', {{}}, Path({str(tmp_path / 'table.json')!r}));"
+        f"table.add({rows}); table.finish()"
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT / "benchmarks")}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    assert [row.split()[0] for row in done.stdout.splitlines()[2:]] == ["one", "two"]
+    assert [row.split(",")[0] for row in done.stdout.splitlines()[1:]] == ["what one", "what two"]
     assert json.loads((tmp_path / "table.json").read_text())["rows"][1]["failed"] == "RuntimeError: no such kernel"
+
+
+def test_a_stage_that_fails_ends_no_other(tmp_path: Path) -> None:
+    """Here the training step cannot write its table, because a directory has its name."""
+    (tmp_path / "step-small.json").mkdir()
+    done = gpu_check(tmp_path, "--rehearse", "step-small", "card")
+    assert done.returncode == 1
+    assert "## step-small failed: exit 1" in done.stderr
+    assert (tmp_path / "card.json").is_file()
+
+
+def test_the_table_of_the_roofline_page_is_what_the_script_prints() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "roofline.py")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in (ROOT / "docs" / "kernels.md").read_text()
