@@ -128,6 +128,21 @@ def breaks_rule(tokens: list[int], request: Request, n: int) -> bool:
     return False
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 8])
+def test_no_text_breaks_the_rule_of_the_torch_engine(
+    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers, n: int
+) -> None:
+    requests = requests_of(tokenizers, 35)
+    for options in (DecodingOptions(beam_size=1), DecodingOptions(beam_size=3, num_hypotheses=2)):
+        free = engines[1].search(requests, options)
+        guarded = engines[1].search(requests, options.model_copy(update={"no_repeat_ngram": n}))
+        breaking = [
+            [breaks_rule(list(each.tokens), request, n) for request, each in zip(requests, column, strict=True)]
+            for column in ([best for best, *_ in free], [best for best, *_ in guarded])
+        ]
+        assert any(breaking[0]) and not any(breaking[1])
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 13])
 def test_texts_to_decode_again_are_those_that_break_the_rule_of_the_torch_engine(n: int) -> None:
     generator, found = random.Random(1), Counter[bool]()

@@ -55,6 +55,18 @@ def test_a_model_translates_alike_with_either_engine(
     assert [path.name for path in tmp_path.glob("translator/*")] == ["ctranslate2"]
 
 
+def test_the_bundled_model_translates_with_ctranslate2_as_it_ships(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    sources = [*SOURCES, "NE PAS FUMER ICI.", "Bonjour. Ça va ? Oui !", "Il a dit : « Je viens demain. »", ""]
+    ours, theirs = (
+        Translator.load("fr-en", "cpu", engine=name).translate(sources) for name in ("torch", "ctranslate2")
+    )
+    assert [(each.text, each.flags) for each in theirs] == [(each.text, each.flags) for each in ours]
+
+
 def test_an_engine_that_cannot_be_used_is_refused(
     model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,7 +56,7 @@ class CTranslate2Engine:
     - CTranslate2 excludes forbidden tokens before the softmax. The log-probability of a text may differ by about 0.01.
     - Candidates have no `token_log_probabilities`; `score` computes them.
     - `no_repeat_ngram`: CTranslate2 forbids every repetition, even one that the source has. Only texts that break the
-      rule of `NoRepeatedNgram` are decoded again with this stricter rule.
+      rule of `NoRepeatedNgram` are decoded again with this stricter rule, if necessary with shorter n-grams.
 
     Args:
         directory: folder that `ctranslate2_model.write_model` wrote.
@@ -112,20 +112,20 @@ class CTranslate2Engine:
                     "Use engine: torch."
                 )
         found = self._decode(requests, options, no_repeat_ngram=0)
-        n = options.no_repeat_ngram
-        if not n:
-            return found
-        repeating = [
-            number
-            for number, candidates in enumerate(found)
-            if any(repeats_too_much(candidate.tokens, requests[number], n) for candidate in candidates)
-        ]
-        if repeating and not self._has_warned:
-            self._has_warned = True
-            _log.warning("no_repeat_ngram is approximate: CTranslate2 decodes repetitive text without any repetition.")
-        again = self._decode([requests[number] for number in repeating], options, no_repeat_ngram=n)
-        for number, candidates in zip(repeating, again, strict=True):
-            found[number] = candidates
+        for size in _decreasing_sizes(options.no_repeat_ngram):
+            repeating = [
+                number
+                for number, (request, candidates) in enumerate(zip(requests, found, strict=True))
+                if any(repeats_too_much(each.tokens, request, options.no_repeat_ngram) for each in candidates)
+            ]
+            if repeating and not self._has_warned:
+                self._has_warned = True
+                _log.warning(
+                    "no_repeat_ngram is approximate: CTranslate2 decodes repetitive text without any repetition."
+                )
+            again = self._decode([requests[number] for number in repeating], options, no_repeat_ngram=size)
+            for number, candidates in zip(repeating, again, strict=True):
+                found[number] = candidates
         return found
 
     def score(self, pairs: Sequence[Pair], batch_tokens: int) -> list[tuple[float, ...]]:
@@ -223,6 +223,14 @@ def _with_equal_minimum(batch: Sequence[int], requests: Sequence[Request]) -> li
     """Divide a batch by the minimum length of its requests, which CTranslate2 takes once per batch."""
     minimums = sorted({requests[number].min_length for number in batch})
     return [[number for number in batch if requests[number].min_length == minimum] for minimum in minimums]
+
+
+def _decreasing_sizes(n: int) -> list[int]:
+    """Return lengths of n-grams to forbid in turn: n, then shorter ones, which break cycles shorter than n."""
+    sizes = [n] if n else []
+    while sizes and sizes[-1] > 2:
+        sizes.append(sizes[-1] // 2 + 1)
+    return sizes
 
 
 def repeats_too_much(tokens: Sequence[int], request: Request, n: int) -> bool:

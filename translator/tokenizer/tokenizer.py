@@ -108,6 +108,8 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, as from `encode`, computed on all cores."""
+        if len(texts) == 1:  # starting a thread takes longer than encoding a text
+            return [self.encode(texts[0])]
         ids: list[list[int]] = self._processor.encode([encodable(text) for text in texts], return_type=int)
         return ids
 
