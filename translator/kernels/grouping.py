@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 _MIN_LENGTH_RATIO = 0.65  # shortest to longest sequence of a group, unless
-_MIN_GROUP_SIZE = 32  # the group has fewer sequences than this
+_MIN_GROUP_SIZE = 8  # the group has fewer sequences than this
 
 
 @dataclass(frozen=True)
