@@ -87,8 +87,6 @@ class Transformer(nn.Module):
             weight: `(num_classes, d_model)`.
             labels: `(n,)` int64; rows with IGNORE_INDEX are ignored.
         """
-        if torch.is_autocast_enabled(hidden.device.type):  # autocast does not cast inputs of custom operators
-            hidden = hidden.to(torch.get_autocast_dtype(hidden.device.type))
         loss = linear_cross_entropy(
             hidden,
             weight.to(hidden.dtype),

@@ -66,7 +66,7 @@ class EncoderOnly(Transformer):
     def class_logits(self, source: Packed) -> Tensor:
         """Return the class logits of each text, given with its EOS: `(num_sequences, num_labels)`, float32."""
         assert self.classifier is not None
-        scores: Tensor = self.classifier(self._mean_encodings(source))
+        scores: Tensor = self.classifier(self._mean_encodings(source).to(self.classifier.weight.dtype))
         return scores.float()
 
     def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -85,6 +85,7 @@ class EncoderOnly(Transformer):
         encodings = self.encode(source, seed)
         rows = torch.arange(len(encodings), device=encodings.device)
         sequence = torch.searchsorted(source.cu_seqlens[1:], rows, right=True)  # num_sequences for trailing padding
+        encodings = encodings.to(torch.promote_types(encodings.dtype, torch.float32))  # bfloat16 sums would be rounded
         sums = encodings.new_zeros(source.num_sequences + 1, encodings.shape[1]).index_add(0, sequence, encodings)
         means: Tensor = self.dropout(sums[:-1] / source.lengths.clamp(min=1)[:, None])
         return means

@@ -133,6 +133,11 @@ class TransformerLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(d_model)
         self.dropout = Dropout(options.dropout)
 
+    @property
+    def product_dtype(self) -> torch.dtype:
+        """Data type of the linear layers: bfloat16 in bfloat16 training, in which `x` and the norms are float32."""
+        return self.feed_forward.inner_projection.weight.dtype
+
     def forward(
         self,
         x: Tensor,
@@ -193,8 +198,9 @@ class TransformerLayer(nn.Module):
         return self._after(x, transformed, self.feed_forward_norm)
 
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """Return the input of a sublayer."""
         normed: Tensor = norm(x) if self.is_pre_norm else x
-        return normed
+        return normed.to(self.product_dtype)
 
     def _after(self, x: Tensor, transformed: Tensor, norm: nn.Module) -> Tensor:
         x = self.dropout.added_to(x, transformed)
@@ -221,6 +227,13 @@ class TransformerStack(nn.Module):
         )
         self.final_norm = nn.LayerNorm(options.d_model) if final_norm else nn.Identity()
 
+    @property
+    def product_dtype(self) -> torch.dtype:
+        """See `TransformerLayer.product_dtype`."""
+        (first, *_) = self.layers
+        assert isinstance(first, TransformerLayer)
+        return first.product_dtype
+
     def forward(
         self,
         x: Tensor,
@@ -229,7 +242,7 @@ class TransformerStack(nn.Module):
         memory_layout: SequenceLayout | None = None,
         seed: Tensor | None = None,
     ) -> Tensor:
-        """Apply all layers; arguments and result as in `TransformerLayer.forward`.
+        """Apply all layers; arguments and result as in `TransformerLayer.forward`, but in `product_dtype`.
 
         Layer i takes its seeds from `seed + SEEDS_PER_LAYER * i` on.
         """
@@ -237,7 +250,7 @@ class TransformerStack(nn.Module):
             layer_seed = None if seed is None else seed + SEEDS_PER_LAYER * number
             x = layer(x, layout, memory, memory_layout, layer_seed)
         out: Tensor = self.final_norm(x)
-        return out
+        return out.to(self.product_dtype)
 
     def step(
         self, x: Tensor, caches: Sequence[Cache], position: int | Tensor, memories: Sequence[Memory | None]

@@ -10,6 +10,7 @@ from torch import Tensor
 from translator.config import TrainingConfig
 from translator.model import Model
 from translator.model.base import SequenceBatch
+from translator.training.bfloat16_copy import Bfloat16Copy
 
 
 class ForwardBackward:
@@ -18,19 +19,19 @@ class ForwardBackward:
     Args:
         model: model on its device.
         options: the options `compile`, `cuda_graphs` and `accumulation` are read.
-        dtype: data type of activations, float32 or bfloat16.
+        dtype: data type of matrix products, float32 or bfloat16 (see `Bfloat16Copy`).
         static_shapes: whether all batches have the same shapes.
     """
 
     def __init__(self, model: Model, options: TrainingConfig, dtype: torch.dtype, *, static_shapes: bool) -> None:
         self._model = model
-        self._is_mixed = dtype == torch.bfloat16
+        self._copy = Bfloat16Copy(model) if dtype == torch.bfloat16 else None
         self._has_graphs = options.cuda_graphs
         self._accumulates = options.accumulation > 1
-        self._loss: Any = model.loss
+        self._loss: Any = model.loss if self._copy is None else self._copy.model.loss
         if options.compile:
             mode = "reduce-overhead" if options.cuda_graphs else None  # torch's name for CUDA graphs; no effect on CPU
-            self._loss = torch.compile(model.loss, dynamic=not static_shapes, mode=mode)
+            self._loss = torch.compile(self._loss, dynamic=not static_shapes, mode=mode)
 
     def __call__(self, batch: SequenceBatch, number: int, seed: Tensor) -> tuple[Tensor, Tensor]:
         """Add the gradients of one micro-batch to those of the model.
@@ -46,9 +47,12 @@ class ForwardBackward:
         if self._has_graphs:
             # The outputs of the graphs for the previous micro-batch are no longer used.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        with torch.autocast(batch.labels.device.type, torch.bfloat16, enabled=self._is_mixed):
-            loss, count = self._loss(batch, seed)
+        if self._copy is not None and number == 0:
+            self._copy.update()
+        loss, count = self._loss(batch, seed)
         loss.backward()
+        if self._copy is not None:
+            self._copy.move_gradients()
         if self._has_graphs and self._accumulates and number == 0:
             self._copy_gradients()
         return loss.detach(), count
