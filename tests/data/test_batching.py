@@ -285,7 +285,7 @@ def test_a_batch_moves_to_a_device_whole(make_corpus: Make) -> None:
     assert batch.source.values.is_meta and batch.target_input.cu_seqlens.is_meta and batch.labels.is_meta
 
 
-def test_filler_changes_neither_the_loss_nor_a_gradient(make_corpus: Make) -> None:
+def test_padding_changes_neither_the_loss_nor_a_gradient(make_corpus: Make) -> None:
     """What the GPU trains on, batches of exact sizes, is what the CPU trains on."""
     corpus = make_corpus(100)
     torch.manual_seed(0)

@@ -125,7 +125,7 @@ def test_worker_processes_hide_the_same(make: Make) -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_filler_changes_no_loss_of_any_objective(make: Make, objective: str) -> None:
+def test_padding_changes_no_loss_of_any_objective(make: Make, objective: str) -> None:
     config, corpus = make(objective)
     small = {"d_model": 16, "d_ff": 16, "encoder_layers": 1, "decoder_layers": 1, "encoder_heads": 2}
     sizes = ModelConfig.model_validate(config.model.model_dump() | small | {"decoder_heads": 2, "dropout": 0.0})
