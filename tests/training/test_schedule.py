@@ -63,5 +63,5 @@ def test_a_longer_warmup_stable_decay_begins_the_same() -> None:
 
 
 def test_warm_up_and_decay_must_fit() -> None:
-    with pytest.raises(ValueError, match=r"warm-up and decay to fit in max_steps. Received: warmup_steps=60, decay"):
+    with pytest.raises(ValueError, match=r"warm-up and decay fit in max_steps\. Received: warmup_steps=60, decay"):
         TrainingConfig(schedule="warmup_stable_decay", warmup_steps=60, max_steps=100, decay_share=0.5)
