@@ -126,12 +126,14 @@ def test_json_has_one_object_per_line(run: Run) -> None:
     _, found, _ = run(b"oui\n\ncaf\xe9\n", "--json")
     values = [json.loads(line) for line in found]
     assert [value["text"] for value in values] == texts
-    assert all(list(value) == ["text", "score", "tokens", "flags"] for value in values)
-    assert values[1] == {"text": "", "score": 0.0, "tokens": [], "flags": ["empty"]}
+    assert all(list(value) == ["text", "score", "tokens", "token_log_probabilities", "flags"] for value in values)
+    assert values[1] == {"text": "", "score": 0.0, "tokens": [], "token_log_probabilities": [], "flags": ["empty"]}
     assert values[2]["flags"][0] == "invalid_bytes"
     _, found, _ = run(b"oui\n", "--json", "--n-best", "3", "--beam-size", "3")
     hypotheses = json.loads(found[0])["hypotheses"]
-    assert len(hypotheses) == 3 and all(list(value) == ["text", "score", "tokens"] for value in hypotheses)
+    names = ["text", "score", "tokens", "token_log_probabilities"]
+    assert len(hypotheses) == 3 and all(list(value) == names for value in hypotheses)
+    assert all(len(value["tokens"]) <= len(value["token_log_probabilities"]) for value in hypotheses)
 
 
 def test_no_repeat_ngram_prevents_repetition(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,3 +247,10 @@ def test_a_line_with_a_second_tab_has_no_prefix_that_could_be_told(run: Run) -> 
 
 def test_documents_have_no_prefixes(run: Run) -> None:
     assert "--document is mutually exclusive with --json" in run(b"oui", "--document", "--target-prefix")[2]
+
+
+def test_models_of_an_ensemble_translate_together(run: Run, model_directory: Path) -> None:
+    alone = run(b"Le chat dort.\noui\n")
+    assert run(b"Le chat dort.\noui\n", "--ensemble", str(model_directory)) == alone
+    code, _, message = run(b"oui\n", "--ensemble", "fr-en")
+    assert code == 2 and "must have the same source vocabulary" in message

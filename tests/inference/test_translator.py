@@ -4,6 +4,7 @@ import dataclasses
 import math
 import random
 import re
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from translator import Hypothesis, Translation, Translator
+from translator.checkpoint import load_model, point, weights_of, write_checkpoint
 from translator.config import ConfigError, DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.errors import DecodingError
@@ -520,3 +522,39 @@ def test_minimum_bayes_risk_chooses_the_text_most_similar_to_all(
         ranked = sorted(utilities, key=lambda text: -utilities[text])
         assert [hypothesis.text for hypothesis in translation.hypotheses] == ranked[:2]
     assert chosen[2].text == ""
+
+
+@pytest.fixture
+def other_model(model_directory: Path, tmp_path: Path) -> Path:
+    """A model with the same vocabulary and other weights."""
+    found = load_model(model_directory)
+    for parameter in found.model.parameters():
+        parameter.data.mul_(0.7)
+    shutil.copy(model_directory / "config.yaml", tmp_path)
+    found.tokenizers.save(tmp_path)
+    point(tmp_path, "best", write_checkpoint(tmp_path, "step-1", weights_of(found.model), found.tokenizers))
+    return tmp_path
+
+
+def test_an_ensemble_averages_the_probabilities_of_its_models(model_directory: Path, other_model: Path) -> None:
+    pairs = [(text, "The cat is sleeping.") for text in ("Le chat dort.", "oui")]
+    alone = [Translator.load(path, "cpu").score(pairs) for path in (model_directory, other_model)]
+    together = Translator.load(model_directory, "cpu", ensemble=[other_model])
+    for found, first, second in zip(together.score(pairs), *alone, strict=True):
+        values = zip(first.token_log_probabilities, second.token_log_probabilities, strict=True)
+        expected = [math.log((math.exp(a) + math.exp(b)) / 2) for a, b in values]
+        assert found.token_log_probabilities == pytest.approx(expected, abs=1e-5)
+    [translation] = together.translate(["Le chat dort."], beam_size=3, max_length_factor=0.5)
+    [score] = together.score([("Le chat dort.", translation.text)])
+    if score.tokens == translation.tokens:
+        count = len(translation.hypotheses[0].token_log_probabilities)
+        assert score.token_log_probabilities[:count] == pytest.approx(
+            translation.hypotheses[0].token_log_probabilities, abs=1e-4
+        )
+
+
+def test_models_that_cannot_predict_together_are_refused(model_directory: Path) -> None:
+    with pytest.raises(DecodingError, match=r"same source vocabulary\. Received: .*\(330 pieces\) and .*fr-en"):
+        Translator.load(model_directory, "cpu", ensemble=["fr-en"])
+    with pytest.raises(DecodingError, match=r"An ensemble requires engine: torch\. Received: engine: ctranslate2"):
+        Translator.load(model_directory, "cpu", ensemble=[model_directory], engine="ctranslate2")

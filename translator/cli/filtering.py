@@ -112,4 +112,9 @@ def notify(counts: Mapping[str, int], notices: Mapping[str, str]) -> None:
 
 def hypothesis_json(hypothesis: Any) -> dict[str, Any]:
     """Return a hypothesis as plain values, for JSON."""
-    return {"text": hypothesis.text, "score": hypothesis.score, "tokens": hypothesis.tokens}
+    return {
+        "text": hypothesis.text,
+        "score": hypothesis.score,
+        "tokens": hypothesis.tokens,
+        "token_log_probabilities": hypothesis.token_log_probabilities,
+    }

@@ -110,7 +110,10 @@ def load_translator(arguments: argparse.Namespace) -> Translator:
         from translator.inference.translator import Translator
 
         engine = getattr(arguments, "engine", "torch")  # subcommands that look inside the model have no choice
-        return Translator.load(arguments.model, arguments.device, arguments.threads, arguments.precision, engine)
+        ensemble = getattr(arguments, "ensemble", ())
+        return Translator.load(
+            arguments.model, arguments.device, arguments.threads, arguments.precision, engine, ensemble
+        )
     finally:
         gc.freeze()
         gc.enable()

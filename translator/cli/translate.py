@@ -30,6 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_model(parser)
     add_engine(parser)
+    parser.add_argument(
+        "--ensemble",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="further model with the same vocabulary, whose probabilities are averaged with the first; may be repeated",
+    )
     add_filter(parser, "SENTENCE", "translate")
     parser.add_argument(
         "--n-best",

@@ -12,6 +12,7 @@ import torch
 from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.decodable import Decodable
+from translator.decoding.ensemble import Ensemble, log_mean
 from translator.decoding.request import Request
 from translator.decoding.search import search
 from translator.engines.base import Pair, group_by_length, tokens_per_batch
@@ -29,6 +30,7 @@ class TorchEngine:
         model: the model, on `device`.
         device: device that computes.
         is_language_model: True if sources are prompts that the output continues.
+        ensemble: further models with the same vocabularies, on `device`; probabilities are the mean over all models.
     """
 
     def __init__(
@@ -37,29 +39,35 @@ class TorchEngine:
         device: torch.device | str = "cpu",
         *,
         is_language_model: bool = False,
+        ensemble: Sequence[EncoderDecoder | DecoderOnly] = (),
     ) -> None:
         self.model = model
+        self._models = (model, *ensemble)
         self.device = torch.device(device)
         self._is_language_model = is_language_model
         self._workers = SingleThreadWorkers()
-        self._decodable: Decodable[Any] = model
         self._turn: Any = nullcontext()
-        if is_language_model:
+        members = [self._decodable_of(each) for each in self._models]
+        self._decodable: Decodable[Any] = members[0] if len(members) == 1 else Ensemble(members)
+
+    def _decodable_of(self, model: EncoderDecoder | DecoderOnly) -> Decodable[Any]:
+        if self._is_language_model:
             assert isinstance(model, DecoderOnly)
-            self._decodable = Continuation(model)
-        elif self.device.type == "cuda" and isinstance(model, EncoderDecoder):
-            self._decodable = StaticDecoder(model)
+            return Continuation(model)
+        if self.device.type == "cuda" and isinstance(model, EncoderDecoder):
             self._turn = Lock()  # its memory serves one search at a time
+            return StaticDecoder(model)
+        return model
 
     @property
     def max_positions(self) -> int:
         """See `Engine`."""
-        return self.model.max_positions
+        return min(model.max_positions for model in self._models)
 
     @property
     def shares_positions(self) -> bool:
         """See `Engine`."""
-        return isinstance(self.model, DecoderOnly)
+        return any(isinstance(model, DecoderOnly) for model in self._models)
 
     def unsupported(self, options: DecodingOptions) -> list[str]:
         """See `Engine`: every option is supported."""
@@ -90,7 +98,12 @@ class TorchEngine:
         for batch in group_by_length(lengths, batch_tokens):
             sources = None if self._is_language_model else [pairs[number][0] for number in batch]
             targets = [pairs[number][1] for number in batch]
-            found = token_log_probabilities(self.model, sources, targets, self.device)
-            for number, values in zip(batch, found, strict=True):
-                scores[number] = values
+            found = [token_log_probabilities(model, sources, targets, self.device) for model in self._models]
+            for number, *values in zip(batch, *found, strict=True):
+                scores[number] = values[0] if len(values) == 1 else _mean(values)
         return scores
+
+
+def _mean(scores: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the logarithm of the mean probability of each token over the models."""
+    return tuple(log_mean([torch.tensor(each) for each in scores]).tolist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from translator.checkpoint import LoadedModel
 from translator.config import Config, DecodingOptions, ObjectiveName
 from translator.decoding.errors import DecodingError
 from translator.engines.base import Engine
@@ -37,6 +38,23 @@ def require_objective(config: Config, path: Path, objective: ObjectiveName) -> N
         f"The model must be trained for {objective}. Received: {path} ({config.model.architecture}), trained for "
         f"{trained}. {advice}"
     )
+
+
+def require_same_vocabulary(first: LoadedModel, other: LoadedModel) -> None:
+    """Check that two models can predict together.
+
+    Raises:
+        DecodingError: if their vocabularies differ.
+    """
+    for side in ("source", "target"):
+        tokenizers = [getattr(each.tokenizers, side) for each in (first, other)]
+        pieces = [each.pieces(range(each.vocab_size)) for each in tokenizers]
+        if pieces[0] != pieces[1]:
+            raise DecodingError(
+                f"The models of an ensemble must have the same {side} vocabulary. Received: {first.path} "
+                f"({len(pieces[0]):,} pieces) and {other.path} ({len(pieces[1]):,} pieces, or other ones). "
+                "Train the models with one tokenizer."
+            )
 
 
 def require_supported(engine: Engine, options: DecodingOptions) -> None:

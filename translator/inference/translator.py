@@ -25,7 +25,7 @@ from translator.engines.torch_engine import TorchEngine
 from translator.errors import shorten
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
 from translator.inference.mbr import expected_utilities
-from translator.inference.purpose import require_objective, require_supported
+from translator.inference.purpose import require_objective, require_same_vocabulary, require_supported
 from translator.inference.reading import Line, read_lines
 from translator.inference.results import Hypothesis, Score, Translation
 from translator.inference.splitting import sentences_of
@@ -56,6 +56,7 @@ class Translator:
         threads: int | None = None,
         precision: str = "float32",
         engine: str = "auto",
+        ensemble: Sequence[str | Path] = (),
     ) -> Translator:
         """Load a model to translate with.
 
@@ -68,6 +69,8 @@ class Translator:
                 translation may depend on the other texts of the call.
             engine: `torch`; `ctranslate2`, which converts the model into the cache first; or `auto`, which is
                 `ctranslate2` for an exported model and `torch` otherwise.
+            ensemble: further models with the same vocabularies; probabilities are the mean over all models. The
+                tokenizers and the configuration are those of the first.
 
         Raises:
             ModelNotFoundError: if there is no such model.
@@ -76,10 +79,27 @@ class Translator:
                 cannot be used.
         """
         path = find_model(name_or_path)
+        if ensemble:
+            return cls._load_ensemble([path, *map(find_model, ensemble)], device, threads, precision, engine)
         if uses_ctranslate2(path, engine):
             found, tokenizers, config = load_ctranslate2(path, device, threads, precision)
             return cls(found, tokenizers, config.decoding)
         return cls.of(*load_to_decode(path, device, threads, precision))
+
+    @classmethod
+    def _load_ensemble(
+        cls, paths: Sequence[Path], device: str, threads: int | None, precision: str, engine: str
+    ) -> Translator:
+        if any(uses_ctranslate2(path, engine) for path in paths):
+            raise DecodingError("An ensemble requires engine: torch. Received: engine: ctranslate2.")
+        members, models = [load_to_decode(path, device, threads, precision) for path in paths], []
+        (first, chosen), *_ = members
+        for member, _ in members:
+            require_objective(member.config, member.path, "translation")
+            assert not isinstance(member.model, EncoderOnly)
+            require_same_vocabulary(first, member)
+            models.append(member.model)
+        return cls(TorchEngine(models[0], chosen, ensemble=models[1:]), first.tokenizers, first.config.decoding)
 
     @classmethod
     def of(cls, loaded: LoadedModel, device: torch.device | str = "cpu") -> Translator:
