@@ -254,3 +254,15 @@ def test_models_of_an_ensemble_translate_together(run: Run, model_directory: Pat
     assert run(b"Le chat dort.\noui\n", "--ensemble", str(model_directory)) == alone
     code, _, message = run(b"oui\n", "--ensemble", "fr-en")
     assert code == 2 and "must have the same source vocabulary" in message
+
+
+def test_alignments_are_written_in_pharaoh_form_or_as_json(run: Run) -> None:
+    _, plain, _ = run(b"Le chat dort.\n\n")
+    code, found, _ = run(b"Le chat dort.\n\n", "--alignment")
+    text, links = found[0].split(" ||| ")
+    assert code == 0 and text == plain[0] and re.fullmatch(r"\d+-\d+( \d+-\d+)*", links) and found[1] == " ||| "
+    _, best, _ = run(b"Le chat dort.\n", "--alignment", "--n-best", "1")
+    assert best[0].startswith(f"0 ||| {text} ||| ") and best[0].endswith(f" ||| {links}")
+    value = json.loads(run(b"Le chat dort.\n", "--alignment", "--json")[1][0])["alignment"]
+    assert value["source"] == ["Le", "chat", "dort", "."]
+    assert " ".join(f"{source}-{target}" for source, target in value["links"]) == links

@@ -19,7 +19,7 @@ from translator.config import ConfigError, DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
-from translator.engines import torch_engine
+from translator.engines import base, torch_engine
 from translator.engines.hardware import set_threads
 from translator.engines.scoring import token_log_probabilities
 from translator.inference.mbr import expected_utilities
@@ -108,7 +108,7 @@ def test_other_texts_of_a_call_do_not_change_a_translation(translator: Translato
 
 
 def test_threads_do_not_change_a_translation(translator: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_engine, "_MIN_TOKENS_PER_THREAD", 1)
+    monkeypatch.setattr(base, "_MIN_TOKENS_PER_THREAD", 1)
     texts = [" ".join(["la", "maison", "rouge"][: number % 4]) + " oui" * number for number in range(12)]
     alone = translator.translate(texts, num_hypotheses=2)
     set_threads(3)

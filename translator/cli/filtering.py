@@ -112,9 +112,11 @@ def notify(counts: Mapping[str, int], notices: Mapping[str, str]) -> None:
 
 def hypothesis_json(hypothesis: Any) -> dict[str, Any]:
     """Return a hypothesis as plain values, for JSON."""
+    found = hypothesis.alignment
+    alignment = {} if found is None else {"source": found.source, "target": found.target, "links": found.links}
     return {
         "text": hypothesis.text,
         "score": hypothesis.score,
         "tokens": hypothesis.tokens,
         "token_log_probabilities": hypothesis.token_log_probabilities,
-    }
+    } | ({"alignment": alignment} if alignment else {})

@@ -14,7 +14,7 @@ from translator.config.decoding import SAMPLING_FIELDS
 from translator.errors import shorten
 
 if TYPE_CHECKING:
-    from translator.inference.results import Translation
+    from translator.inference.results import Hypothesis, Translation
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
@@ -67,9 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Translate all lines, arguments or documents."""
     changes = decoding_changes(arguments)
     if arguments.document:
-        if arguments.json or arguments.num_hypotheses is not None or arguments.target_prefix:
+        if arguments.json or arguments.num_hypotheses is not None or arguments.target_prefix or arguments.alignment:
             raise LineError(
-                "--document is mutually exclusive with --json, --n-best and --target-prefix. Omit one of them."
+                "--document is mutually exclusive with --json, --n-best, --target-prefix and --alignment. "
+                "Omit one of them."
             )
         changes = {"split_sentences": True} | changes
 
@@ -109,6 +110,13 @@ def _write(output: BinaryIO, number: int, translation: Translation, arguments: a
         write_line(output, to_json(value))
     elif arguments.num_hypotheses is not None:
         for hypothesis in translation.hypotheses:
-            write_line(output, f"{number} ||| {hypothesis.text} ||| {hypothesis.score:.6f}")
+            write_line(
+                output, f"{number} ||| {hypothesis.text} ||| {hypothesis.score:.6f}{_links(hypothesis, arguments)}"
+            )
     else:
-        write_line(output, translation.text)
+        write_line(output, translation.text + _links(translation.hypotheses[0], arguments))
+
+
+def _links(hypothesis: Hypothesis, arguments: argparse.Namespace) -> str:
+    """Return ` ||| ` and the word alignment in Pharaoh form, if `--alignment` is given."""
+    return f" ||| {hypothesis.alignment.pharaoh()}" if arguments.alignment and hypothesis.alignment else ""

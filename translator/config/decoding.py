@@ -49,6 +49,7 @@ class DecodingOptions(Section):
         min_p: sample from the tokens with probability >= P times that of the most probable one (Nguyen et al., 2024)
         epsilon_cutoff: sample from the tokens with probability >= E (Hewitt et al., 2022); the most probable one stays
         seed: random seed of sampling; a sample depends on it, the source and the number of the sample alone
+        alignment: link the words of each translation to those of its text, by cross-attention
         fold_capitals: translate sentences in capitals as if they were in ordinary case
         split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;
             otherwise only text that is longer than the model takes is split
@@ -72,6 +73,7 @@ class DecodingOptions(Section):
     min_p: Annotated[float, Number, Field(ge=0, le=1)] = 0.0
     epsilon_cutoff: Probability = 0.0
     seed: Annotated[int, Number] = 1
+    alignment: bool = False
     fold_capitals: bool = False
     split_sentences: bool = False
 
@@ -124,6 +126,7 @@ SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "
 TRANSLATION_FIELDS = (
     "max_length_factor",
     "mbr_candidates",
+    "alignment",
     "fold_capitals",
     "split_sentences",
 )  # without effect on a language model
@@ -150,5 +153,6 @@ class DecodingChanges(TypedDict, total=False):
     min_p: float | None
     epsilon_cutoff: float | None
     seed: int | None
+    alignment: bool | None
     fold_capitals: bool | None
     split_sentences: bool | None

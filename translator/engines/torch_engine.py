@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
@@ -17,6 +18,7 @@ from translator.decoding.request import Request
 from translator.decoding.search import search
 from translator.engines.base import Pair, group_by_length, tokens_per_batch
 from translator.engines.continuation import Continuation
+from translator.engines.cross_attention import cross_attention_weights
 from translator.engines.scoring import token_log_probabilities
 from translator.engines.workers import SingleThreadWorkers
 from translator.model import DecoderOnly, EncoderDecoder
@@ -70,8 +72,9 @@ class TorchEngine:
         return any(isinstance(model, DecoderOnly) for model in self._models)
 
     def unsupported(self, options: DecodingOptions) -> list[str]:
-        """See `Engine`: every option is supported."""
-        return []
+        """See `Engine`: every option is supported, but for the alignment of a decoder-only model or an ensemble."""
+        has_attention = isinstance(self.model, EncoderDecoder) and len(self._models) == 1
+        return ["alignment"] if options.alignment and not has_attention else []
 
     def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
         """See `Engine`. On the CPU, `batch_tokens` tokens are decoded at a time, shared among torch's threads."""
@@ -102,6 +105,23 @@ class TorchEngine:
             for number, *values in zip(batch, *found, strict=True):
                 scores[number] = values[0] if len(values) == 1 else _mean(values)
         return scores
+
+    def cross_attention(self, pairs: Sequence[Pair], batch_tokens: int) -> list[Tensor]:
+        """Return what each token of each target attends to in its source; see `cross_attention_weights`.
+
+        Args:
+            pairs: ids of source and target, without EOS; each fits the model.
+            batch_tokens: tokens of each side in one forward pass.
+        """
+        assert isinstance(self.model, EncoderDecoder)
+        lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
+        weights: list[Tensor] = [torch.empty(0)] * len(pairs)
+        for batch in group_by_length(lengths, batch_tokens):
+            sources, targets = ([pairs[number][side] for number in batch] for side in range(2))
+            found = cross_attention_weights(self.model, sources, targets, self.device)
+            for number, each in zip(batch, found, strict=True):
+                weights[number] = each
+        return weights
 
 
 def _mean(scores: Sequence[Sequence[float]]) -> tuple[float, ...]:

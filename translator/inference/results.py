@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from translator.inference.alignment import Alignment
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -15,6 +17,7 @@ class Hypothesis:
         log_probability: of all tokens and EOS; natural logarithm.
         tokens: pieces; `▁` stands for a space.
         token_log_probabilities: of each piece, then of EOS (of each part, if the text was split).
+        alignment: of its words with those of the text, if `alignment: true`.
     """
 
     text: str
@@ -22,6 +25,7 @@ class Hypothesis:
     log_probability: float
     tokens: tuple[str, ...]
     token_log_probabilities: tuple[float, ...]
+    alignment: Alignment | None = None
 
 
 @dataclass(frozen=True)

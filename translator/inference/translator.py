@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, overload
 
@@ -23,6 +24,7 @@ from translator.decoding.request import Request
 from translator.engines.base import Engine, Pair
 from translator.engines.torch_engine import TorchEngine
 from translator.errors import shorten
+from translator.inference.alignment import Alignment, align
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
 from translator.inference.mbr import expected_utilities
 from translator.inference.purpose import require_objective, require_same_vocabulary, require_supported
@@ -156,8 +158,9 @@ class Translator:
         prefixes = read_prefixes(target_prefix, len(lines))
         requests = [self._requests(line, prefix, options) for line, prefix in zip(lines, prefixes, strict=True)]
         found = self._search([request for of_line in requests for request in of_line], options)
+        alignments = self._alignments(found, options) if options.alignment else {}
         translations = [
-            self._translation(line, [found[request] for request in of_line], options)
+            self._translation(line, [(request.source, found[request]) for request in of_line], options, alignments)
             for line, of_line in zip(lines, requests, strict=True)
         ]
         return translations[0] if isinstance(texts, str) else translations
@@ -307,15 +310,43 @@ class Translator:
             best.setdefault(self.tokenizers.target.decode(candidate.tokens), candidate)
         return list(best.values())
 
+    def _alignments(self, found: dict[Request, list[Candidate]], options: DecodingOptions) -> dict[Pair, Alignment]:
+        """Return the word alignment of each candidate with its source, by the ids of both."""
+        assert isinstance(self.engine, TorchEngine)  # others do not support `alignment`
+        pairs = list({(request.source, each.tokens) for request, candidates in found.items() for each in candidates})
+        weights = self.engine.cross_attention(pairs, options.batch_tokens)
+        source, target = (side.pieces for side in (self.tokenizers.source, self.tokenizers.target))
+        return {pair: align(source(pair[0]), target(pair[1]), each) for pair, each in zip(pairs, weights, strict=True)}
+
     def _translation(
-        self, line: Line, candidates: Sequence[Sequence[Candidate]], options: DecodingOptions
+        self,
+        line: Line,
+        parts: Sequence[tuple[tuple[int, ...], Sequence[Candidate]]],
+        options: DecodingOptions,
+        alignments: dict[Pair, Alignment],
     ) -> Translation:
-        """Return the translation of a line from those of its parts: its n-th hypothesis joins the n-th of each part."""
-        count = max(map(len, candidates), default=1)
-        columns = [[part[min(number, len(part) - 1)] for part in candidates] for number in range(count)]
-        is_truncated = any(not candidate.is_finished for candidate in columns[0])
+        """Return the translation of a line from those of its parts: its n-th hypothesis joins the n-th of each part.
+
+        Args:
+            line: the text.
+            parts: source ids and candidates of each part.
+            options: the decoding options.
+            alignments: alignment of source ids and tokens of candidates; empty if it was not asked for.
+        """
+        count = max((len(candidates) for _, candidates in parts), default=1)
+        columns = [
+            [(source, candidates[min(number, len(candidates) - 1)]) for source, candidates in parts]
+            for number in range(count)
+        ]
+        is_truncated = any(not candidate.is_finished for _, candidate in columns[0])
         flags = (*line.flags, "truncated") if is_truncated and "truncated" not in line.flags else line.flags
-        hypotheses = [self._join(column) for column in columns]
+        hypotheses = []
+        for column in columns:
+            hypothesis = self._join([candidate for _, candidate in column])
+            if options.alignment:
+                linked = [alignments[source, candidate.tokens] for source, candidate in column]
+                hypothesis = replace(hypothesis, alignment=sum(linked, start=Alignment((), (), ())))
+            hypotheses.append(hypothesis)
         if not options.is_random:  # joined parts may be equal
             texts = [hypothesis.text for hypothesis in hypotheses]
             hypotheses = [each for place, each in enumerate(hypotheses) if each.text not in texts[:place]]

@@ -1,0 +1,103 @@
+"""Word alignment of a text and its translation, from cross-attention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_SPACE_MARK = "\u2581"
+_APOSTROPHE = "['\u2019]"
+# Numbers; words that hold an apostrophe; "n't" and "'ll" of English; words with the apostrophe of a French elision;
+# and any other character.
+_WORD = re.compile(
+    r"\d+(?:[.,]\d+)*"
+    rf"|aujourd{_APOSTROPHE}hui|o{_APOSTROPHE}clock"
+    rf"|\w+?(?=n{_APOSTROPHE}t\b)|n{_APOSTROPHE}t\b|{_APOSTROPHE}(?:s|m|re|ve|ll|d)\b"
+    rf"|\w+(?:-\w+)*(?={_APOSTROPHE}(?:s|m|re|ve|ll|d)\b)|\w+(?:-\w+)*{_APOSTROPHE}?|[^\w\s]",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Links between the words of a text and those of its translation.
+
+    Attributes:
+        source: words of the text as the model read it; punctuation marks are words.
+        target: words of the translation.
+        links: pairs of indices, source first, in order.
+    """
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    links: tuple[tuple[int, int], ...]
+
+    def pharaoh(self) -> str:
+        """Return the links as `0-0 1-2`."""
+        return " ".join(f"{source}-{target}" for source, target in self.links)
+
+    def __add__(self, other: Alignment) -> Alignment:
+        """Return the alignment of two texts in a row."""
+        moved = [(source + len(self.source), target + len(self.target)) for source, target in other.links]
+        return Alignment(self.source + other.source, self.target + other.target, (*self.links, *moved))
+
+
+def align(source_pieces: Sequence[str], target_pieces: Sequence[str], weights: Tensor) -> Alignment:
+    """Link each target word to the source word with the greatest weight, and likewise each source word without a link.
+
+    Words are not linked to punctuation marks. The weight is the mean over the tokens of the target word of the sum over
+    the tokens of the source word.
+
+    Args:
+        source_pieces: tokens of the text.
+        target_pieces: tokens of its translation.
+        weights: cross-attention, `(len(target_pieces), len(source_pieces))`.
+    """
+    source, source_groups = words_of(source_pieces)
+    target, target_groups = words_of(target_pieces)
+    if not source or not target:
+        return Alignment(tuple(source), tuple(target), ())
+    means = torch.stack([weights[group].mean(dim=0) for group in target_groups])
+    table = torch.stack([means[:, group].sum(dim=1) for group in source_groups])  # (source words, target words)
+    is_word = [[any(map(str.isalnum, word)) for word in words] for words in (source, target)]
+    table = table.where(torch.tensor(is_word[0])[:, None] == torch.tensor(is_word[1]), 0.0)
+    links = [(place, column) for column, place in enumerate(table.argmax(dim=0).tolist())]
+    linked = {place for place, column in links if table[place, column]}
+    links += [(place, column) for place, column in enumerate(table.argmax(dim=1).tolist()) if place not in linked]
+    links = [link for link in links if table[link]]
+    return Alignment(tuple(source), tuple(target), tuple(sorted(links)))
+
+
+def words_of(pieces: Sequence[str]) -> tuple[list[str], list[list[int]]]:
+    """Return the words of a text, and the indices of the tokens that overlap each of them."""
+    spelled = list(_spelled(pieces))
+    text = "".join(spelled)
+    ends = [0]
+    for part in spelled:
+        ends.append(ends[-1] + len(part))
+    words, groups = [], []
+    for match in _WORD.finditer(text):
+        group = [place for place in range(len(pieces)) if ends[place] < match.end() and match.start() < ends[place + 1]]
+        words.append(match.group())
+        groups.append(group)
+    return words, groups
+
+
+def _spelled(pieces: Sequence[str]) -> Iterator[str]:
+    """Yield the text of each token; the first of several byte tokens in a row has the text of all."""
+    place = 0
+    while place < len(pieces):
+        end = place
+        while end < len(pieces) and re.fullmatch("<0x[0-9A-F]{2}>", pieces[end]):
+            end += 1
+        if end == place:
+            yield pieces[place].replace(_SPACE_MARK, " ")
+            place += 1
+            continue
+        yield bytes(int(piece[3:5], 16) for piece in pieces[place:end]).decode("utf-8", "replace")
+        yield from [""] * (end - place - 1)
+        place = end
