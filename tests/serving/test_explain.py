@@ -37,6 +37,11 @@ def test_translations_are_the_n_best_list(shipped: Translator) -> None:
     assert [item.text for item in found.translations] == [item.text for item in expected.hypotheses]
 
 
+def test_translations_begin_with_the_prefix(shipped: Translator) -> None:
+    found = explain(shipped, SENTENCE, 3, "My cat")
+    assert [item.text.startswith("My cat") for item in found.translations] == [True] * 4
+
+
 @pytest.mark.parametrize(
     ("sentence", "message"), [("", "contain text"), ("  ", "contain text"), ("mot " * 1000, "at most")]
 )

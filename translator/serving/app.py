@@ -183,7 +183,7 @@ def _add_page(app: FastAPI, service: Service, limits: Limits) -> None:
     async def explanation(request: Request) -> Response:
         """Return the best translations of a sentence, and the attention between its words and those of the best."""
         body = await read_body(request, schema.ExplainRequest, limits.max_request_bytes, limits.timeout)
-        found = service.call(lambda translator: explain(translator, body.q, body.alternatives))
+        found = service.call(lambda translator: explain(translator, body.q, body.alternatives, body.prefix))
         return JSONResponse((await _unless_gone(request, found)).model_dump())
 
     @app.get("/attention", response_class=HTMLResponse, responses=_REFUSALS, openapi_extra=_SENTENCE)

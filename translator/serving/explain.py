@@ -11,7 +11,7 @@ from translator.inspection.reading import read_sentence
 from translator.serving.schema import Explanation, ScoredText, Word
 
 
-def explain(translator: Translator, sentence: str, alternatives: int) -> Explanation:
+def explain(translator: Translator, sentence: str, alternatives: int, prefix: str = "") -> Explanation:
     """Translate a sentence and return which source words each word of the translation attends to.
 
     There are no words if the translation is empty, or takes more tokens than the model has positions.
@@ -20,14 +20,19 @@ def explain(translator: Translator, sentence: str, alternatives: int) -> Explana
         translator: translator with an encoder-decoder model.
         sentence: text that is not longer than the model takes.
         alternatives: number of translations besides the best.
+        prefix: text that the translations must begin with.
 
     Raises:
         InspectionError: if the sentence is empty or too long, or the model has another architecture.
+        DecodingError: if the prefix is too long.
     """
     sentence, source_ids = read_sentence(translator, sentence)
     count = alternatives + 1
     translation = translator.translate(
-        sentence, num_hypotheses=count, beam_size=max(count, translator.decoding.beam_size)
+        sentence,
+        target_prefix=prefix or None,
+        num_hypotheses=count,
+        beam_size=max(count, translator.decoding.beam_size),
     )
     translations = [ScoredText(text=found.text, score=found.score) for found in translation.hypotheses]
     source = translator.tokenizers.source.decode(source_ids)

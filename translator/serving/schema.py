@@ -55,6 +55,7 @@ class ExplainRequest(BaseModel):
 
     q: str = Field(description="one sentence")
     alternatives: Alternatives = 4
+    prefix: str = Field("", description="text that the translations must begin with")
 
 
 class Detection(BaseModel):
