@@ -126,7 +126,7 @@ run_stage() {
             ;;
         train)
             local options=(training.precision=bfloat16 training.compile=true training.cuda_graphs=true)
-            [ -z "$rehearse" ] || options=(training.max_steps=2 training.validate_every=2 training.save_every=2)
+            [ -z "$rehearse" ] || options=(training.max_steps=2 training.warmup_steps=1 training.validate_every=2 training.save_every=2)
             "$python" -m translator train "$config" output="$out/run" "${options[@]}"
             ;;
     esac

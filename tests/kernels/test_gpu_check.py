@@ -125,6 +125,12 @@ def test_implementation_that_fails_is_a_row_and_the_others_are_measured(tmp_path
     assert json.loads((tmp_path / "table.json").read_text())["rows"][1]["failed"] == "RuntimeError: no such kernel"
 
 
+def test_the_training_stage_trains_the_given_configuration(tmp_path: Path) -> None:
+    done = gpu_check(tmp_path, "--rehearse", "--config", "configs/phrasebook.yaml", "train")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "step-2" / "model.safetensors").is_file()
+
+
 def test_a_stage_that_fails_ends_no_other(tmp_path: Path) -> None:
     """Here the training step cannot write its table, because a directory has its name."""
     (tmp_path / "step-small.json").mkdir()
