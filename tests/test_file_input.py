@@ -23,6 +23,7 @@ from translator.file_input import (
     expand_user,
     open_text,
     read_regular_file,
+    text_format,
     utf8_stream,
 )
 
@@ -204,3 +205,30 @@ def test_a_shown_value_is_short_and_printable() -> None:
     assert shorten([1, 2]) == "[1, 2]"
     assert shorten("\x1b[31m\n") == "\\x1b[31m\\n"
     assert shorten("x" * 1000, 10) == "xxxxxxxxxx… (990 more characters)"
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (TEXT.encode(), "UTF-8"),
+        (TEXT.encode("utf-8-sig"), "UTF-8"),
+        (TEXT.encode("utf-16"), "UTF-16"),
+        (codecs.BOM_UTF16_BE + TEXT.encode("utf-16-be"), "UTF-16"),
+        ("Été\n".encode("latin-1") * 9, "not UTF-8"),
+        (b"", "UTF-8"),
+        (b"one NUL\0 in a long line\n" + b"word " * 50, "UTF-8"),
+    ],
+)
+def test_the_format_of_text_is_named(tmp_path: Path, content: bytes, name: str, compression: str) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(COMPRESSIONS[compression](content))
+    assert text_format(path) == (name if compression == "none" else f"{name}, {compression}")
+
+
+@pytest.mark.parametrize("content", [TEXT.encode("utf-16-le"), bytes(range(256)) * 9 + b"\0" * 99])
+def test_utf_16_without_a_byte_order_mark_and_binary_data_are_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    with pytest.raises(UnsupportedTextError, match="binary data or UTF-16 text without a byte order mark"):
+        text_format(path)

@@ -17,6 +17,7 @@ from typing import Any
 from translator.errors import UserError
 
 _BLOCK_SIZE = 1 << 17
+_MAX_NUL_FRACTION = 0.01  # of the bytes of text
 
 _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8",
@@ -110,6 +111,38 @@ def open_text(path: Path) -> io.BufferedReader:
     except BaseException:
         file.close()
         raise
+
+
+def text_format(path: Path) -> str:
+    """Return the encoding and the compression of a text file, such as `UTF-8` or `UTF-16, gzip`.
+
+    Text without a byte order mark is judged by its beginning.
+
+    Raises:
+        UnsupportedTextError: if the file has many NUL bytes, as UTF-16 without a byte order mark and binary data have.
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        head = _read_head(file)
+        compression = next((name for signature, name in _COMPRESSIONS.items() if head.startswith(signature)), None)
+        file.seek(0)
+        content = _buffered(_Decompressed(_buffered(file), compression) if compression else file)
+        beginning = content.read(_BLOCK_SIZE)
+    encoding = next((name for signature, name in _ENCODINGS.items() if beginning.startswith(signature)), None)
+    if encoding is None and beginning.count(0) > _MAX_NUL_FRACTION * len(beginning):
+        raise UnsupportedTextError(
+            0, "binary data or UTF-16 text without a byte order mark, which is not supported; convert it to UTF-8 text"
+        )
+    if encoding in (None, "utf-8"):
+        decoder = codecs.getincrementaldecoder("utf-8")()  # the beginning may end within a character
+        try:
+            decoder.decode(beginning)
+            name = "UTF-8"
+        except UnicodeDecodeError:
+            name = "not UTF-8"
+    else:
+        name = "UTF-16"
+    return f"{name}, {compression}" if compression else name
 
 
 def utf8_stream(raw: io.RawIOBase) -> io.BufferedReader:

@@ -85,12 +85,8 @@ def table(reports: Sequence[SourceReport]) -> str:
     for report in reports:
         numbers = [report.read, *(report.dropped.get(reason, 0) for reason in reasons), report.kept]
         numbers += [report.target_tokens] if has_tokens else []
-        rows.append([_shortened(report.name), *(f"{number:,}" for number in numbers)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        lines.append("  ".join([row[0].ljust(widths[0]), *cells]))
+        rows.append([shortened(report.name), *(f"{number:,}" for number in numbers)])
+    lines = aligned(rows)
     examples, tokens = left_out(reports)
     if examples:
         lines.append(
@@ -98,6 +94,15 @@ def table(reports: Sequence[SourceReport]) -> str:
             "A larger training.batch_tokens keeps them."
         )
     return "\n".join(lines)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells as lines; the first column is aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
 
 
 def left_out(reports: Sequence[SourceReport]) -> tuple[int, int]:
@@ -108,7 +113,7 @@ def left_out(reports: Sequence[SourceReport]) -> tuple[int, int]:
     )
 
 
-def _shortened(name: str) -> str:
+def shortened(name: str) -> str:
     """Return the beginning and the end of a long name, such as that of a source with a long `where`."""
     return name if len(name) <= _NAME_HEAD + 1 + _NAME_TAIL else f"{name[:_NAME_HEAD]}…{name[-_NAME_TAIL:]}"
 
