@@ -46,6 +46,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(command: str, folder: Path) -> str:
     if "translator train" in command:
         command += "".join(f" '{override}'" for override in re.findall(r"\S+=(?:\{.*?\}|\S+)", SHORTER))
+    if "translator train" in command or "translator check" in command:
         command += f" data.cache={folder / 'cache'}"
     environment = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,31 @@ def test_a_run_that_failed_before_step_1_accepts_a_corrected_configuration(
     fails(capsys, "train", "config.yaml", "training.batch_tokens=3")
     assert main(["train", "config.yaml"]) == 0
     assert "tokenizer.vocab_size: 290 -> 288" in fails(capsys, "train", "config.yaml", "tokenizer.vocab_size=288")
+
+
+def test_a_run_ends_with_a_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    overrides = ["data.valid=train.tsv", "training.validate_every=2"]
+    assert main(["train", "config.yaml", *overrides]) == 0
+    (summary,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("finished at step 4")]
+    assert re.fullmatch(
+        r"finished at step 4, best valid loss [\d.]+ at step [24]; [\d,]+ target tokens; this process: \d\d:\d\d, "
+        r"[\d,]+ target tokens/s with validation, peak memory [\d,]+ MiB",
+        summary,
+    )
+    assert main(["train", "config.yaml", *overrides]) == 0
+    assert "finished at step" not in capsys.readouterr().err  # no step was taken
+
+
+def test_a_new_run_warns_of_faults_in_its_data_and_a_resumed_one_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("test.tsv").write_text("fr\ten\nLE chat  numéro 3 dort ici\tcat 3\n", encoding="utf-8")
+    swapped = ["source_column: en", "target_column: fr"]
+    data = f"data.train={{file: train.tsv, {', '.join(swapped)}}}"
+    assert main(["train", "config.yaml", "data.test=test.tsv", "training.max_steps=1"]) == 0
+    assert "warning: data.test: test.tsv: the source text of 1 of 1 rows also occurs" in capsys.readouterr().err
+    assert main(["train", "config.yaml", "data.test=test.tsv", "training.max_steps=2"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main(["train", "config.yaml", data, "output=swapped", "training.max_steps=1"]) == 0
+    assert "warning: data.train: train.tsv: the columns are swapped" in capsys.readouterr().err
 
 
 def test_a_missing_configuration_is_reported_by_name(capsys: pytest.CaptureFixture[str]) -> None:

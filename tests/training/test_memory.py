@@ -1,14 +1,26 @@
-"""The allocator's habits, and which errors say that memory has run out."""
+"""The allocator's habits, sizes of memory, and which errors say that memory has run out."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from translator.training.memory import is_out_of_memory
+from translator.training import memory
+from translator.training.memory import (
+    available_memory,
+    current_memory,
+    format_bytes,
+    is_out_of_memory,
+    peak_memory,
+    reset_peak_memory,
+)
+
+CPU = torch.device("cpu")
 
 SCRIPT = """
 import torch
@@ -69,3 +81,65 @@ def test_an_allocation_that_fails_is_running_out_of_memory() -> None:
 )
 def test_other_errors_are_not_running_out_of_memory(error: BaseException) -> None:
     assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 MiB"), (2**20, "1 MiB"), (1500 * 2**20, "1,500 MiB"), (12 * 2**30 + 2**29, "12.5 GiB")]
+)
+def test_sizes_are_shown_in_binary_units(size: int, text: str) -> None:
+    assert format_bytes(size) == text
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs the /proc of Linux")
+def test_the_peak_since_a_reset_is_that_of_what_was_allocated_after_it() -> None:
+    torch.ones(1 << 26)  # 256 MiB, before the reset
+    assert reset_peak_memory(CPU)
+    before = current_memory(CPU)
+    assert before is not None
+    block = torch.ones(1 << 24)
+    peak = peak_memory(CPU)
+    assert peak is not None
+    assert 0.9 * block.nbytes < peak - before < 2 * block.nbytes
+
+
+def test_available_memory_is_bounded_by_the_control_group(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    free = available_memory(CPU)
+    for limit, expected in (("max\n", free), ("5000000\n", 4_000_000)):
+        (tmp_path / "memory.max").write_text(limit)
+        (tmp_path / "memory.current").write_text("1000000\n")
+        assert available_memory(CPU) == pytest.approx(expected, rel=0.2)
+
+
+def test_memory_is_unknown_on_systems_that_do_not_tell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("_STATUS", "_CLEAR_REFS"):
+        monkeypatch.setattr(memory, name, tmp_path / "absent" / "file")
+    assert current_memory(CPU) is None
+    assert not reset_peak_memory(CPU)
+    assert (peak_memory(CPU) or 0) > 2**20  # of the whole process
+
+
+def _growth(prepare: str) -> int:
+    """Return by how many bytes a new process grows in bfloat16 products of ever new sizes, after `prepare`."""
+    program = f"""
+import torch
+from translator.training.memory import bound_primitive_caches, current_memory
+{prepare}
+weights = torch.ones(256, 256, dtype=torch.bfloat16)
+def multiply(sizes):
+    for size in sizes:
+        torch.ones(size, 256, dtype=torch.bfloat16) @ weights
+    return current_memory(torch.device("cpu"))
+before = multiply(range(600, 1200))
+print(multiply(range(1200, 1600)) - before)
+"""
+    command = [sys.executable, "-c", program]
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_CACHE_CAPACITY")}
+    return int(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the /proc of Linux")
+def test_products_of_new_sizes_do_not_add_memory_forever() -> None:
+    if _growth("") < 60 << 20:
+        pytest.skip("oneDNN keeps little for a product on this processor")
+    assert _growth("bound_primitive_caches()") < 40 << 20

@@ -24,6 +24,7 @@ from translator.cli.streams import discard_output, standard_streams
 # Name and summary of each subcommand. Its module has `run(arguments)`, and `add_arguments(parser)`, which sets `run`. A
 # module is imported only if it is chosen, so that `--help` is fast.
 SUBCOMMANDS = {
+    "check": "check a configuration, its data and its memory before training",
     "train": "train a model from a YAML configuration",
     "translate": "translate lines, or sentences given as arguments",
     "serve": "serve translations over HTTP, with LibreTranslate's API and a page",

@@ -18,6 +18,7 @@ from translator.errors import UserError
 from translator.kernels.backends import backend_obstacle
 from translator.ranks import RankError
 from translator.tokenizer import Tokenizers
+from translator.training.data_check import check_data
 from translator.training.initialization import earlier_tokenizers
 from translator.training.parallel import Ranks
 
@@ -84,13 +85,15 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
     corpora: list[Corpus] = []
 
     def prepare() -> _Shared:
-        _check_attention(config.model, ranks.device)
+        check_attention(config.model, ranks.device)
         found = newest_checkpoint(run)
         claim_directory(run, config, allow_config_change)
         tokenizers = prepare_tokenizers(run, config, say)
         corpora.append(prepare_corpus(config, tokenizers, say))
         fingerprint = corpora[0].fingerprint
         if found is None:
+            for finding in check_data(config, say, is_cheap=True).findings:
+                say(f"warning: {finding.text}")
             return _Shared(config, tokenizers, fingerprint, None, None)
         _check_corpus(run, found[1], fingerprint)
         return _Shared(config, tokenizers, fingerprint, str(found[0]), found[1])
@@ -108,15 +111,9 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
     return Setup(shared.tokenizers, corpora[0], shared.checkpoint, shared.state)
 
 
-def _check_attention(model: ModelConfig, device: torch.device) -> None:
+def check_attention(model: ModelConfig, device: torch.device) -> None:
     """Raise ConfigError if the attention backend cannot be used on the device, before any data is prepared."""
-    stacks = {
-        "encoder_only": (model.encoder_heads,),
-        "decoder_only": (model.decoder_heads,),
-        "encoder_decoder": (model.encoder_heads, model.decoder_heads),
-    }[model.architecture]
-    for num_heads in {n for heads in stacks for n in (heads if isinstance(heads, tuple) else (heads,))}:
-        head_dim = model.d_model // num_heads
+    for head_dim in head_dims(model):
         if obstacle := backend_obstacle(model.attention, device.type, torch.float32, head_dim):
             raise ConfigError(
                 f"model.attention: {model.attention} cannot be used for this run: {obstacle}. Set model.attention=auto."
@@ -129,8 +126,29 @@ def require_training_data(config: Config) -> None:
         raise ConfigError("data.train: required for training, and missing.")
 
 
+def head_dims(model: ModelConfig) -> set[int]:
+    """Return the dimensions per head of the layers that the architecture has."""
+    stacks = {
+        "encoder_only": (model.encoder_heads,),
+        "decoder_only": (model.decoder_heads,),
+        "encoder_decoder": (model.encoder_heads, model.decoder_heads),
+    }[model.architecture]
+    return {model.d_model // n for heads in stacks for n in (heads if isinstance(heads, tuple) else (heads,))}
+
+
 def claim_directory(run: Path, config: Config, allow_config_change: bool) -> None:
     """Write the configuration into a run directory, unless it contains a run with another one.
+
+    Raises:
+        ConfigError: as `check_directory`.
+        TrainingError: as `check_directory`.
+    """
+    check_directory(run, config, allow_config_change)
+    atomic_write(run / CONFIG_FILE, to_yaml(config))
+
+
+def check_directory(run: Path, config: Config, allow_config_change: bool) -> None:
+    """Check that a run directory contains no run with another configuration.
 
     Raises:
         ConfigError: if it does, and the difference changes the result of training.
@@ -157,7 +175,6 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
                 f"{describe_differences(changed)}\n"
                 "Undo them, choose another output, or pass --allow-config-change."
             )
-    atomic_write(path, to_yaml(config))
 
 
 def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) -> Tokenizers:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from translator.checkpoint import build_with_weights, locked
 from translator.config import Config, TrainingConfig
@@ -21,7 +23,14 @@ from translator.training.checkpoints import RunCheckpoints
 from translator.training.forward_backward import ForwardBackward
 from translator.training.initialization import initialize_model
 from translator.training.interruption import Interruption
-from translator.training.memory import is_out_of_memory, keep_freed_memory, return_freed_memory
+from translator.training.memory import (
+    bound_primitive_caches,
+    format_bytes,
+    is_out_of_memory,
+    keep_freed_memory,
+    peak_memory,
+    return_freed_memory,
+)
 from translator.training.metrics import Metrics, StepResult, StepResultQueue, StepTotals, TrainingProgress
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, scale_and_clip
@@ -51,6 +60,7 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
         UserError: if configuration, data or directory cannot be used, memory runs out, or training diverges.
     """
     keep_freed_memory()
+    bound_primitive_caches()
     run = expand_user(config.output)
     ranks = Ranks.join()
     trainer: Trainer | None = None
@@ -76,9 +86,16 @@ class Trainer:
     """One run: `run` is the loop, the other methods are its steps.
 
     Every method is called by all ranks. Rank 0 alone writes, logs and validates.
+
+    Args:
+        config: configuration of the run.
+        run: run directory.
+        ranks: ranks of the run.
+        setup: what was prepared for the run.
+        is_shown: whether rank 0 shows progress.
     """
 
-    def __init__(self, config: Config, run: Path, ranks: Ranks, setup: Setup) -> None:
+    def __init__(self, config: Config, run: Path, ranks: Ranks, setup: Setup, *, is_shown: bool = True) -> None:
         self.config, self.directory, self.ranks = config, run, ranks
         self.options = config.training
         self.tokenizers, self.corpus = setup.tokenizers, setup.corpus
@@ -93,7 +110,7 @@ class Trainer:
         self.forward_backward = ForwardBackward(
             self.model, self.options, self.precision.dtype, static_shapes=self._has_static_shapes
         )
-        self.progress = TrainingProgress(self.state.step, self.options.max_steps, ranks.is_main)
+        self.progress = TrainingProgress(self.state.step, self.options.max_steps, ranks.is_main and is_shown)
         self.validator: Validator | None = None
         ranks.on_main(self._prepare_validation)
         if ranks.is_main:
@@ -104,11 +121,12 @@ class Trainer:
         state, options, window = self.state, self.options, self.state.window
         metrics = Metrics(self.directory, state.step) if self.ranks.is_main else None
         results = StepResultQueue(_STEPS_AHEAD[self.ranks.device.type])
+        started, step, target_tokens = time.monotonic(), state.step, state.target_tokens
         self._say_where_it_resumes()
         window.start_clock()
         with Interruption() as interruption, contextlib.closing(self.progress):
             while not self._is_finished():
-                results.add(self._step(is_asked_to_stop=interruption.signal is not None))
+                results.add(self.step(is_asked_to_stop=interruption.signal is not None))
                 self.progress.advance()
                 must_stop = self._account(results.due())
                 if must_stop or self._is_milestone(state.step):  # what follows needs the totals of all steps so far
@@ -132,8 +150,10 @@ class Trainer:
         self._finish(metrics)
         if metrics is not None:
             metrics.close()
+        if state.step > step:
+            self._say_summary(time.monotonic() - started, state.target_tokens - target_tokens)
 
-    def _step(self, is_asked_to_stop: bool) -> StepResult:
+    def step(self, is_asked_to_stop: bool = False) -> StepResult:
         """Take one optimizer step over `accumulation` micro-batches on every rank, without synchronization on CUDA."""
         state, options = self.state, self.options
         sums = torch.zeros(3, device=self.ranks.device)  # loss, target tokens, requests to stop
@@ -217,6 +237,19 @@ class Trainer:
             )
         elif state.step and not self._is_out_of_patience():
             self.progress.say(f"resuming from step {state.step} of {options.max_steps}")
+
+    def _say_summary(self, seconds: float, target_tokens: int) -> None:
+        """Show the best result, and what this process took for how many target tokens."""
+        state = self.state
+        best = ""
+        if state.best is not None:
+            best = f", best valid {self.options.metric} {state.best:.4g} at step {state.best_step}"
+        peak = peak_memory(self.ranks.device)
+        self.progress.say(
+            f"finished at step {state.step}{best}; {state.target_tokens:,} target tokens; "
+            f"this process: {tqdm.format_interval(seconds)}, {target_tokens / seconds:,.0f} target tokens/s with "
+            f"validation{f', peak memory {format_bytes(peak)}' if peak else ''}"
+        )
 
     def _early_stop(self) -> str:
         """Describe why patience ended the run."""

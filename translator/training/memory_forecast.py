@@ -1,0 +1,145 @@
+"""Forecast of the memory that training needs, from passes over a fraction of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from translator.config import TrainingConfig
+from translator.data.batch import Batch
+from translator.data.corpus import Corpus
+from translator.data.examples import Chunk
+from translator.model import Model
+from translator.training.forward_backward import ForwardBackward
+from translator.training.memory import current_memory, peak_memory, reset_peak_memory, return_freed_memory
+
+BYTES_PER_NUMBER = 4  # master weights, gradients and moments are float32
+_PARTS = (16, 4, 2)  # one sixteenth of a batch, a quarter, a half
+# With batches of different sizes, the heap of a CPU run grows by this factor in the first hundred steps (measured).
+_HEAP_GROWTH = 1.5
+# Code that oneDNN generates for bfloat16 on the CPU, with the caches of `bound_primitive_caches` full (measured).
+_GENERATED_CODE = 300 << 20
+_MOMENTS = 2  # of Adam and AdamW
+
+
+@dataclass(frozen=True)
+class MemoryForecast:
+    """Peak memory of a training step in bytes.
+
+    Attributes:
+        base: memory of the process without a model: Python, torch, the corpus, generated code; 0 on a GPU.
+        weights: parameters and their moving average.
+        optimizer: moments of the optimizer.
+        step: maximum of gradients, activations and temporary buffers of a forward and backward pass.
+    """
+
+    base: int
+    weights: int
+    optimizer: int
+    step: int
+
+    @property
+    def total(self) -> int:
+        """Everything together."""
+        return self.base + self.weights + self.optimizer + self.step
+
+
+def weights_and_optimizer(parameters: int, options: TrainingConfig) -> tuple[int, int]:
+    """Return the bytes of weights with their average, and of the moments of the optimizer, all in float32."""
+    size = BYTES_PER_NUMBER * parameters
+    return size * (2 if options.ema_decay else 1), size * _MOMENTS
+
+
+def forecast_memory(
+    model: Model, corpus: Corpus, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None = None
+) -> MemoryForecast | None:
+    """Predict the peak memory of training from passes over parts of a batch, up to a half.
+
+    Activations grow in proportion to the tokens of a batch; the rest of the peak does not depend on it.
+
+    Args:
+        model: model in training mode on the device of training, without gradients; they are None afterwards.
+        corpus: training corpus, whose first examples are used.
+        options: the options of training; `batch_tokens` is what the forecast is for.
+        dtype: data type of activations.
+        seed: seed of the order of the corpus.
+        limit: bytes that may be in use; a part that would probably need more is not computed.
+
+    Returns:
+        The forecast; None if the system does not report peak memory.
+    """
+    device = next(model.parameters()).device
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    weights, optimizer = weights_and_optimizer(parameters, options)
+    points = _measure(model, corpus, options, dtype, seed, limit)
+    model.zero_grad()
+    return_freed_memory()
+    if not points:
+        return None
+    whole = sum(corpus.objective.budgets(options.batch_tokens, corpus.length_ratio))
+    growth = _HEAP_GROWTH if device.type == "cpu" else 1.0
+    activations = round(growth * _extrapolated(points, whole))
+    gradients = BYTES_PER_NUMBER * parameters
+    # Activations are freed while the first gradients of a step are created, but those of further micro-batches add up.
+    step = gradients + activations if options.accumulation > 1 else max(gradients, activations)
+    base = max(0, (current_memory(device) or 0) - weights) if device.type == "cpu" else 0
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        base += _GENERATED_CODE
+    return MemoryForecast(base, weights, optimizer, step)
+
+
+def _measure(
+    model: Model, corpus: Corpus, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None
+) -> list[tuple[int, int]]:
+    """Return the tokens of some parts of a batch, and the bytes that a pass over each takes besides gradients.
+
+    It is empty if the system does not report peak memory.
+    """
+    device = next(model.parameters()).device
+    options = options.model_copy(update={"cuda_graphs": False})
+    forward_backward = ForwardBackward(model, options, dtype, static_shapes=False)
+    attention_seed = torch.full((1,), seed, dtype=torch.int64, device=device)
+    parts = _parts(corpus, options.batch_tokens, seed)
+    # The first pass loads libraries, compiles and creates the gradients, which stay where they are.
+    forward_backward(parts[0][1].to(device), 0, attention_seed)
+    points: list[tuple[int, int]] = []
+    for number, (tokens, batch) in enumerate(parts, 1):
+        if not reset_peak_memory(device):
+            return []
+        before = current_memory(device)
+        if before is None:
+            return []
+        if limit is not None and points and before + points[-1][1] * tokens / points[-1][0] > limit:
+            break
+        forward_backward(batch.to(device), number, attention_seed)
+        points.append((tokens, (peak_memory(device) or before) - before))
+    return points
+
+
+def _extrapolated(points: Sequence[tuple[int, int]], tokens: int) -> float:
+    """Return the value of the line through the last two points, or from zero through the only one."""
+    more, high = points[-1]
+    fewer, low = points[-2] if len(points) > 1 else (0, 0)
+    return low + max(0.0, (high - low) / (more - fewer)) * (tokens - fewer)
+
+
+def _parts(corpus: Corpus, batch_tokens: int, seed: int) -> list[tuple[int, Batch]]:
+    """Return a sixteenth, a quarter and a half of a batch, each with its number of source and target tokens."""
+    budgets = corpus.objective.budgets(batch_tokens, corpus.length_ratio)
+    reader = corpus.read(seed, budgets, workers=0)
+    sizes = [sum(budgets) // part for part in _PARTS]
+    chunk = Chunk.empty(corpus.objective.specials)
+    while len(chunk) < len(sizes) or sum(int(lengths.sum()) for lengths in chunk.lengths) < sizes[-1]:
+        chunk = chunk.append(next(reader))
+    reader.close()
+    ends = np.cumsum(chunk.lengths[0] + chunk.lengths[1])
+    parts: list[tuple[int, Batch]] = []
+    count = 0
+    for size in sizes:
+        count = max(count + 1, int(np.searchsorted(ends, size, side="right")))  # more examples in each part
+        examples = chunk.take(np.arange(count))
+        parts.append((int(ends[count - 1]), corpus.objective.pack(0, examples.source, examples.target)))
+    return parts
