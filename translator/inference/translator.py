@@ -185,6 +185,43 @@ class Translator:
         )
         return found
 
+    def alternatives(self, text: str, target_prefix: str = "", **changes: Unpack[DecodingChanges]) -> Translation:
+        """Translate a text several times: each translation begins with the prefix and goes on with another token.
+
+        Args:
+            text: the text, which is not split.
+            target_prefix: beginning of the translation, up to the position of the alternatives.
+            **changes: as in `translate`. The `num_hypotheses` most probable next tokens are completed, each by its best
+                translation.
+
+        Raises:
+            ConfigError: if an option is unknown or out of range.
+            DecodingError: if the text or the prefix is too long, or the engine does not support an option.
+        """
+        options = change_decoding(self.decoding, changes)
+        require_supported(self.engine, options)
+        [line] = read_lines(read_texts(text), self.tokenizers.source, self.longest_source, options)
+        if not line.ids:
+            return self._translation(line, [], options, {})
+        if len(line.ids) > self.longest_source:
+            raise DecodingError(
+                f"A text with alternatives must have at most {self.longest_source} tokens. "
+                f"Received: {len(line.ids)} tokens. Give one of its sentences."
+            )
+        [prefix] = read_prefixes(target_prefix, 1)
+        whole = self.request(line.ids, options, self.tokenizers.target.encode(prefix))
+        next_token = replace(whole, max_length=len(whole.prefix) + 1)
+        beam = {"sample": False, "beam_size": options.num_hypotheses, "num_beam_groups": 1, "mbr_candidates": 0}
+        [found] = self.engine.search([next_token], options.model_copy(update=beam))
+        requests = [replace(whole, prefix=each.tokens) for each in found if not each.is_finished]
+        best = options.model_copy(update={"num_hypotheses": 1, "mbr_candidates": 0})
+        ended = [each for each in found if each.is_finished]
+        completed = [candidate for [candidate] in self.engine.search(requests, best)]
+        candidates = sorted([*ended, *completed], key=lambda candidate: -candidate.score)
+        alignments = self._alignments({whole: candidates}, options) if options.alignment else {}
+        flags = tuple(flag for flag in line.flags if flag != "sentences")
+        return self._translation(replace(line, flags=flags), [(line.ids, candidates)], options, alignments)
+
     def request(self, source: Sequence[int], options: DecodingOptions, prefix: Sequence[int] = ()) -> Request:
         """Return the request to translate `source`, ids without EOS, by an output that begins with `prefix`.
 
