@@ -56,12 +56,15 @@ def test_each_argument_is_a_document(model_directory: Path, capsysbinary: pytest
     assert lines[1] == "" and lines[2].startswith("* ") and len(lines) == 5
 
 
-@pytest.mark.parametrize("option", [["--json"], ["--n-best", "2"]])
+@pytest.mark.parametrize("option", [["--json"], ["--n-best", "2"], ["--target-prefix"], ["--alignment"]])
 def test_a_document_excludes_output_by_line(
     option: list[str], model_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["translate", str(model_directory), "--document", *option, "Oui."]) == 2
-    assert "--document is mutually exclusive with --json and --n-best. Omit one of them." in capsys.readouterr().err
+    assert (
+        "--document is mutually exclusive with --json, --n-best, --target-prefix and --alignment. Omit one of them."
+        in capsys.readouterr().err
+    )
 
 
 def test_sentences_of_a_document_are_split_unless_asked_otherwise(

@@ -148,7 +148,10 @@ def test_several_references_come_from_columns_and_files(
         (["--reference-file", "{folder}/none"], "A file of references must be a file that exists."),
         (["--reference-file", "{test}"], "must have one line per example of the test set. Received: "),
         (["--reference-file", "{test}", "-o", "{test}"], "--output must not be the file that is read."),
-        (["--test", "{{text: {{source: {test}, target: {test}}}}}", "--by", "kind"], "Column kind needs a source with"),
+        (
+            ["--test", "{{text: {{source: {test}, target: {test}}}}}", "--by", "kind"],
+            "Column kind requires a source with",
+        ),
     ],
 )
 def test_columns_and_references_that_do_not_fit_are_refused(
@@ -168,7 +171,7 @@ def test_columns_and_references_that_do_not_fit_are_refused(
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (None, "An evaluation needs a test set, and data.test of the model is empty. Give --test."),
+        (None, "An evaluation requires a test set, and data.test of the model is empty. Give --test."),
         ("/no/such.tsv", "/no/such.tsv"),
         ("{hub: x, file: y}", "--test: 1 problem."),
         ("{flie: y}", "Did you mean 'file'?"),

@@ -107,7 +107,7 @@ def test_generate_continues_lines_and_arguments(run: Run, home: Path, tmp_path: 
         ("evaluate", "classification", ("--no-fold-capitals",), "--fold-capitals does not apply to a model"),
         ("evaluate", "classification", ("--reference-column", "en"), "--reference-column does not apply to a model"),
         ("evaluate", "language_modeling", ("--reference-file", "x"), "--reference-file does not apply to a model"),
-        ("evaluate", "classification", (), "An evaluation needs a test set"),
+        ("evaluate", "classification", (), "An evaluation requires a test set"),
         ("evaluate", "classification", ("--test", "{file: missing.tsv}"), "must be a file that exists"),
         ("generate", "language_modeling", ("mot " * 99,), "A prompt must have at most"),
         ("generate", "language_modeling", ("--beam-size", "2", "--top-k", "3", "x"), "beam_size and top_k are mut"),

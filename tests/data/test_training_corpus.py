@@ -86,7 +86,7 @@ def test_pairs_with_too_many_tokens_are_dropped_and_counted(tmp_path: Path, toke
 
 def test_a_corpus_with_nothing_left_is_an_error(tmp_path: Path, tokenizers: Tokenizers) -> None:
     data = data_config(tmp_path / "cache", write_text(tmp_path, [("la", "la")]))
-    with pytest.raises(DataError, match=r"at least one example. None is left after cleaning:\nsource .* identical"):
+    with pytest.raises(DataError, match=r"at least one example, and none is left after cleaning:\nsource .* identical"):
         load(data, tokenizers)
 
 

@@ -154,7 +154,7 @@ def test_a_training_step_stays_on_the_device_and_waits_for_nothing(
         trainer = Trainer(config, run, Ranks(0, 1, CUDA), Setup(tokenizers, corpus))
         with NothingWaits():
             for _ in range(2):
-                trainer._step(is_asked_to_stop=False)
+                trainer.step(is_asked_to_stop=False)
     for parameter in trainer.model.parameters():
         assert isinstance(parameter.data, FakeTensor) and parameter.dtype == torch.float32
         assert parameter.device == CUDA and parameter.grad is not None and parameter.grad.device == CUDA

@@ -20,6 +20,7 @@ from translator.inference.translator import Translator
 from translator.model import EncoderOnly, Model
 from translator.packing import IGNORE_INDEX
 from translator.tokenizer import Tokenizers
+from translator.training.bfloat16_copy import Bfloat16Copy
 
 LOWER_IS_BETTER = {"loss": True, "bleu": False, "chrf": False, "accuracy": False}
 
@@ -48,7 +49,7 @@ class Validator:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._config = config
-        self._is_mixed = dtype == torch.bfloat16
+        self._dtype = dtype
         self._tokenizers = tokenizers
         self._decoded = rows[: config.training.valid_decode_examples]
         objective = objective_of(config, tokenizers)
@@ -73,8 +74,9 @@ class Validator:
         """
         assert not model.training
         device = next(model.parameters()).device
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=self._is_mixed):
-            totals = [model.loss(batch.to(device)) for batch in self._batches]
+        with torch.no_grad():
+            learner = Bfloat16Copy(model).model if self._dtype == torch.bfloat16 else model
+            totals = [learner.loss(batch.to(device)) for batch in self._batches]
         values = {"loss": sum(float(loss) for loss, _ in totals) / sum(int(count) for _, count in totals)}
         if self._config.training.objective == "language_modeling":
             values["perplexity"] = math.exp(min(values["loss"], 700.0))
