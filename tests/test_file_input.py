@@ -116,6 +116,9 @@ def write_zip(path: Path) -> None:
         (written_by(write_zip), "a ZIP archive"),
         (written_by(lambda path: pq.write_table(pa.table({"fr": ["a"]}), path)), "a Parquet file"),
         (lambda _: "é".encode("utf-32"), "UTF-32 text"),
+        (lambda _: "Où ? L’été.\n".encode("utf-16-le"), "UTF-16 text without a byte order mark"),
+        (lambda _: "Où ? L’été.\n".encode("utf-16-be"), "UTF-16 text without a byte order mark"),
+        (lambda _: gzip.compress("Oui.\n".encode("utf-16-le")), "UTF-16 text without a byte order mark"),
         (lambda _: b"%PDF-1.7\n", "a PDF document"),
         (lambda _: gzip.compress(gzip.compress(b"a")), "gzip data within compressed data"),
         (lambda _: gzip.compress("é".encode("utf-32")), "UTF-32 text"),
@@ -125,6 +128,13 @@ def test_another_format_is_refused_by_name(tmp_path: Path, content: Callable[[Pa
     (tmp_path / "text").write_bytes(content(tmp_path / "made"))
     with pytest.raises(UnsupportedTextError, match=f"{name}.*convert it to UTF-8 text"):
         open_text(tmp_path / "text")
+
+
+@pytest.mark.parametrize("text", [b"a\0b\0c\n", b"\0" * 40, b"a\0\0b\0\0\0\0c\0", b"Le chat\0 dort.\0\n" * 9])
+def test_nul_bytes_in_utf8_text_are_read(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "text").write_bytes(text)
+    with open_text(tmp_path / "text") as file:
+        assert file.read() == text
 
 
 def test_read1_returns_what_a_slow_writer_has_sent() -> None:

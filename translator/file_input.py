@@ -18,6 +18,7 @@ from translator.errors import UserError
 
 _BLOCK_SIZE = 1 << 17
 _MAX_NUL_FRACTION = 0.01  # of the bytes of text
+_UTF16_SAMPLE = 1024  # bytes at the beginning that show UTF-16 without a byte order mark
 
 _ENCODINGS = {
     codecs.BOM_UTF8: "utf-8",
@@ -148,9 +149,9 @@ def text_format(path: Path) -> str:
 def utf8_stream(raw: io.RawIOBase) -> io.BufferedReader:
     """Return a stream of UTF-8 bytes from a stream of text, without a byte order mark.
 
-    UTF-8 and, with a byte order mark, UTF-16 are read, plain or compressed with gzip, bzip2, xz or zstd. Invalid UTF-8
-    stays as it is. Invalid UTF-16 (a lone surrogate or half a character) becomes invalid UTF-8, so that it is reported
-    like other invalid text.
+    UTF-8 and, with a byte order mark, UTF-16 are read, plain or compressed with gzip, bzip2, xz or zstd. UTF-16 without
+    a byte order mark is refused if it begins with Latin text. Invalid UTF-8 stays as it is. Invalid UTF-16 (a lone
+    surrogate or half a character) becomes invalid UTF-8, so that it is reported like other invalid text.
 
     `read1` of the result reads from `raw` at most once for plain UTF-8, so that it returns what a slow writer has sent.
 
@@ -179,7 +180,19 @@ def _decoded(raw: io.RawIOBase) -> io.BufferedReader:
         if head.startswith(signature):
             content = _unread(head.removeprefix(signature), raw)
             return _buffered(content if encoding == "utf-8" else _Transcoded(content, encoding))
+    if _is_unmarked_utf16(head[:_UTF16_SAMPLE]):
+        raise UnsupportedTextError(
+            0, "UTF-16 text without a byte order mark, which is not supported; convert it to UTF-8 text"
+        )
     return _buffered(_unread(head, raw))
+
+
+def _is_unmarked_utf16(sample: bytes) -> bool:
+    """Return True if most bytes at even or at odd positions are NUL, and no others, as in UTF-16 of Latin text."""
+    if len(sample) < 8:
+        return False
+    even, odd = sample[::2], sample[1::2]
+    return any(0 not in low and 4 * high.count(0) >= 3 * len(high) for low, high in ((even, odd), (odd, even)))
 
 
 def _buffered(raw: io.RawIOBase) -> io.BufferedReader:
