@@ -72,6 +72,14 @@ def test_a_line_that_is_not_a_pair_is_reported_by_number(
         assert f"A line must be source<TAB>target. Received: {tabs} tabs in line 2." in capsys.readouterr().err
 
 
+def test_lines_that_end_with_a_carriage_return_alone_are_refused_with_the_reason(
+    model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.tsv").write_bytes(b"a\tb\rc\td\r")
+    assert main(["score", str(model_directory), "--input", str(tmp_path / "bad.tsv")]) == 2
+    assert r'Received: 2 tabs in line 1. Lines must end with "\n"' in capsys.readouterr().err
+
+
 def test_files_of_unequal_length_are_refused_with_both_counts(
     model_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,6 +126,16 @@ def test_lines_that_end_with_a_carriage_return_alone_are_a_short_error(tmp_path:
         read(tmp_path, {"file": str(tmp_path / "b.tsv")})
 
 
+@pytest.mark.parametrize("header", [True, False])
+def test_a_tsv_file_of_carriage_returns_is_not_read_as_one_row(tmp_path: Path, header: bool) -> None:
+    (tmp_path / "a.tsv").write_bytes(b"0\t1\rdeux\ttwo\rtrois\tthree\r")
+    source = Source(
+        file=str(tmp_path / "a.tsv"), header=header, source_column="0", target_column="three" if header else "2"
+    )
+    with pytest.raises(DataError, match=r"one row per line. Received: one line in .*contains"):
+        list(open_source(source, data_config(tmp_path)))
+
+
 VARIABLE = [
     {"language": ["en", "fr", "fr"], "translation": ["cat", "chat", "minou"]},
     {"language": ["en"], "translation": ["dog"]},

@@ -74,9 +74,11 @@ def _pairs(window: list[tuple[int, str]]) -> list[tuple[str, str]]:
     for number, line in window:
         columns = line.split("\t")
         if len(columns) != 2:
+            advice = "For text that holds tabs, use --source and --target."
+            if "\r" in line:
+                advice = r'Lines must end with "\n"; this one contains "\r" alone.'
             raise LineError(
-                f"A line must be source<TAB>target. Received: {len(columns) - 1} tabs in line {number}. "
-                "For text that holds tabs, use --source and --target."
+                f"A line must be source<TAB>target. Received: {len(columns) - 1} tabs in line {number}. {advice}"
             )
         pairs.append((columns[0], columns[1]))
     return pairs

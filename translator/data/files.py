@@ -28,6 +28,7 @@ _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 _DELIMITERS = (",", ";")  # Office programs write semicolons where the decimal mark is a comma
 _MAX_FIELD_SIZE = 2**31 - 1
 _PROBED_ROWS = 100
+_CARRIAGE_RETURNS = r'Lines must end with "\n"; this one contains "\r" alone.'
 
 
 class DataError(UserError):
@@ -278,7 +279,8 @@ def read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: boo
         is_csv: True for a CSV file, whose fields are separated by commas or semicolons; False for a TSV file.
 
     Raises:
-        DataError: if the file cannot be read or lacks a column, or if a row has more or fewer fields than the first.
+        DataError: if the file cannot be read or lacks a column, if a row has more or fewer fields than the first, or
+            if the lines of a TSV file end with a carriage return alone.
     """
     delimiter = _csv_delimiter(path, columns, header) if is_csv else "\t"
     rows = _csv_rows(path, delimiter) if is_csv else (line.split("\t") for line in read_lines(path))
@@ -291,7 +293,11 @@ def read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: boo
         if column not in names:
             raise missing_column(column, names, str(path), " If its first line is text already, set header: false.")
     places = [names.index(column) for column in columns]
-    for number, row in enumerate(rows if header else itertools.chain([first], rows), 1):
+    second = next(rows, None)
+    if second is None and not is_csv and any("\r" in field for field in first):
+        raise DataError(f"A .tsv file must have one row per line. Received: one line in {path}. {_CARRIAGE_RETURNS}")
+    beginning = ([] if header else [first]) + ([second] if second is not None else [])
+    for number, row in enumerate(itertools.chain(beginning, rows), 1):
         if len(row) != len(names):  # with an additional field, what is read may be half of one field
             raise DataError(
                 f"Each row must have {len(names)} fields. Received: {len(row)} in row {number} of {path}. "
@@ -303,7 +309,7 @@ def read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: boo
 def _field_advice(row: Sequence[str], num_expected: int, delimiter: str) -> str:
     """Return how to correct a row with a wrong number of fields."""
     if any("\r" in field for field in row):
-        return r'Lines must end with "\n"; this one contains "\r" alone.'
+        return _CARRIAGE_RETURNS
     if delimiter != "\t":
         return f"Quote fields that contain {delimiter!r} or a line break."
     if len(row) < num_expected:
