@@ -132,6 +132,23 @@ def test_a_translator_starts_from_denoising_and_goes_on_without_it(variation: Ti
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_decoding_options_that_a_run_does_not_inherit_are_named(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"fold_capitals": True, "split_sentences": True, "no_repeat_ngram": 5}
+    earlier = str(train(tiny("earlier", training={"max_steps": 1}, decoding=settings)))
+    start = {"start_from": earlier, "max_steps": 1}
+    capsys.readouterr()
+    train(tiny("a", training=start, decoding={"no_repeat_ngram": 0}))  # set on purpose
+    lines = capsys.readouterr().err.splitlines()
+    first = next(number for number, line in enumerate(lines) if "not inherited" in line)
+    assert lines[first + 1 : first + 4] == [
+        "  decoding.fold_capitals: True -> False",
+        "  decoding.split_sentences: True -> False",
+        "To keep them, set them in the section decoding.",
+    ]
+    train(tiny("b", training=start, decoding=settings))
+    assert "not inherited" not in capsys.readouterr().err
+
+
 def test_a_run_of_format_1_is_not_resumed_but_another_starts_from_its_weights(tiny: Tiny) -> None:
     earlier = train(tiny("earlier", training={"max_steps": 2}))
     before, checkpoint = weights(earlier), (earlier / "last").resolve()

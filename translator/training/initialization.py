@@ -81,6 +81,20 @@ def _start_from(path: str, model: Model, config: Config, tokenizers: Tokenizers,
     own = {name: weight.detach() for name, weight in model.named_parameters() if name.startswith(_HEAD)}
     set_weights(model, body | own, path)
     say(f"{len(body)} tensors initialized from {path}")
+    _report_decoding(path, earlier, config, say)
+
+
+def _report_decoding(path: str, earlier: Config, config: Config, say: Callable[[str], None]) -> None:
+    """Name the decoding options of an earlier model that a configuration leaves at their defaults."""
+    unset = {
+        f"decoding.{name}" for name in type(config.decoding).model_fields.keys() - config.decoding.model_fields_set
+    }
+    lost = {key: values for key, values in differences(earlier, config).items() if key in unset}
+    if lost:
+        say(
+            f"warning: decoding options of {path} are not inherited. The defaults apply:\n"
+            f"{describe_differences(lost)}\nTo keep them, set them in the section decoding."
+        )
 
 
 def _start_from_vectors(
