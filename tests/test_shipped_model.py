@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from translator import Translator
+from translator.checkpoint import CheckpointError, load_model
 from translator.checkpoint.location import bundled_models, find_model
 from translator.cli import main
 
@@ -31,6 +33,16 @@ def test_bundled_model_is_small_and_has_a_card() -> None:
     card = (ROOT / "models" / "fr-en" / "README.md").read_text(encoding="utf-8")
     for heading in ("## Scores", "## Known errors", "## How it was trained", "## Data and licenses"):
         assert heading in card
+
+
+def test_damage_to_a_copy_of_the_bundled_model_is_noticed(tmp_path: Path) -> None:
+    shutil.copytree(find_model("fr-en"), tmp_path / "copy")
+    weights = tmp_path / "copy" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match="must match the checksums stored with them"):
+        load_model(tmp_path / "copy")
 
 
 @pytest.mark.parametrize(
