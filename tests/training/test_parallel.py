@@ -66,7 +66,7 @@ torch.manual_seed(0)
 expected = torch.nn.Linear(3, 2)
 assert torch.equal(model.weight, expected.weight) and torch.equal(model.bias, expected.bias)
 ranks.leave()
-print("done", mine)
+print(f"done {mine}\\n", end="", flush=True)  # one write, so that lines of two ranks do not mix
 """
 
 

@@ -182,10 +182,14 @@ class Batcher:
             translations = self._translator.translate(batch.texts, **batch.changes)
         except Exception as error:
             self._translate_one_by_one(batch, error)
+            self._measure(batch, time.perf_counter() - start)
         else:
+            # Before the results: a client that has its answer finds it in the metrics.
+            self._measure(batch, time.perf_counter() - start)
             for future, translation in zip(batch.futures, translations, strict=True):
                 future.set_result(translation)
-        seconds = time.perf_counter() - start
+
+    def _measure(self, batch: _Batch, seconds: float) -> None:
         characters = sum(map(_cost, batch.texts))
         self._speed += (characters / max(seconds, 1e-6) - self._speed) / 8
         if self._observe is not None:
