@@ -153,6 +153,8 @@ def test_no_sequence_ends_before_its_own_minimum_length(way: dict[str, Any]) -> 
     free = search(model, [replace(request, min_length=0) for request in requests], options)
     assert min(len(candidates[0].tokens) for candidates in free) < 5
     assert free[0] == found[0] and free[4] != found[4]
+    eager = search(FakeModel(vocab_size=12, eos_bias=99.0), requests, options)  # ends as soon as it may
+    assert [len(candidates[0].tokens) for candidates in eager] == [1, 1, 2, 5, 9, 1, 7]
 
 
 def test_probabilities_are_normalized_before_masking() -> None:
