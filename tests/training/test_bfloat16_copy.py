@@ -71,6 +71,18 @@ def test_gradients_of_micro_batches_are_summed_in_float32() -> None:
         assert torch.equal(thrice[name], gradient + gradient + gradient), name
 
 
+def test_each_step_uses_the_weights_that_the_last_one_left() -> None:
+    model, batch = model_and_batch("encoder_decoder")
+    backward = ForwardBackward(model, TrainingConfig(), torch.bfloat16, static_shapes=False)
+    backward(batch, 0, SEED)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.sub_(0.5 * weight.grad if weight.grad is not None else 0)
+    loss, _ = backward(batch, 0, SEED)
+    expected, _ = gradients(model, batch, torch.bfloat16, micro_batches=1)
+    assert torch.equal(loss, expected)
+
+
 def test_only_linear_layers_are_copied_and_an_update_rounds_the_weights_of_the_model() -> None:
     model, _ = model_and_batch("encoder_decoder")
     copied = Bfloat16Copy(model)
