@@ -9,7 +9,7 @@ import pytest
 from running_server import busy
 
 from translator import Translation, Translator
-from translator.config import ConfigError
+from translator.config import ConfigError, DecodingChanges
 from translator.serving.batcher import MAX_BATCH_CHARACTERS, Batcher
 from translator.serving.errors import ServingError
 
@@ -73,12 +73,15 @@ def test_texts_with_different_options_are_not_in_one_batch(batcher: Batcher, bat
     assert batches.sizes == [8, 8]
 
 
-def test_a_long_request_delays_a_short_one_by_one_batch_at_most(batcher: Batcher, batches: Batches) -> None:
+@pytest.mark.parametrize("changes", [{}, {"beam_size": 1}])
+def test_a_long_request_delays_a_short_one_by_one_batch_at_most(
+    batcher: Batcher, batches: Batches, changes: DecodingChanges
+) -> None:
     text = "Où est la gare ? " * 20
     count = 3 * MAX_BATCH_CHARACTERS // len(text)
     with busy(batcher):
         long = batcher.submit([text] * count)
-        [short] = batcher.submit(["Bonjour."])
+        [short] = batcher.submit(["Bonjour."], changes)
     short.result()
     assert not long[-1].done()
     assert all(future.result().text for future in long)
@@ -92,11 +95,21 @@ def test_a_full_queue_refuses_texts_with_a_time_to_wait(batcher: Batcher) -> Non
         with pytest.raises(ServingError, match=r"at most 50,000 characters\. Received: 21,001 characters") as caught:
             batcher.submit(["b" * 21_000])
         assert caught.value.status == 429
-        assert caught.value.retry_after is not None and 1 <= caught.value.retry_after <= 60
+        assert caught.value.retry_after == 31  # 60,001 characters at the 2,000 per second of a server that just began
         for future in first:
             future.cancel()
     batcher.submit(["Bonjour."])[0].result()
     assert batcher.waiting == 0
+
+
+def test_the_limit_of_the_queue_is_exact(batcher: Batcher) -> None:
+    with busy(batcher):
+        futures = batcher.submit(["a" * 29_999])
+        with pytest.raises(ServingError, match=r"Received: 20,001 characters, with 30,000 waiting"):
+            batcher.submit(["b" * 20_000])
+        futures += batcher.submit(["b" * 19_999])
+        assert batcher.waiting == 50_000
+        assert all(future.cancel() for future in futures)
 
 
 def test_an_empty_queue_accepts_a_request_of_any_size(batcher: Batcher) -> None:
