@@ -88,6 +88,7 @@ def test_the_newest_checkpoint_is_found_with_lost_or_changed_links(run: Path, tm
 
 
 def test_a_folder_in_place_of_a_link_is_resumed_from_if_the_checkpoints_were_lost(run: Path, tmp_path: Path) -> None:
+    point(run, "best", run / "checkpoints" / "step-8")
     shutil.copytree(run, tmp_path / "copy", symlinks=False)
     shutil.rmtree(tmp_path / "copy" / "checkpoints")
     assert newest_step(tmp_path / "copy") == 20
