@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sentencepiece as spm
 import torch
+from safetensors.torch import load_file, save_file
 from sentences import PAIRS
 
 from translator import Translator
@@ -67,7 +68,8 @@ def vocabulary_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vocabulary = ["</s>", "<unk>", *kept, "<pad>"]
     for side, model in models.items():
         (folder / f"{side}.spm").write_bytes(model)
-    (folder / "vocab.json").write_text(json.dumps({piece: i for i, piece in enumerate(vocabulary)}))
+    ids = {piece: i for i, piece in enumerate(vocabulary)}
+    (folder / "vocab.json").write_text(json.dumps(ids, sort_keys=True))  # the order of the file is not that of the ids
     return folder
 
 
@@ -153,7 +155,10 @@ def test_tokens_and_scores_are_those_of_transformers(
         assert [piece if piece in known else "<unk>" for piece in ours] == theirs
     assert num_unknown  # pieces that the vocabulary lacks are UNK
     pairs = [(source.encode(text), target.encode(reference)) for text, reference in PAIRS[:6]]
-    assert isinstance(loaded.model, EncoderDecoder)
+    assert isinstance(loaded.model, EncoderDecoder) and loaded.model.output_bias is not None
+    is_unknown = torch.tensor([piece not in known for piece in target.pieces(range(target.vocab_size))])
+    is_unknown[:3] = False  # special tokens
+    assert is_unknown.any() and (loaded.model.output_bias[is_unknown] < -50).all()  # and they are never written
     for ours, theirs in zip(TorchEngine(loaded.model).score(pairs, 200), scores, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-4)
 
@@ -206,6 +211,21 @@ def test_an_exported_model_is_the_same_after_import(random_model: Build, tmp_pat
     assert before.keys() == after.keys() and all(torch.equal(before[name], after[name]) for name in before)
     assert again.config.model == loaded.config.model
     assert again.config.decoding.length_penalty == loaded.config.decoding.length_penalty
+
+
+def test_each_side_takes_its_rows_by_its_own_vocabulary(random_model: Build, tmp_path: Path) -> None:
+    separate = Tokenizers.train(PAIRS * 20, TokenizerConfig(vocab_size=298, joint=False), seed=1)
+    options = {"norm": "post", "sinusoids": "halves", "activation": "swish", "tied_embeddings": "target"}
+    loaded = random_model(separate, **options)
+    export_to_marian(loaded, tmp_path / "marian", PAIRS[:3])
+    vocabulary, path = tmp_path / "marian" / "vocab.json", tmp_path / "marian" / "model.safetensors"
+    ids = json.loads(vocabulary.read_text())
+    vocabulary.write_text(json.dumps({piece: index + (index > 9) for piece, index in ids.items()}))  # no piece has id 10
+    weights, name = load_file(path), "model.encoder.embed_tokens.weight"
+    save_file(weights | {name: torch.cat((weights[name][:10], torch.zeros(1, 32), weights[name][10:]))}, path)
+    import_marian(tmp_path / "marian", tmp_path / "imported")
+    before, after = (weights_of(model) for model in (loaded.model, load_model(tmp_path / "imported").model))
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_training_starts_from_an_imported_model(marian: Callable[..., Path], tmp_path: Path) -> None:
@@ -276,8 +296,6 @@ def test_damaged_files_are_named(marian: Callable[..., Path], tmp_path: Path) ->
 def test_positions_that_are_not_sinusoids_and_missing_embeddings_are_refused(
     random_model: Build, tmp_path: Path
 ) -> None:
-    from safetensors.torch import load_file, save_file
-
     export_to_marian(random_model(norm="post"), tmp_path / "marian", PAIRS[:3])
     path = tmp_path / "marian" / "model.safetensors"
     weights = load_file(path)
