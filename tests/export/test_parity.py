@@ -66,6 +66,11 @@ def test_texts_that_part_at_equal_tokens_are_ties(random_model: Build) -> None:
     require_parity(parity, is_quantized=False)
 
 
+def test_texts_that_part_at_unequal_tokens_are_not_ties(random_model: Build) -> None:
+    parity = compared(random_model(), -1.0)
+    assert (parity.greedy, parity.ties, parity.texts) == (0, 0, 5)
+
+
 @pytest.mark.parametrize(
     ("changes", "is_quantized"),
     [
