@@ -220,7 +220,9 @@ def test_each_side_takes_its_rows_by_its_own_vocabulary(random_model: Build, tmp
     export_to_marian(loaded, tmp_path / "marian", PAIRS[:3])
     vocabulary, path = tmp_path / "marian" / "vocab.json", tmp_path / "marian" / "model.safetensors"
     ids = json.loads(vocabulary.read_text())
-    vocabulary.write_text(json.dumps({piece: index + (index > 9) for piece, index in ids.items()}))  # no piece has id 10
+    vocabulary.write_text(
+        json.dumps({piece: index + (index > 9) for piece, index in ids.items()})
+    )  # no piece has id 10
     weights, name = load_file(path), "model.encoder.embed_tokens.weight"
     save_file(weights | {name: torch.cat((weights[name][:10], torch.zeros(1, 32), weights[name][10:]))}, path)
     import_marian(tmp_path / "marian", tmp_path / "imported")
