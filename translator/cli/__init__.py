@@ -74,7 +74,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         discard_output()
         return 128 + signal.SIGPIPE
-    except Exception as error:
+    except Exception as error:  # the last handler: an internal error of any class gets its traceback and exit code 1
         _flush_or_discard_stdout()
         return _report(error)
 

@@ -140,7 +140,7 @@ def _work(pipe: Connection, corpus: Corpus, longest: tuple[int, int]) -> None:
             return
         try:
             answer: tuple[Ragged, Ragged] | str = corpus.pieces(task.examples, task.epoch, longest)
-        except Exception as error:  # the parent reports it
+        except Exception as error:  # of any class: the parent raises it as WorkerError
             answer = f"{type(error).__name__}: {error}"
         try:
             pipe.send(answer)
