@@ -109,7 +109,7 @@ def open_text(path: Path) -> io.BufferedReader:
     file = path.open("rb", buffering=0)
     try:
         return utf8_stream(file)
-    except BaseException:
+    except BaseException:  # raised again; a file must not stay open after Ctrl-C either
         file.close()
         raise
 
@@ -229,6 +229,7 @@ class _Prefixed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """Fill `buffer` from the first bytes, then from the rest of the stream."""
         if not self._head:
             return self._rest.readinto(buffer)
         size = min(len(buffer), len(self._head))
@@ -253,6 +254,11 @@ class _Decompressed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with decompressed bytes.
+
+        Raises:
+            OSError: if the data is damaged or truncated.
+        """
         try:
             content: bytes = self._file.read1(len(buffer))
         except self._errors as error:
@@ -315,6 +321,7 @@ class _Transcoded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill `buffer` with UTF-8 bytes."""
         while not self._pending and not self._has_ended:
             block = self._encoded.read1(_BLOCK_SIZE)
             self._has_ended = not block

@@ -1,4 +1,4 @@
-"""`translator check CONFIG`: find what is wrong with a run before its first step."""
+"""`translator check CONFIG`: faults of a run, found before its first step."""
 
 from __future__ import annotations
 

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Classify all lines or arguments."""
 
     def load() -> Any:
+        """Load the classifier and return its method with the options of the command line."""
         from translator.inference.classifier import Classifier
 
         classifier = Classifier.load(arguments.model, arguments.device, arguments.threads, arguments.precision)

@@ -1,4 +1,4 @@
-"""`translator evaluate MODEL`: score a model on a test set, by what it was trained for."""
+"""`translator evaluate MODEL`: scores of a model on a test set, by its objective."""
 
 from __future__ import annotations
 
@@ -156,6 +156,7 @@ def _report(
     from translator.inference.generator import Generator
 
     def read(form: Form) -> list[Example]:
+        """Read the test set in the form that the objective requires."""
         return read_examples(
             sources,
             data,

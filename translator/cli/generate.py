@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Continue all lines or arguments."""
 
     def load() -> Any:
+        """Load the generator and return its method with the options of the command line."""
         from translator.inference.generator import MAX_PIECES, Generator
 
         generator = Generator.load(arguments.model, arguments.device, arguments.threads, arguments.precision)

@@ -14,7 +14,7 @@ from translator.evaluation.tables import format_table
 
 @dataclass(frozen=True)
 class Perplexity:
-    """How well a language model predicts a set of texts.
+    """Perplexity of a set of texts under a language model.
 
     Attributes:
         num_examples: number of texts.

@@ -114,6 +114,7 @@ def score_translations(
     assert len(hypotheses) == len(examples)
 
     def score(indices: Sequence[int], with_ter: bool = False) -> PartScores:
+        """Score the examples with these indices."""
         chosen = [examples[index] for index in indices]
         texts, references = [hypotheses[index] for index in indices], [example.row[1] for example in chosen]
         further = list(zip(*(example.further_references for example in chosen), strict=True))

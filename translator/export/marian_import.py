@@ -57,7 +57,7 @@ class _Vocabulary:
 
 @dataclass(frozen=True)
 class _Source:
-    """What a Marian directory contains."""
+    """Content of a Marian directory."""
 
     config: dict[str, Any]
     generation: dict[str, Any]

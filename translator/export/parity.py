@@ -23,7 +23,7 @@ _BATCH_TOKENS = 4096
 
 @dataclass(frozen=True)
 class Parity:
-    """How far an exported model agrees with the original.
+    """Agreement of an exported model with the original.
 
     Attributes:
         tokens: number of tokens whose log-probabilities were compared.

@@ -100,6 +100,7 @@ class _Line:
 
     @classmethod
     def read(cls, line: str) -> _Line:
+        """Divide a line into its marker, its text and its end."""
         content = line.rstrip("\r\n")
         matched = _MARKER.match(content)
         assert matched is not None
@@ -115,7 +116,7 @@ class _Line:
 
     @property
     def is_item(self) -> bool:
-        """Whether the marker holds a bullet or number."""
+        """True if the marker holds a bullet or number."""
         return self.indent != self.marker
 
     @property

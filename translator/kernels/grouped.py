@@ -117,6 +117,7 @@ class _GroupedAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, layout: Plan, scale: float, dropout_p: float, seed: Tensor, *projections: Tensor) -> Tensor:
+        """Return the output of attention, and keep what the backward pass needs."""
         ctx.layout, ctx.scale, ctx.parts = layout, scale, [projection.shape[1] for projection in projections]
         out, saved = _forward(projections, layout, scale, dropout_p, seed)
         ctx.save_for_backward(saved.queries, saved.keys, saved.values, saved.weights, saved.keep)
@@ -124,6 +125,7 @@ class _GroupedAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradients of the projections; the other arguments have none."""
         saved = _Intermediate(*ctx.saved_tensors)
         return *(None,) * 4, *_backward(grads[0], saved, ctx.layout, ctx.scale, ctx.parts)
 

@@ -41,7 +41,7 @@ class KernelResult:
 
     @property
     def has_passed(self) -> bool:
-        """Whether the kernel ran and its error is allowed."""
+        """True if the kernel ran and its error is allowed."""
         return self.failure is None and self.error <= 1  # False for NaN
 
 

@@ -268,6 +268,7 @@ class _Measure:
         start, status = time.perf_counter(), 500
 
         async def observe(message: Message) -> None:
+            """Note the status of the response, and pass the message on."""
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]

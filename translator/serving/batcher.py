@@ -118,11 +118,12 @@ class Batcher:
         future: Future[Result] = Future()
 
         def run() -> None:
+            """Run the function in the thread of the batcher, unless the future is cancelled."""
             if not future.set_running_or_notify_cancel():
                 return
             try:
                 future.set_result(function(self._translator))
-            except Exception as error:
+            except Exception as error:  # of any class: the caller of `result` gets it, and the thread lives on
                 future.set_exception(error)
 
         with self._condition:
@@ -180,7 +181,7 @@ class Batcher:
         start = time.perf_counter()
         try:
             translations = self._translator.translate(batch.texts, **batch.changes)
-        except Exception as error:
+        except Exception as error:  # of any class: it must not end the thread, which serves all clients
             self._translate_one_by_one(batch, error)
             self._measure(batch, time.perf_counter() - start)
         else:
@@ -203,7 +204,7 @@ class Batcher:
         for text, future in zip(batch.texts, batch.futures, strict=True):
             try:
                 future.set_result(self._translator.translate(text, **batch.changes))
-            except Exception as own:
+            except Exception as own:  # of any class: the caller of `result` gets it
                 future.set_exception(own)
 
 

@@ -1,4 +1,4 @@
-"""How well a tokenizer suits a text: tokens per word, and characters that have no piece."""
+"""Coverage of a text by a tokenizer: tokens per word, and characters without a piece."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ _MAX_SCANNED_ROWS = 200_000  # training rows that are compared with held-out row
 
 @dataclass
 class DataReport:
-    """What was found in the sources of a run.
+    """Findings and statistics of the sources of a run.
 
     Attributes:
         findings: faults, in the order of the sources.

@@ -40,7 +40,7 @@ class StepTotals:
 
     @property
     def is_finite(self) -> bool:
-        """Whether loss and gradient are finite; otherwise the step was skipped."""
+        """True if loss and gradient are finite; otherwise the step was skipped."""
         return math.isfinite(self.loss) and math.isfinite(self.norm)
 
 

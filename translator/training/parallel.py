@@ -86,7 +86,7 @@ class Ranks:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is rank 0, which reads and writes the run directory, logs and validates."""
+        """True on rank 0, which reads and writes the run directory, logs and validates."""
         return self.rank == 0
 
     def on_main(self, work: Callable[[], T]) -> T:

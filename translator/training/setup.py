@@ -60,7 +60,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What rank 0 sends to the other ranks."""
+    """Setup that rank 0 sends to the other ranks."""
 
     config: Config
     tokenizers: Tokenizers

@@ -352,7 +352,7 @@ class Trainer:
 
     @property
     def _has_static_shapes(self) -> bool:
-        """Whether every batch is padded to the same sizes, so that one compiled graph serves all steps: on CUDA."""
+        """True if every batch is padded to the same sizes, so that one compiled graph serves all steps: on CUDA."""
         return self.ranks.device.type == "cuda"
 
 
