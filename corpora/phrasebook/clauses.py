@@ -133,7 +133,7 @@ def _french_negation(clause: Clause) -> str:
 
 
 def _verb_cluster(clause: Clause, person: int, before_verb: list[str]) -> tuple[list[str], str, list[str]]:
-    """What comes before the finite verb, the finite verb, and what follows it."""
+    """Return the words before the finite verb, the finite verb, and the words after it."""
     tense = {"background": "imparfait", "since": "present"}.get(clause.tense, clause.tense)
     verb, governor, marks = clause.verb, clause.governor, clause.marks
     simple = marks.auxiliary + marks.main
@@ -167,7 +167,7 @@ def inverted(finite: str, subject: Subject) -> str:
 
 
 def english_tense(clause: Clause) -> str:
-    """Which English tense a clause takes: a function of the construction and the verb, never a choice."""
+    """Return the English tense of a clause: a function of the construction and the verb, never a choice."""
     flags = clause.governor.flags if clause.governor else clause.verb.flags
     if clause.tense == "present":
         bare_negative = clause.negation and clause.object is not None and clause.object.is_indefinite
@@ -206,7 +206,7 @@ def _separator(clause: Clause) -> str:
 
 
 def english_predicate(clause: Clause, group: english.VerbGroup) -> list[str]:
-    """What follows subject and auxiliary in English."""
+    """Return the words after subject and auxiliary in English."""
     marks = clause.marks
     adverb = mark("never", marks.not_) if clause.negation == "jamais" else mark(clause.frequency[1], marks.frequency)
     pronoun = "" if "~" in clause.verb.english else mark(clause.english_object, marks.pronouns)

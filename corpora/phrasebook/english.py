@@ -116,7 +116,7 @@ def superlative(adjective: str) -> str:
 
 
 def _inflecting_stem(adjective: str) -> str:
-    """What -er and -est are added to; empty for adjectives that take more and most."""
+    """Return the stem that takes -er and -est; empty for adjectives that take more and most."""
     if adjective in _PERIPHRASTIC or " " in adjective:
         return ""
     if adjective in ("quiet", "simple", "narrow"):

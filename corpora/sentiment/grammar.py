@@ -89,7 +89,7 @@ class Remark:
         return typeset(self._fill(frame.text, self.topic, self._inner, self.label, frame.name, slots))
 
     def _topic_slots(self) -> Slots:
-        """What is judged, in the forms that frames and idioms ask for."""
+        """Return the judged topic in the forms that frames and idioms ask for."""
         topic = self.topic
         article = "des" if topic.is_plural else "une" if topic.gender == "f" else "un"
         this = self._named(topic, "ce")

@@ -18,7 +18,7 @@ _GROUPS = {"interest": "hold", "humour": "hold", "rhythm": "hold", "mood": "hold
 
 @dataclass(frozen=True, eq=False)
 class Noun:
-    """What is judged, a whole (a film) or an aspect of it (the plot).
+    """A judged topic: a whole (a film) or an aspect of it (the plot).
 
     Attributes:
         gender: m or f.

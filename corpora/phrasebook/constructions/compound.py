@@ -164,7 +164,7 @@ _CONSEQUENCES = (
 
 
 def consequence(sampler: Sampler) -> Clause:
-    """What somebody will do then: things that people do at home and together."""
+    """Return a clause of what somebody will do then: things that people do at home and together."""
     verb = sampler.choice(verbs_named("tirda", _CONSEQUENCES, "mf"))
     sampler.note("construction-verb", sampler.construction, verb.lemma)
     subject = (

@@ -1,4 +1,4 @@
-"""What people think and say, and clauses side by side."""
+"""Reported thought and speech, and clauses side by side."""
 
 from __future__ import annotations
 

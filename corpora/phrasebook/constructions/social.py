@@ -263,7 +263,7 @@ _WITH = (
 
 
 def _activity(sampler: Sampler) -> Sentences:
-    """How long, where and with whom."""
+    """Return a sentence of an activity: how long, where and with whom."""
     tense = sampler.choice(("past", "past", "future", "near"))
     verb = sampler.verb("tiir", needed="p", banned="sek")
     subject = sampler.subject()
