@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from corpora.everyday.dates_and_times import date_pair, time_pair
-from corpora.everyday.quantities import Pair, number_pair, ordinal_pair, price_pair
+from corpora.everyday.frames import Pair
+from corpora.everyday.quantities import number_pair, ordinal_pair, price_pair
 
 __all__ = ["generate"]
 

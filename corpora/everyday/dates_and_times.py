@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import random
 
-from corpora.phrasebook.numbers import DAYS, MONTHS, english_number, french_number
+from corpora.everyday.frames import Pair, in_frame
+from corpora.phrasebook.numbers import DAYS, MONTHS, clock_time, english_number, french_number
 
-Pair = tuple[str, str]
+_TIME_FRAMES = [
+    ("{}", "{}"),
+    ("Il est {}.", "It's {}."),
+    ("à {}", "at {}"),
+    ("Le train part à {}.", "The train leaves at {}."),
+    ("On se voit à {}.", "I'll see you at {}."),
+    ("Le magasin ouvre à {}.", "The shop opens at {}."),
+    ("Le rendez-vous est à {}.", "The appointment is at {}."),
+    ("Il est arrivé vers {}.", "He arrived around {}."),
+    ("La réunion commence à {}.", "The meeting starts at {}."),
+]
 
 
 def date_pair(draw: random.Random) -> Pair:
@@ -55,42 +66,21 @@ def time_pair(draw: random.Random) -> Pair:
     else:
         hour = draw.randint(1, 12)
         french, english = _spoken_time(hour, minute)
-    frames = [
-        (french, english),
-        (f"Il est {french}.", f"It's {english}."),
-        (f"à {french}", f"at {english}"),
-        (f"Le train part à {french}.", f"The train leaves at {english}."),
-        (f"On se voit à {french}.", f"I'll see you at {english}."),
-        (f"Le magasin ouvre à {french}.", f"The shop opens at {english}."),
-        (f"Le rendez-vous est à {french}.", f"The appointment is at {english}."),
-        (f"Il est arrivé vers {french}.", f"He arrived around {english}."),
-        (f"La réunion commence à {french}.", f"The meeting starts at {english}."),
-    ]
-    return draw.choice(frames)
+    return in_frame(draw, _TIME_FRAMES, french, english)
 
 
 def _spoken_time(hour: int, minute: int) -> Pair:
-    """Return a time in words, as people say it: past up to half, to after it."""
-    ahead = minute > 30 and minute % 5 == 0
-    spoken_hour = hour % 12 + 1 if ahead else hour
-    if spoken_hour == 12:
-        french, english = ("midi", "noon") if (hour + minute) % 2 else ("minuit", "midnight")
-    else:
-        feminine = "une" if spoken_hour == 1 else french_number(spoken_hour)
-        french, english = f"{feminine} heure{'s' if spoken_hour > 1 else ''}", english_number(spoken_hour)
-    is_named = spoken_hour == 12
-    if minute == 0:
-        return french, english if is_named else f"{english} o'clock"
-    if minute == 15:
-        return f"{french} et quart", f"a quarter past {english}"
-    if minute == 30:
-        return f"{french} et {'demi' if is_named else 'demie'}", f"half past {english}"
-    if minute == 45:
-        return f"{french} moins le quart", f"a quarter to {english}"
-    if ahead:
-        return f"{french} moins {french_number(60 - minute)}", f"{english_number(60 - minute)} to {english}"
-    french_minute = french_number(minute)
-    french_minute = f"{french_minute[:-2]}une" if french_minute.endswith("un") else french_minute
-    if minute % 5:
-        return f"{french} {french_minute}", f"{english_number(minute)} minutes past {english}"
-    return f"{french} {french_minute}", f"{english_number(minute)} past {english}"
+    """Return a time in words, as people say it: past up to half, to after it; other minutes are always past.
+
+    Args:
+        hour: 1 to 12. Twelve o'clock is noon or midnight, in turn.
+        minute: 0 to 59.
+    """
+    is_ahead = minute > 30 and minute % 5 == 0
+    is_noon = (hour + minute) % 2 == 1
+    hour = hour % 12 + 12 * (is_noon != is_ahead)  # the other hours are said alike in the morning and the afternoon
+    if minute % 5 == 0:
+        return clock_time(hour, minute)
+    french, english = clock_time(hour, 0)
+    english = english.removesuffix(" o'clock")
+    return f"{french} {french_number(minute, is_feminine=True)}", f"{english_number(minute)} minutes past {english}"

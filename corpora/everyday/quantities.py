@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 
+from corpora.everyday.frames import Pair, in_frame
 from corpora.phrasebook.numbers import english_number, english_ordinal, french_number, french_ordinal
-
-Pair = tuple[str, str]
 
 # French noun, English noun, both plural.
 COUNTED = [
@@ -38,6 +37,16 @@ COUNTED = [
     ("soldats", "soldiers"),
     ("points", "points"),
     ("fois", "times"),
+]
+_PRICE_FRAMES = [
+    ("{}", "{}"),
+    ("Ça coûte {}.", "It costs {}."),
+    ("Ça fait {}.", "That comes to {}."),
+    ("Le billet coûte {}.", "The ticket costs {}."),
+    ("J'ai payé {}.", "I paid {}."),
+    ("Prix : {}", "Price: {}"),
+    ("Total : {}", "Total: {}"),
+    ("{} par personne", "{} per person"),
 ]
 
 
@@ -136,14 +145,4 @@ def price_pair(draw: random.Random) -> Pair:
             tail = " centimes" if joint == " et " else ""
             french = f"{french}{joint}{french_number(cents)}{tail}"
             english = f"{english} {'and ' if tail else ''}{english_number(cents)}{' cents' if tail else ''}"
-    frames = [
-        (french, english),
-        (f"Ça coûte {french}.", f"It costs {english}."),
-        (f"Ça fait {french}.", f"That comes to {english}."),
-        (f"Le billet coûte {french}.", f"The ticket costs {english}."),
-        (f"J'ai payé {french}.", f"I paid {english}."),
-        (f"Prix : {french}", f"Price: {english}"),
-        (f"Total : {french}", f"Total: {english}"),
-        (f"{french} par personne", f"{english} per person"),
-    ]
-    return draw.choice(frames)
+    return in_frame(draw, _PRICE_FRAMES, french, english)
