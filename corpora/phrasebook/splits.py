@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from operator import itemgetter
-from zlib import crc32
 
 from corpora.alignment import Alignment, align, plain
 from corpora.phrasebook.constructions import CONSTRUCTIONS
 from corpora.phrasebook.constructions.base import Construction
 from corpora.phrasebook.lexicon import load_lexicon
 from corpora.phrasebook.sampler import Combination, Sampler
+from corpora.splits import is_selected, require_split
 
 SPLITS = ("train", "valid", "test", "compositional")
 NUM_VALID, NUM_TEST, NUM_COMPOSITIONAL = 1000, 2000, 2000
@@ -74,7 +74,7 @@ def is_held_out(combination: Combination) -> bool:
     infinitive, a construction and its verb or noun. The rule depends on nothing else, not even on the seed: the grammar
     never shows these combinations in train, valid or test.
     """
-    return crc32("|".join(combination).encode()) % HELD_OUT_ONE_IN == HELD_OUT_RESIDUE
+    return is_selected(combination, HELD_OUT_ONE_IN, HELD_OUT_RESIDUE)
 
 
 @lru_cache(maxsize=2)
@@ -113,8 +113,7 @@ def generate(split: str, seed: int = 1) -> list[Pair]:
     Raises:
         ValueError: if there is no such split.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
+    require_split(split, SPLITS)
     return [draft.pair for draft in split_corpus(seed)[split]]
 
 

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import islice
-from zlib import crc32
 
 from corpora.sentiment.grammar import Combination, DeadEndError, Remark, typeset
 from corpora.sentiment.lexicon import patterns, topics
+from corpora.splits import is_selected, require_split
 from corpora.tables import read_table
 
 SPLITS = ("train", "valid", "test")
@@ -54,7 +54,7 @@ class Draft:
 @cache
 def is_held_out(combination: Combination) -> bool:
     """One combination of a construction and a word in eight, by a checksum, whatever the seed."""
-    return crc32("|".join(combination).encode()) % HELD_OUT_ONE_IN == HELD_OUT_RESIDUE
+    return is_selected(combination, HELD_OUT_ONE_IN, HELD_OUT_RESIDUE)
 
 
 def fold(text: str) -> str:
@@ -93,8 +93,7 @@ def generate(split: str, seed: int = 1) -> list[Example]:
     Raises:
         ValueError: if there is no such split.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}. Received: {split!r}.")
+    require_split(split, SPLITS)
     return [draft.example for draft in split_corpus(seed)[split]]
 
 
