@@ -39,6 +39,26 @@ def has_identifier() -> bool:
     return find_spec("py3langid") is not None
 
 
+@cache
+def identifier_of(languages: tuple[str, ...]) -> Any:
+    """Load a py3langid identifier, which takes about a second.
+
+    Args:
+        languages: codes of the languages to choose from; none for all that py3langid identifies.
+
+    Returns:
+        The identifier, or None if py3langid does not identify one of the languages.
+    """
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    if not set(languages) <= set(identifier.labels):
+        return None
+    if languages:
+        identifier.set_languages(list(languages))
+    return identifier
+
+
 def identify_languages(rows: Sequence[Row], expected: Sequence[str]) -> LanguageReport:
     """Identify the languages of rows of text.
 
@@ -46,14 +66,14 @@ def identify_languages(rows: Sequence[Row], expected: Sequence[str]) -> Language
         rows: rows of text; only the texts that `expected` has a language for are read.
         expected: language of the first text of each row, and of the second.
     """
-    everything = _identifier(())
+    everything = identifier_of(())
     judged = [row for row in rows if all(len(text) >= _MIN_CHARACTERS for text in row[: len(expected)])]
     common = tuple(
         _most_common([str(everything.classify(row[side])[0]) for row in judged]) for side in range(len(expected))
     )
     if len(set(expected)) < 2 or not set(expected) <= known_languages():
         return LanguageReport(len(judged), common)
-    either = _identifier(tuple(expected))
+    either = identifier_of(tuple(expected))
     foreign = swapped = 0
     example = None
     for row in judged:
@@ -66,7 +86,7 @@ def identify_languages(rows: Sequence[Row], expected: Sequence[str]) -> Language
 
 def known_languages() -> frozenset[str]:
     """Return the codes of the languages that can be identified (ISO 639-1)."""
-    return frozenset(_identifier(()).labels)
+    return frozenset(identifier_of(()).labels)
 
 
 def _most_common(labels: Sequence[str]) -> str | None:
@@ -75,14 +95,3 @@ def _most_common(labels: Sequence[str]) -> str | None:
 
 def _is_sure(found: tuple[str, float], language: str) -> bool:
     return found[0] == language and found[1] >= _MIN_PROBABILITY
-
-
-@cache
-def _identifier(languages: tuple[str, ...]) -> Any:
-    """Return an identifier of these languages, or of all."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    if languages:
-        identifier.set_languages(list(languages))
-    return identifier

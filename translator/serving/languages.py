@@ -6,7 +6,9 @@ from functools import cached_property
 from threading import Lock
 from typing import Any
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+import py3langid  # noqa: F401  # a server without it must not start; `identifier_of` imports it with the first text
+
+from translator.data.languages import identifier_of
 
 # English names of the languages for which parallel text is most common (ISO 639-1).
 _NAMES = {
@@ -53,9 +55,5 @@ class LanguageDetector:
 
     @cached_property
     def _identifier(self) -> Any:
-        """The identifier, loaded when the first text is detected: that takes about a second."""
-        identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        if not {self.source, self.target} <= set(identifier.labels) or self.source == self.target:
-            return None
-        identifier.set_languages([self.source, self.target])
-        return identifier
+        """The identifier, loaded when the first text is detected; None if it cannot tell the languages apart."""
+        return identifier_of((self.source, self.target)) if self.source != self.target else None
