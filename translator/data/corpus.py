@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -259,14 +260,18 @@ def load_corpus(
         _sampling_alpha=sampling_alpha,
         _augmentation=data.augmentation,
         _seed=seed,
-        _ids=tuple(
-            MappedRagged(folder, side, ids_dtype(encoder))
-            for side, encoder in zip(SIDES[objective.form], encoders, strict=True)
-        ),
+        _ids=_mapped_ids(folder, objective.form, encoders),
         _text=text,
         _text_index=MappedArray(folder / "text_index", np.int64),
     )
     return _measured(corpus, meta["tokens"])
+
+
+def _mapped_ids(folder: Path, form: Form, encoders: Sequence[Tokenizer | Labels]) -> tuple[MappedRagged, ...]:
+    """Return the token ids of each side in a folder of the cache."""
+    return tuple(
+        MappedRagged(folder, side, ids_dtype(encoder)) for side, encoder in zip(SIDES[form], encoders, strict=True)
+    )
 
 
 def _report(text: CleanText, meta: dict[str, Any]) -> tuple[SourceReport, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
+from translator.decoding.candidates import Candidate
 from translator.decoding.constraints import Constraints
 from translator.decoding.decodable import Decodable
 from translator.decoding.next_tokens import NextTokens
@@ -182,21 +183,15 @@ def trace(
     model, device = encoder_decoder(translator)
     sentence, ids = read_sentence(translator, sentence)
     sampling = Sampling(temperature, top_k, top_p, min_p, epsilon_cutoff, seed)
-    changes = DecodingChanges(
-        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, epsilon_cutoff=epsilon_cutoff, seed=seed
-    )
-    shown = change_decoding(translator.decoding, {"sample": True, "num_hypotheses": 1, **changes})
+    shown = _shown_options(translator.decoding, sampling)
     options = shown if sample else change_decoding(translator.decoding, {"beam_size": 1, "num_hypotheses": 1})
-    recorder = _Recorder(model)
+    target = translator.tokenizers.target
     request = translator.request(ids, options)
-    [[found]] = search(recorder, [request], options, device)
-    outputs = [*found.tokens, EOS_ID] if found.is_finished else list(found.tokens)
-    inputs = [BOS_ID, *outputs[:-1]]
+    found, recorded = _decode(model, request, options, device)
     source = Packed.from_sequences([[*ids, EOS_ID]]).to(device)
     embedding, positions, encoder_input = _embedded(model, source, num_values)
-    encoder, decoder = _activations(model, source, Packed.from_sequences([inputs]).to(device), num_values)
-    target = translator.tokenizers.target
-    turns = zip(inputs, outputs, recorder.logits, _next_tokens(request, outputs, options, device), strict=True)
+    inputs = Packed.from_sequences([[step.input for step in recorded]]).to(device)
+    encoder, decoder = _activations(model, source, inputs, num_values)
     return Trace(
         sentence=sentence,
         pieces=tuple(_piece(translator.tokenizers.source, index) for index in (*ids, EOS_ID)),
@@ -207,10 +202,54 @@ def trace(
         memory=encoder[-1],
         decoder=tuple(decoder),
         sampling=sampling,
-        steps=tuple(_step(number, *turn, target, shown, num_top) for number, turn in enumerate(turns)),
+        steps=tuple(_step(number, step, target, shown, num_top) for number, step in enumerate(recorded, start=1)),
         is_finished=found.is_finished,
         text=target.decode(found.tokens),
     )
+
+
+def _shown_options(decoding: DecodingOptions, sampling: Sampling) -> DecodingOptions:
+    """Return the decoding options of the shown distribution."""
+    changes = DecodingChanges(
+        sample=True,
+        num_hypotheses=1,
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        min_p=sampling.min_p,
+        epsilon_cutoff=sampling.epsilon_cutoff,
+        seed=sampling.seed,
+    )
+    return change_decoding(decoding, changes)
+
+
+@dataclass(frozen=True)
+class _RecordedStep:
+    """One step of a search.
+
+    Attributes:
+        input: id of the input token.
+        chosen: id of the chosen token.
+        logits: `(1, vocab_size)`, of the next token.
+        allowed: next tokens that the constraints allow.
+    """
+
+    input: int
+    chosen: int
+    logits: Tensor
+    allowed: NextTokens
+
+
+def _decode(
+    model: EncoderDecoder, request: Request, options: DecodingOptions, device: torch.device
+) -> tuple[Candidate, list[_RecordedStep]]:
+    """Search the translation of a request, and return it with the steps of the search."""
+    recorder = _Recorder(model)
+    [[found]] = search(recorder, [request], options, device)
+    outputs = [*found.tokens, EOS_ID] if found.is_finished else list(found.tokens)
+    allowed = _next_tokens(request, outputs, options, device)
+    steps = zip([BOS_ID, *outputs[:-1]], outputs, recorder.logits, allowed, strict=True)
+    return found, [_RecordedStep(*step) for step in steps]
 
 
 def _next_tokens(
@@ -244,19 +283,10 @@ class _Recorder:
         return self._model.reorder(state, rows, sentences)
 
 
-def _step(
-    index: int,
-    token: int,
-    chosen: int,
-    logits: Tensor,
-    allowed: NextTokens,
-    tokenizer: Tokenizer,
-    options: DecodingOptions,
-    num_top: int,
-) -> Step:
-    """Return what is shown of one step, from the logits `(1, vocab_size)` of the next token."""
-    probabilities = logits.softmax(dim=-1)[0]
-    ranks = allowed.ranks(allowed.log_probabilities(logits))
+def _step(number: int, step: _RecordedStep, tokenizer: Tokenizer, options: DecodingOptions, num_top: int) -> Step:
+    """Return what is shown of one step."""
+    probabilities = step.logits.softmax(dim=-1)[0]
+    ranks = step.allowed.ranks(step.allowed.log_probabilities(step.logits))
     kept, tokens = sampling_distribution(ranks, options)
     changed = kept if tokens is None else torch.zeros_like(ranks, dtype=kept.dtype).scatter(1, tokens, kept)
     changed = changed[0] / changed.sum()
@@ -265,7 +295,7 @@ def _step(
         return Probability(tokenizer.pieces([piece])[0], piece, float(probabilities[piece]), float(changed[piece]))
 
     top = ranks[0].topk(min(num_top, ranks.shape[1])).indices.tolist()
-    return Step(index + 1, _piece(tokenizer, token), tuple(map(probability, top)), probability(chosen))
+    return Step(number, _piece(tokenizer, step.input), tuple(map(probability, top)), probability(step.chosen))
 
 
 def _piece(tokenizer: Tokenizer, index: int) -> Piece:
