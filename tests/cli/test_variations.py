@@ -123,6 +123,17 @@ def test_a_model_of_another_objective_gives_one_message(
     assert err.startswith("translator: ")
 
 
+@pytest.mark.parametrize("form", ["ctranslate2", "marian"])
+@pytest.mark.parametrize("objective", ["language_modeling", "classification", "masked_language_modeling"])
+def test_only_a_translation_model_is_exported(
+    home: Path, tmp_path: Path, form: str, objective: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "exported"
+    assert main(["export", str(home / objective), "--to", form, "-o", str(folder)]) == 2
+    assert capsys.readouterr().err.startswith("translator: The model must be trained for translation. Received: ")
+    assert not list(tmp_path.iterdir())
+
+
 def labelled(path: Path, rows: list[tuple[str, str]]) -> str:
     path.write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows), encoding="utf-8")
     return str(path)

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from translator.checkpoint import load_model
     from translator.checkpoint.location import find_model
     from translator.file_input import expand_user
+    from translator.inference.purpose import require_objective
 
     if arguments.quantization and arguments.to != "ctranslate2":
         raise OptionError("--quantization applies to --to ctranslate2 only.")
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     suffix = f"-{arguments.quantization}" if arguments.quantization else ""
     folder = expand_user(arguments.output or f"{path.resolve().name}-{arguments.to}{suffix}")
     loaded = load_model(path)
+    require_objective(loaded.config, path, "translation")
     rows = _rows(arguments.test or _TEXTS, loaded.config.data)
     data = loaded.config.data
     has_references = arguments.test is not None or (data.source_language, data.target_language) == ("fr", "en")

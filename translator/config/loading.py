@@ -103,7 +103,7 @@ def change_decoding(options: DecodingOptions, changes: DecodingChanges) -> Decod
         changes: new values; None changes nothing. A `beam_size` turns sampling off.
 
     Raises:
-        ConfigError: if an option is unknown or out of range, or if options contradict each other.
+        ConfigError: if an option is unknown, out of range or without effect, or if options contradict each other.
     """
     values: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
     sampling = ", ".join(name for name in SAMPLING_FIELDS if name in values)
@@ -111,14 +111,20 @@ def change_decoding(options: DecodingOptions, changes: DecodingChanges) -> Decod
         if sampling or values.get("sample"):
             raise ConfigError(f"beam_size and {sampling or 'sample'} are mutually exclusive. Pass only one.")
         values["sample"] = False
+    given = values.keys()
     values = options.model_dump() | values
     if sampling and not values["sample"]:
         raise ConfigError(f"{sampling}: only sampling uses this. Set sample: true (--sample).")
     try:
-        return DecodingOptions.model_validate(values)
+        changed = DecodingOptions.model_validate(values)
     except ValidationError as error:
-        problems = [_describe(DecodingOptions, problem) for problem in error.errors()]
-    raise ConfigError(" ".join(problems))
+        raise ConfigError(" ".join(_describe(DecodingOptions, problem) for problem in error.errors())) from None
+    groups = ", ".join(name for name in ("num_beam_groups", "diversity_penalty") if name in given)
+    if groups and changed.sample:
+        raise ConfigError(f"{groups}: only beam search uses this. Set beam_size, or sample: false (--no-sample).")
+    if "diversity_penalty" in given and changed.num_beam_groups == 1:
+        raise ConfigError("diversity_penalty: only groups of a beam use this. Set num_beam_groups above 1.")
+    return changed
 
 
 def to_yaml(config: Config) -> str:
