@@ -225,6 +225,22 @@ def test_the_groups_of_a_beam_differ_and_scores_stay_the_models_own() -> None:
             tokens = (*candidate.tokens, EOS_ID) if candidate.is_finished else candidate.tokens
             expected = model.token_log_probabilities(source, tokens)
             assert candidate.token_log_probabilities == pytest.approx(expected, abs=1e-6)
+            assert candidate.score == pytest.approx(sum(expected) / length_penalty(len(tokens), 0.6), abs=1e-6)
+
+
+def test_a_token_costs_the_penalty_once_for_each_earlier_hypothesis_extended_by_it() -> None:
+    class TwoChoices(FakeModel):
+        def logits(self, source: tuple[int, ...], prefix: tuple[int, ...]) -> Tensor:
+            logits = torch.full((self.vocab_size,), -99.0)
+            if len(prefix) == 1:
+                logits[3], logits[4] = 0.0, -1.5
+            else:
+                logits[EOS_ID] = 0.0
+            return logits
+
+    options = {"beam_size": 3, "num_beam_groups": 3, "num_hypotheses": 3, "diversity_penalty": 1.0}
+    [found] = run(TwoChoices(6), sources_of(3), [5], **options)
+    assert [candidate.tokens for candidate in found] == [(3,), (3,), (4,)]  # the third group pays 2 for token 3
 
 
 def num_beginnings(candidates: Sequence[Candidate]) -> int:
