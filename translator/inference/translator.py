@@ -25,7 +25,9 @@ from translator.engines.base import Engine, Pair
 from translator.engines.torch_engine import TorchEngine
 from translator.errors import shorten
 from translator.inference.alignment import Alignment, align
+from translator.inference.fragment import read_fragments
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
+from translator.inference.markup import with_tags
 from translator.inference.mbr import expected_utilities
 from translator.inference.purpose import require_objective, require_same_vocabulary, require_supported
 from translator.inference.reading import Line, read_lines
@@ -163,6 +165,41 @@ class Translator:
             self._translation(line, [(request.source, found[request]) for request in of_line], options, alignments)
             for line, of_line in zip(lines, requests, strict=True)
         ]
+        return translations[0] if isinstance(texts, str) else translations
+
+    @overload
+    def translate_markup(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
+        self, texts: str, *, html: bool = ..., **changes: Unpack[DecodingChanges]
+    ) -> Translation: ...
+    @overload
+    def translate_markup(
+        self, texts: Iterable[str], *, html: bool = ..., **changes: Unpack[DecodingChanges]
+    ) -> list[Translation]: ...
+    def translate_markup(
+        self, texts: str | Iterable[str], *, html: bool = False, **changes: Unpack[DecodingChanges]
+    ) -> Translation | list[Translation]:
+        """Translate one text with inline tags, or several, and place the tags by word alignment.
+
+        Each tag, comment and processing instruction occurs once in a translation, and each element stays inside the
+        element that contains it. Elements with `translate="no"` are copied.
+
+        Args:
+            texts: fragments of XML: text with tags, without a root element.
+            html: read HTML: tags such as `<br>` need no closing tag, names ignore case, code is copied, and a tag
+                without its partner is kept as it is.
+            **changes: as in `translate`.
+
+        Raises:
+            ConfigError: if an option is unknown or out of range.
+            DecodingError: if a text is not a string, or the engine does not support an option or alignment.
+            MarkupError: if the tags of a text are not balanced.
+        """
+        given = [clean(text) for text in read_texts(texts)]
+        fragments = read_fragments(given, html=html)
+        is_asked = change_decoding(self.decoding, changes).alignment
+        changes["alignment"] = True
+        found = self.translate([fragment.plain for fragment in fragments], **changes)
+        translations = [with_tags(fragment, each, is_asked) for fragment, each in zip(fragments, found, strict=True)]
         return translations[0] if isinstance(texts, str) else translations
 
     @overload

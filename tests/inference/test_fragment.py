@@ -1,0 +1,83 @@
+"""Fragments of XML and HTML, read into a tree and the text to translate."""
+
+from __future__ import annotations
+
+import pytest
+
+from translator.inference.fragment import Fragment, MarkupError, escape, masks_for, read_fragments
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Un <b>chat</b> noir.", "Un chat noir."),
+        ("  Un  <b> chat </b>\n noir ", "Un chat noir"),
+        ("Ligne<br/>suivante<w:tab w:val='1'/>ici", "Ligne suivante ici"),
+        ("a &lt; b &amp; c &#233;&#xE9; &eacute;&nbsp;d", "a < b & c éé é d"),
+        ("AT&T, <![CDATA[1 < 2]]><!-- un <b> --><?php echo ?> !", "AT&T, 1 < 2 !"),
+        ("<a title='x > y' href=\"é\">lien</a>", "lien"),
+        ("Tapez <c translate='no'>ls <i>x</i></c>.", "Tapez X1."),
+        ("X1 et <c translate='no'>ls</c>, <c translate='no'/>.", "X1 et X2, ."),
+        ("", ""),
+    ],
+)
+def test_the_plain_text_has_no_tags_and_no_entities(text: str, plain: str) -> None:
+    assert Fragment.read(text).plain == plain
+
+
+def test_each_tag_is_a_node_with_its_span_of_the_plain_text() -> None:
+    root = Fragment.read("<a>Un <b>chat</b></a><br/> noir").root
+    [outer, mark] = root.children
+    [inner] = outer.children
+    assert [(node.opening, node.closing, node.start, node.end) for node in (outer, inner, mark)] == [
+        ("<a>", "</a>", 0, 7),
+        ("<b>", "</b>", 3, 7),
+        ("<br/>", "", 7, 7),
+    ]
+    assert mark.is_separator
+    assert mark.has_space == (False, True)
+
+
+def test_html_needs_no_closing_tags_and_ignores_case() -> None:
+    fragment = Fragment.read("<B>Un</b> <img alt=chat>chat <i>a < b</p> <CODE>x<y</CODE>", html=True)
+    assert fragment.plain == "Un chat a < b X1"
+    assert [node.opening for node in fragment.root.walk()] == [
+        "<B>",
+        "<img alt=chat>",
+        "<i>",
+        "</p>",
+        "<CODE>x<y</CODE>",
+    ]
+    assert [bool(node.closing) for node in fragment.root.walk()] == [True, False, False, False, False]
+
+
+def test_elements_of_html_that_are_not_to_be_translated_are_one_word() -> None:
+    text = 'Un <span class="x notranslate">Le <span>Monde</span></span> et <code>sans fin'
+    fragment = Fragment.read(text, html=True)
+    assert fragment.plain == "Un X1 et sans fin"
+    assert fragment.root.children[0].opening == '<span class="x notranslate">Le <span>Monde</span></span>'
+
+
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [
+        ("<b>un", "<b> without </b>, at character 0 of text 1"),
+        ("un</b>", "</b> without an opening tag, at character 2 of text 1"),
+        ("<b><i>un</b></i>", "</b> where </i> is expected, at character 8 of text 1"),
+        ("<b>un</B>", "</B> where </b> is expected, at character 5 of text 1"),
+        ("un < deux", "< deux, an unfinished tag, at character 3 of text 1"),
+    ],
+)
+def test_unbalanced_tags_of_xml_are_refused_with_their_place(text: str, received: str) -> None:
+    with pytest.raises(MarkupError) as error:
+        read_fragments(["un", text])
+    assert str(error.value).startswith("Tags must be balanced and nested. Received: " + received)
+
+
+def test_masks_do_not_occur_in_the_text() -> None:
+    masks = masks_for("X1 et X3")
+    assert [next(masks) for _ in range(3)] == ["X2", "X4", "X5"]
+
+
+def test_escaped_text_is_character_data() -> None:
+    assert escape("a < b && c > d") == "a &lt; b &amp;&amp; c &gt; d"
