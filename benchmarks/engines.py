@@ -2,9 +2,10 @@
 
     python benchmarks/engines.py [--model fr-en] [--sentences 256] [--rounds 5] [--json engines.json]
 
-One thread, float32, CPU time. Each round runs all implementations on the same sentences in turn; the table has the
-median over the rounds of the time per sentence, and of the ratio to the direct calls of the same round. Text goes in
-and comes out, so tokenization is included everywhere. Direct calls do not read sentences or capitals as the engines do.
+One thread, float32, CPU time. Each round translates the same sentences; the implementations alternate call by call, in
+random order, so that other load of the machine affects all of them. The table has the median over the rounds of the
+time per sentence, and of the ratio to the direct calls of the same round. Text goes in and comes out, so tokenization
+is included everywhere. Direct calls do not read sentences or capitals as the engines do.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -64,11 +67,20 @@ def by_engine(model: str, engine: str) -> Translate:
     return lambda texts, beam_size: [each.text for each in translator.translate(texts, beam_size=beam_size)]
 
 
-def seconds_per_sentence(translate: Translate, texts: Sequence[str], beam_size: int, size: int) -> float:
-    used = texts if size > 1 else texts[::SINGLE]
-    calls = [used[start : start + size] for start in range(0, len(used), size)]
-    _, cpu, _ = wall_and_cpu_time(lambda: [translate(call, beam_size) for call in calls])
-    return cpu / len(used)
+def seconds_per_sentence(
+    implementations: Mapping[str, Translate], texts: Sequence[str], beam_size: int, size: int, seed: int
+) -> dict[str, float]:
+    """Return the CPU time of each implementation, which take turns at each call."""
+    used, order = texts if size > 1 else texts[::SINGLE], list(implementations)
+    seconds = dict.fromkeys(order, 0.0)
+    generator = random.Random(seed)
+    for start in range(0, len(used), size):
+        generator.shuffle(order)
+        for name in order:
+            part = used[start : start + size]
+            _, cpu, _ = wall_and_cpu_time(partial(implementations[name], part, beam_size))
+            seconds[name] += cpu
+    return {name: seconds[name] / len(used) for name in implementations}
 
 
 def start_up(model: str, engine: str) -> float:
@@ -104,8 +116,7 @@ def main() -> None:
     table: dict[str, dict[str, float]] = {}
     for beam_size, size in SETTINGS:
         rounds = [
-            {name: seconds_per_sentence(run, texts, beam_size, size) for name, run in implementations.items()}
-            for _ in range(options.rounds + 1)
+            seconds_per_sentence(implementations, texts, beam_size, size, seed) for seed in range(options.rounds + 1)
         ][1:]  # the first warms up
         for name in implementations:
             seconds = statistics.median(times[name] for times in rounds)
