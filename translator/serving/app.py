@@ -23,7 +23,7 @@ from translator.serving import metrics, schema
 from translator.serving.batcher import Batcher
 from translator.serving.body import describe_body, read_body
 from translator.serving.errors import ServingError
-from translator.serving.explain import attention_maps_page, explain
+from translator.serving.explain import attention_maps_page, explain, has_attention_maps
 from translator.serving.metrics import Metrics
 from translator.serving.service import Limits, Service, StreamedSentence, Translated
 
@@ -90,7 +90,7 @@ def create_app(translator: Translator, source: str, target: str, limits: Limits 
     service = Service(batcher, source, target, limits.timeout)
     _add_translation(app, service, limits)
     _add_information(app, service, counts)
-    _add_page(app, service, limits)
+    _add_page(app, service, limits, has_maps=has_attention_maps(translator))
     return app
 
 
@@ -162,11 +162,11 @@ def _add_information(app: FastAPI, service: Service, counts: Metrics) -> None:
         return Response(counts.page(), media_type=metrics.CONTENT_TYPE)
 
 
-def _add_page(app: FastAPI, service: Service, limits: Limits) -> None:
+def _add_page(app: FastAPI, service: Service, limits: Limits, *, has_maps: bool) -> None:
     """Add the page for people, and what it shows of one sentence."""
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    for name, code in (("SOURCE", service.source), ("TARGET", service.target)):
-        page = page.replace(f"{{/*{name}*/}}", json.dumps(code))
+    for name, value in (("SOURCE", service.source), ("TARGET", service.target), ("MAPS", has_maps)):
+        page = page.replace(f"{{/*{name}*/}}", json.dumps(value))
     page_headers = {"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"}
 
     @app.get("/", response_class=HTMLResponse)
