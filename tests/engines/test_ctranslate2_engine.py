@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -78,14 +79,112 @@ def test_each_text_has_its_own_minimum_length(
     assert all(len(each.tokens) >= min(request.min_length, 8) for request, [each] in zip(requests, theirs, strict=True))
 
 
-def test_a_request_with_more_than_a_source_and_lengths_is_refused(
+@pytest.mark.parametrize("options", [DecodingOptions(beam_size=1), DecodingOptions(beam_size=4, num_hypotheses=3)])
+def test_texts_with_prefixes_are_those_of_the_torch_engine(
+    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers, options: DecodingOptions
+) -> None:
+    prefixes = [tokenizers.target.encode(target)[:number] for number, (_, target) in enumerate(PAIRS)]
+    requests = [
+        replace(request, prefix=tuple(prefix), min_length=len(prefix) + number % 2)
+        for number, (request, prefix) in enumerate(zip(requests_of(tokenizers), prefixes, strict=True))
+        if len(prefix) < request.max_length
+    ]
+    assert len({len(request.prefix) for request in requests}) > 4
+    ours, theirs = (engine.search(requests, options) for engine in engines)
+    same = 0
+    for request, expected, found in zip(requests, ours, theirs, strict=True):
+        assert all(each.tokens[: len(request.prefix)] == request.prefix for each in found)
+        assert [alone.tokens for alone in engines[1].search([request], options)[0]] == [each.tokens for each in found]
+        if [each.tokens for each in found] == [each.tokens for each in expected]:
+            same += 1
+            for mine, other in zip(expected, found, strict=True):
+                assert other.is_finished == mine.is_finished
+                if request.prefix:  # both are the model's own log-probabilities
+                    assert other.token_log_probabilities == pytest.approx(mine.token_log_probabilities, abs=1e-4)
+                    assert other.score == pytest.approx(mine.score, abs=1e-4)
+    assert same >= 0.8 * len(requests)
+
+
+def test_a_prefix_that_fills_all_but_one_position_is_kept(engines: tuple[TorchEngine, CTranslate2Engine]) -> None:
+    request = Request((5, 6, 7), 9, prefix=(20, 21, 22, 23, 24, 25, 26, 27))
+    for options in (DecodingOptions(beam_size=1), DecodingOptions(beam_size=3, num_hypotheses=3)):
+        [found] = engines[1].search([request], options)
+        [expected] = engines[0].search([request], options)
+        assert [each.tokens for each in found] == [each.tokens for each in expected]
+
+
+SAMPLING = [{"temperature": 0.5}, {"top_k": 4}, {"top_p": 0.3}, {"temperature": 1.5, "top_k": 20, "top_p": 0.6}]
+
+
+@pytest.mark.parametrize("changes", SAMPLING, ids=str)
+def test_samples_have_the_distribution_of_the_torch_engine(
+    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers, changes: dict[str, float]
+) -> None:
+    count = 1000
+    options = DecodingOptions.model_validate({"sample": True, "num_hypotheses": count} | changes)
+    request = Request(requests_of(tokenizers)[0].source, 1)  # one token, which cannot be EOS
+    ours, theirs = (
+        Counter(each.tokens[0] for each in engine.search([request], options)[0] if each.tokens) for engine in engines
+    )
+    assert sum(theirs.values()) == count
+    n, m = sum(ours.values()), sum(theirs.values())
+    distance = sum(abs(ours[token] / n - theirs[token] / m) for token in ours | theirs) / 2
+    expected = sum(
+        math.sqrt((ours[token] + theirs[token]) / (n + m) * (1 / n + 1 / m)) for token in ours | theirs
+    ) / math.sqrt(2 * math.pi)  # mean distance of two samples of one distribution, by the normal approximation
+    assert distance < 1.5 * expected
+
+
+def test_a_sample_depends_on_the_seed_and_its_text_alone(
+    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers
+) -> None:
+    requests = requests_of(tokenizers)[:5]
+    options = DecodingOptions(sample=True, num_hypotheses=3, seed=7)
+    together = engines[1].search(requests, options)
+    for request, found in zip(reversed(requests), reversed(together), strict=True):
+        [alone] = engines[1].search([request], options)
+        assert [each.tokens for each in alone] == [each.tokens for each in found]
+    other = engines[1].search(requests, options.model_copy(update={"seed": -1}))
+    assert all(a[0].tokens != b[0].tokens for a, b in zip(together, other, strict=True))
+    assert len({found[0].tokens for found in together}) == len(requests)
+
+
+def test_samples_have_the_log_probabilities_of_the_model(
+    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers
+) -> None:
+    requests = [*requests_of(tokenizers)[:3], Request((5, 6), 6, prefix=(30, 31))]
+    options = DecodingOptions(sample=True, temperature=2, top_k=50, num_hypotheses=4)
+    for request, found in zip(requests, engines[1].search(requests, options), strict=True):
+        assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+        for each, values in zip(
+            found, engines[0].score([(request.source, each.tokens) for each in found], 400), strict=True
+        ):
+            assert each.tokens[: len(request.prefix)] == request.prefix
+            length = len(each.tokens) + each.is_finished
+            assert each.token_log_probabilities == pytest.approx(values[:length], abs=1e-4)
+            assert each.log_probability == pytest.approx(sum(values[:length]), abs=1e-3)
+
+
+def test_attention_does_not_depend_on_the_batch(
+    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers
+) -> None:
+    pairs = [(tokenizers.source.encode(source), tokenizers.target.encode(target)[:39]) for source, target in PAIRS]
+    pairs.append((pairs[0][0], []))
+    for batch_tokens in (1, 60, 4096):
+        for pair, found in zip(pairs, engines[1].cross_attention(pairs, batch_tokens), strict=True):
+            [expected] = engines[0].cross_attention([pair], 4096)
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert engines[1].cross_attention([], 4096) == []
+
+
+def test_a_request_with_more_than_a_source_lengths_and_a_prefix_is_refused(
     engines: tuple[TorchEngine, CTranslate2Engine],
 ) -> None:
     @dataclass(frozen=True)
     class Richer(Request):
         style: str = "formal"
 
-    with pytest.raises(DecodingError, match=r"serves a source, max_length and min_length\. Received: .*style='formal'"):
+    with pytest.raises(DecodingError, match=r"max_length, min_length and prefix\. Received: .*style='formal'"):
         engines[1].search([Richer((5,), 3)], DecodingOptions())
 
 
@@ -165,8 +264,13 @@ def test_scores_of_empty_sides_are_those_of_torch(engines: tuple[TorchEngine, CT
 
 def test_options_that_it_does_not_have_are_named(engines: tuple[TorchEngine, CTranslate2Engine]) -> None:
     assert engines[1].unsupported(DecodingOptions(beam_size=2, no_repeat_ngram=3, fold_capitals=True)) == []
-    assert engines[1].unsupported(DecodingOptions(sample=True, temperature=0)) == []
-    assert engines[1].unsupported(DecodingOptions(sample=True)) == ["sample"]
+    assert engines[1].unsupported(DecodingOptions(sample=True, temperature=2, top_k=5, top_p=0.5, seed=3)) == []
+    assert engines[1].unsupported(DecodingOptions(alignment=True, mbr_candidates=4)) == []
+    refused = DecodingOptions(
+        sample=True, min_p=0.1, epsilon_cutoff=0.01, num_beam_groups=5, diversity_penalty=1, repetition_penalty=2
+    )
+    names = ["num_beam_groups", "diversity_penalty", "repetition_penalty", "min_p", "epsilon_cutoff"]
+    assert engines[1].unsupported(refused) == names
 
 
 def test_a_directory_with_another_vocabulary_or_a_missing_file_is_refused(

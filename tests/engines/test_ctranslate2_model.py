@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from sentences import PAIRS
 
 from translator.checkpoint import LoadedModel
@@ -52,6 +53,9 @@ def assert_equal_engines(loaded: Any, directory: Path) -> None:
     pairs.append((tokenizers.source.encode("🙂 你"), tokenizers.target.encode("🙂 你")))
     for ours, theirs in zip(torch_engine.score(pairs, 100), engine.score(pairs, 100), strict=True):
         assert theirs == pytest.approx(ours, abs=1e-4)
+    weights = [engine.cross_attention(pairs, 100) for engine in (torch_engine, engine)]
+    for expected, found in zip(*weights, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     options = DecodingOptions(beam_size=1)
     requests = [Request(tuple(source), 12) for source, _ in pairs]
     greedy = [engine.search(requests, options) for engine in (torch_engine, engine)]
@@ -61,7 +65,7 @@ def assert_equal_engines(loaded: Any, directory: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", VARIATIONS.values(), ids=VARIATIONS)
-def test_scores_and_greedy_texts_of_each_variation_are_the_same(
+def test_scores_attention_and_greedy_texts_of_each_variation_are_the_same(
     changes: dict[str, Any], random_model: Build, tmp_path: Path
 ) -> None:
     loaded = random_model(**changes)

@@ -15,9 +15,11 @@ from sentences import PAIRS
 from translator import Translator
 from translator.checkpoint import LoadedModel
 from translator.config import ModelConfig, TokenizerConfig
+from translator.engines.torch_engine import TorchEngine
 from translator.export import marian
 from translator.export.folder import ExportError
 from translator.export.marian import export_to_marian, obstacles
+from translator.export.transformers_engine import TransformersEngine
 from translator.tokenizer import Tokenizers
 
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
@@ -44,6 +46,16 @@ def test_each_variation_is_the_same_in_transformers(
     assert parity is not None and parity.texts > 3
     assert parity.max_difference < 1e-4 and parity.greedy + parity.ties == parity.texts
     assert parity.beam > 0.5 * parity.texts  # transformers divides by another length
+
+
+def test_cross_attention_is_the_same_in_transformers(random_model: Build, tmp_path: Path) -> None:
+    loaded = random_model(**POST_NORM)
+    export_to_marian(loaded, tmp_path / "model", PAIRS)
+    pairs = [(loaded.tokenizers.source.encode(a), loaded.tokenizers.target.encode(b)[:39]) for a, b in PAIRS[:6]]
+    pairs.append((pairs[0][0], []))
+    engines = (TorchEngine(loaded.model), TransformersEngine(tmp_path / "model"))
+    for expected, found in zip(*(engine.cross_attention(pairs, 60) for engine in engines), strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_text_goes_through_the_exported_tokenizer(random_model: Build, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from translator import Translator
 from translator.checkpoint import load_model
 from translator.decoding.errors import DecodingError
 from translator.export.ctranslate2 import export_to_ctranslate2
+from translator.inspection.attention_maps import attention_maps
+from translator.inspection.reading import InspectionError
 
 SOURCES = ["Où est la gare ?", "Le chat dort."]
 
@@ -81,5 +83,32 @@ def test_an_engine_that_cannot_be_used_is_refused(
     with pytest.raises(DecodingError, match=r"has the data type that it was exported with\. .*'bfloat16'"):
         Translator.load(exported, "cpu", precision="bfloat16")
     translator = Translator.load(model_directory, "cpu", engine="ctranslate2")
-    with pytest.raises(DecodingError, match=r"CTranslate2Engine does not support these options\. Received: sample"):
-        translator.translate("Oui.", sample=True)
+    with pytest.raises(DecodingError, match=r"CTranslate2Engine does not support these options\. Received: min_p=0\.1"):
+        translator.translate("Oui.", sample=True, min_p=0.1)
+    with pytest.raises(
+        InspectionError, match=r"requires a PyTorch model\. Received: CTranslate2Engine\. Use engine: torch"
+    ):
+        attention_maps(translator, "Oui.")
+
+
+def test_both_engines_give_prefixes_alternatives_and_alignments_alike(
+    model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    translators = [Translator.load(model_directory, "cpu", engine=engine) for engine in ("torch", "ctranslate2")]
+    texts, prefixes = ["Le chat dort.", "Où est la gare ?"], ["The cat", ""]
+    translations = [
+        each.translate(texts, target_prefix=prefixes, alignment=True, beam_size=1, no_repeat_ngram=0)
+        for each in translators
+    ]
+    for ours, theirs in zip(*translations, strict=True):
+        assert theirs.text == ours.text
+        assert theirs.hypotheses[0].alignment == ours.hypotheses[0].alignment
+    assert translations[1][0].text.startswith("The cat")
+    alternatives = [
+        each.alternatives(texts[0], "The", num_hypotheses=3, beam_size=3, no_repeat_ngram=0).hypotheses
+        for each in translators
+    ]
+    assert [each.text for each in alternatives[1]] == [each.text for each in alternatives[0]]
+    assert len({each.text for each in alternatives[1]}) == 3

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from torch import Tensor
+
 from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
@@ -40,6 +42,20 @@ class Engine(Protocol):
         Args:
             pairs: ids of source and target, without EOS; each fits the model. A language model has empty sources.
             batch_tokens: tokens of each side scored together; results do not depend on it.
+        """
+
+    def cross_attention(self, pairs: Sequence[Pair], batch_tokens: int) -> list[Tensor]:
+        """Return what each token of each target attends to in its source, in the step that predicts the token.
+
+        An engine whose `unsupported` names `alignment` has no cross-attention.
+
+        Args:
+            pairs: as in `score`.
+            batch_tokens: as in `score`.
+
+        Returns:
+            The mean over the heads of the last layer of the decoder, for each pair `(len(target), len(source))`
+            float32 on the CPU; the weight of the source's EOS is left out.
         """
 
 

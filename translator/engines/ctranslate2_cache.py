@@ -14,7 +14,7 @@ from translator.engines.ctranslate2_model import require_convertible, write_mode
 from translator.file_input import cache_directory
 from translator.tokenizer import Tokenizers
 
-_FORMAT = "1"  # of the conversion; a higher number makes older folders of the cache useless
+_FORMAT = "2"  # of the conversion; a higher number makes older folders of the cache useless
 
 
 def converted(path: Path, config: ModelConfig, tokenizers: Tokenizers) -> Path:

@@ -122,6 +122,10 @@ def specification_of(
         if model.positions is not None:
             place.position_encodings.encodings = _array(model.positions.table)
         _fill_stack(place, stack)
+    last = model.decoder_layers()[-1].cross_attention
+    assert last is not None
+    # Heads of zeros, which fill up a layer with fewer heads than others, come last. They do not count in the mean.
+    decoder.alignment_heads = np.dtype("int16").type(last.num_heads)
     specification = specs.TransformerSpec(encoder, decoder)
     _fill_config(specification.config)
     specification.register_source_vocabulary(source_vocabulary)

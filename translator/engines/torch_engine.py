@@ -107,12 +107,7 @@ class TorchEngine:
         return scores
 
     def cross_attention(self, pairs: Sequence[Pair], batch_tokens: int) -> list[Tensor]:
-        """Return what each token of each target attends to in its source; see `cross_attention_weights`.
-
-        Args:
-            pairs: ids of source and target, without EOS; each fits the model.
-            batch_tokens: tokens of each side in one forward pass.
-        """
+        """See `Engine` and `cross_attention_weights`."""
         assert isinstance(self.model, EncoderDecoder)
         lengths = [max(len(source), len(target)) + 1 for source, target in pairs]
         weights: list[Tensor] = [torch.empty(0)] * len(pairs)

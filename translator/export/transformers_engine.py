@@ -17,6 +17,7 @@ from translator.engines.base import Pair, group_by_length
 # Both divide a log-probability by a power of the length, but count it differently. With this fraction of the exponent
 # they rank most beams alike.
 LENGTH_PENALTY_FACTOR = 0.75
+_SERVED = ("beam_size", "length_penalty", "max_length_factor", "batch_tokens", "fold_capitals", "split_sentences")
 
 
 class TransformersEngine:
@@ -44,12 +45,11 @@ class TransformersEngine:
 
     def unsupported(self, options: DecodingOptions) -> list[str]:
         """See `Engine`: it serves greedy and beam search."""
-        names = ("beam_size", "length_penalty", "max_length_factor", "batch_tokens", "fold_capitals", "split_sentences")
         default = DecodingOptions()
         return [
             name
             for name in DecodingOptions.model_fields
-            if name not in names and getattr(options, name) != getattr(default, name)
+            if name not in _SERVED and getattr(options, name) != getattr(default, name)
         ]
 
     @torch.inference_mode()
@@ -89,6 +89,25 @@ class TransformersEngine:
             for number, row in zip(batch, values, strict=True):
                 scores[number] = tuple(row[: len(pairs[number][1]) + 1])
         return scores
+
+    @torch.inference_mode()
+    def cross_attention(self, pairs: Sequence[Pair], batch_tokens: int) -> list[Tensor]:
+        """See `Engine`."""
+        self.model.set_attn_implementation("eager")  # others do not return weights
+        weights: list[Tensor] = [torch.empty(0)] * len(pairs)
+        for batch in group_by_length([max(map(len, pair)) + 1 for pair in pairs], batch_tokens):
+            sources = self._padded([[*pairs[number][0], self._eos] for number in batch])
+            inputs = self._padded([[self._start, *pairs[number][1]] for number in batch])
+            found = self.model(
+                input_ids=sources,
+                attention_mask=self._mask(sources),
+                decoder_input_ids=inputs,
+                output_attentions=True,
+            ).cross_attentions[-1]
+            for number, each in zip(batch, found.mean(dim=1), strict=True):
+                source, target = pairs[number]
+                weights[number] = each[: len(target), : len(source)]
+        return weights
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> Tensor:
         """Return `(rows, longest)` int64, padded at the end."""

@@ -386,7 +386,6 @@ class Translator:
 
     def _alignments(self, found: dict[Request, list[Candidate]], options: DecodingOptions) -> dict[Pair, Alignment]:
         """Return the word alignment of each candidate with its source, by the ids of both."""
-        assert isinstance(self.engine, TorchEngine)  # others do not support `alignment`
         pairs = list({(request.source, each.tokens) for request, candidates in found.items() for each in candidates})
         weights = self.engine.cross_attention(pairs, options.batch_tokens)
         source, target = (side.pieces for side in (self.tokenizers.source, self.tokenizers.target))

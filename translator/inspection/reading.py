@@ -27,7 +27,9 @@ def encoder_decoder(translator: Translator) -> tuple[EncoderDecoder, torch.devic
     """
     engine = translator.engine
     if not isinstance(engine, TorchEngine):
-        raise InspectionError(f"Inspection requires a PyTorch model. Received: {type(engine).__name__}.")
+        raise InspectionError(
+            f"Inspection requires a PyTorch model. Received: {type(engine).__name__}. Use engine: torch."
+        )
     if not isinstance(engine.model, EncoderDecoder):
         raise InspectionError(
             f"Inspection requires an encoder-decoder model. Received: {type(engine.model).__name__}. "
