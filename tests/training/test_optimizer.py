@@ -39,3 +39,10 @@ def test_the_average_follows_at_once_at_first_and_slowly_later() -> None:
     before = average.weights["w"].clone()
     average.update({"w": torch.full((2,), 11.0)})
     assert (average.weights["w"] - before).tolist() == pytest.approx([1.0, 1.0], abs=1e-4)
+
+
+def test_the_average_records_no_operations_for_gradients() -> None:
+    weights = {"w": torch.nn.Parameter(torch.zeros(2))}
+    average = WeightAverage(weights, decay=0.9)
+    average.update(weights)
+    assert not average.weights["w"].requires_grad

@@ -53,6 +53,7 @@ class WeightAverage:
         self.updates = 0
         self.weights = {name: weight.detach().clone() for name, weight in weights.items()}
 
+    @torch.no_grad()
     def update(self, weights: Mapping[str, Tensor]) -> None:
         """Move the average towards `weights` by one update."""
         self.updates += 1
