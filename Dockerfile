@@ -1,6 +1,8 @@
 # The translator with CUDA. Build: docker build -t translator .
 # Train:     docker run --gpus all -v "$PWD/runs:/models" -v "$PWD/data:/data" translator train /opt/translator/configs/phrasebook.yaml output=/models/phrasebook
 # Translate: docker run -i --gpus all -v "$PWD/runs:/models" translator translate /models/phrasebook < in.fr > out.en
+# Several GPUs: docker run --gpus all -v "$PWD:/data" --entrypoint torchrun translator --standalone --nproc-per-node=gpu -m translator translate fr-en --input big.fr --output big.en
+# Several machines: docs/large-corpora.md has a Kubernetes Job and a Slurm script.
 FROM nvidia/cuda:13.0.1-base-ubuntu24.04
 
 SHELL ["/bin/bash", "-o", "pipefail", "-c"]

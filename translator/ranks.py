@@ -1,4 +1,4 @@
-"""Rank and world size of this process, as torchrun sets them in the environment."""
+"""Rank and world size of this process, as torchrun or Slurm sets them in the environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from translator.errors import UserError
 
+_TORCHRUN = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+# SLURM_STEP_NUM_TASKS exists in the tasks of srun alone. SLURM_PROCID and SLURM_NTASKS exist in a batch script, too.
+_SLURM = {"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1", "SLURM_LOCALID": "0"}
+
 
 class RankError(UserError):
     """Ranks that cannot work together."""
@@ -14,7 +18,7 @@ class RankError(UserError):
 
 @dataclass(frozen=True)
 class Rank:
-    """The place of this process among those of a run; rank 0 of 1 without torchrun.
+    """The place of this process among those of a run; rank 0 of 1 if nothing starts several.
 
     Attributes:
         rank: number of this process, from 0.
@@ -28,18 +32,21 @@ class Rank:
 
     @classmethod
     def of_environment(cls) -> Rank:
-        """Read RANK, WORLD_SIZE and LOCAL_RANK.
+        """Read RANK, WORLD_SIZE and LOCAL_RANK or, if the first two are absent, the variables of a task of srun.
 
         Raises:
             RankError: if they are not the numbers of a rank.
         """
-        names = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+        is_slurm = not {"RANK", "WORLD_SIZE"} & os.environ.keys() and "SLURM_STEP_NUM_TASKS" in os.environ
+        names = _SLURM if is_slurm else _TORCHRUN
         values = {name: os.environ.get(name, default) for name, default in names.items()}
         is_number = all(value.isascii() and value.isdigit() for value in values.values())
-        if not is_number or not int(values["RANK"]) < int(values["WORLD_SIZE"]):
+        rank, world_size, local_rank = (int(value) if is_number else 0 for value in values.values())
+        if not rank < world_size:
+            first, second, third = names
             shown = ", ".join(f"{name}={value}" for name, value in values.items())
             raise RankError(
-                f"RANK, WORLD_SIZE and LOCAL_RANK must be integers with 0 <= RANK < WORLD_SIZE. Received: {shown}. "
-                "Start several ranks with torchrun, or unset them."
+                f"{first}, {second} and {third} must be integers with 0 <= {first} < {second}. Received: {shown}. "
+                f"Start several ranks with {'srun' if is_slurm else 'torchrun'}, or unset them."
             )
-        return cls(int(values["RANK"]), int(values["WORLD_SIZE"]), int(values["LOCAL_RANK"]))
+        return cls(rank, world_size, local_rank)

@@ -10,8 +10,10 @@ from typing import Any
 
 from translator.cli.filtering import notify, open_files
 from translator.cli.lines import WINDOW_LINES, read_text
+from translator.cli.splitting import require_splittable
 from translator.inference.document import Document
 from translator.inference.texts import clean
+from translator.ranks import Rank
 
 
 def run_documents(
@@ -26,6 +28,8 @@ def run_documents(
         load: function that loads the model and returns the function that translates texts.
         notices: message for each flag of a translation; `{}` stands for the number of texts.
     """
+    if Rank.of_environment().world_size > 1:
+        require_splittable(arguments)
     with ExitStack() as stack:
         sources, output = open_files(arguments, stack)
         translate = load()

@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from translator.cli.lines import LineError, read_windows
+from translator.cli.splitting import run_rank
 from translator.cli.streams import open_input, open_output
+from translator.ranks import Rank
 
 _PROMPT = "> "
 BYTES_NOTICE = "{} contained bytes that are not UTF-8; they were replaced by U+FFFD."
@@ -61,7 +63,7 @@ def run_filter(
     write: Callable[[BinaryIO, int, Result], None],
     notices: Mapping[str, str],
 ) -> int:
-    """Process all lines or arguments, in order.
+    """Process all lines or arguments, in order; one of several ranks processes its part of the lines.
 
     Args:
         arguments: parsed arguments, including those of `add_filter`.
@@ -69,11 +71,17 @@ def run_filter(
         write: writes one result, given the output, the number of the text from 0 and the result.
         notices: message to print at the end for each flag, with `{}` in place of the number of lines.
     """
+    rank = Rank.of_environment()
+    if rank.world_size > 1:
+        counts = run_rank(arguments, rank, load, write)
+        if not arguments.quiet:
+            notify(counts, notices)
+        return 0
     with ExitStack() as stack:
         sources, output = open_files(arguments, stack)
         process = load()
         windows = _windows(sources[0], arguments.quiet) if sources else [arguments.sentences]
-        counts: Counter[str] = Counter()
+        counts = Counter()
         number = 0
         for window in windows:
             for result in process(window):

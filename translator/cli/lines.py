@@ -68,7 +68,7 @@ def _windows(descriptor: int) -> Iterator[list[str]]:
             deadline = time.monotonic() + MAX_DELAY_SECONDS
         *complete, rest = chunk.split(b"\n")
         for line in complete:
-            lines.append(_text(b"".join((*unfinished, line))))
+            lines.append(decode_line(b"".join((*unfinished, line))))
             unfinished = []
             if len(lines) == WINDOW_LINES:
                 yield lines
@@ -76,7 +76,7 @@ def _windows(descriptor: int) -> Iterator[list[str]]:
         if rest:
             unfinished.append(rest)
     if unfinished:
-        lines.append(_text(b"".join(unfinished)))
+        lines.append(decode_line(b"".join(unfinished)))
     if lines:
         yield lines
 
@@ -87,7 +87,8 @@ def _is_ready_before(deadline: float, descriptor: int) -> bool:
     return left > 0 and bool(select.select([descriptor], [], [], min(IDLE_SECONDS, left))[0])
 
 
-def _text(line: bytes) -> str:
+def decode_line(line: bytes) -> str:
+    """Return a line, without its line feed, as text; bytes that are not UTF-8 become lone surrogates."""
     return line.removesuffix(b"\r").decode("utf-8", "surrogateescape")
 
 
