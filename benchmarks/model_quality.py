@@ -3,7 +3,7 @@
     python benchmarks/model_quality.py fr-en --test '{file: test.parquet}' --by source --lines '{file: many.parquet}'
 
 Prints sacreBLEU's BLEU and chrF of the whole test set and by a column; then BLEU for each kind of typing noise in the
-sources; then, over many lines, the number of translations that are empty, copied from the source, or looping.
+sources; then, over many lines, the number of translations that have failed by each rule of the guard.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import argparse
 from collections.abc import Sequence
 
 from translator import Translator
-from translator.config import AugmentationConfig, DataConfig, parse_sources
+from translator.config import AugmentationConfig, DataConfig, DecodingChanges, parse_sources
 from translator.data.augmentation import add_typing_noise
 from translator.evaluation import evaluate
 from translator.evaluation.examples import Example, read_examples
-from translator.evaluation.failures import find_failures
 from translator.evaluation.translation import score_translations, translate_texts
+from translator.inference.failures import find_failures
 
 _NOISE = {
     "no accents": AugmentationConfig.model_construct(accents=1.0),
@@ -39,7 +39,7 @@ def report_quality(
 ) -> None:
     """Print the scores of all pairs and of each group, then BLEU of sources with typing noise."""
     sources, references = [example.row[0] for example in examples], [example.row[1] for example in examples]
-    options = {"beam_size": beam_size}
+    options: DecodingChanges = {"beam_size": beam_size, "guard": False}
     report = score_translations(translate_texts(translator, sources, options), examples, by=column, with_ter=False)
     print(report.as_table())
     total = report.total.scores.bleu.score
@@ -53,10 +53,13 @@ def report_quality(
 
 
 def report_failures(translator: Translator, sources: Sequence[str], beam_size: int) -> None:
-    """Print how many translations are empty, copied or looping, with the first five of each kind."""
-    hypotheses = translate_texts(translator, sources, {"beam_size": beam_size})
-    failures = find_failures(sources, hypotheses)
-    counts = ", ".join(f"{len(found)} {name}" for name, found in failures.items())
+    """Print how many translations have failed, by kind, with the first five of each."""
+    hypotheses = translate_texts(translator, sources, {"beam_size": beam_size, "guard": False})
+    failures: dict[str, list[int]] = {}
+    for index, (source, hypothesis) in enumerate(zip(sources, hypotheses, strict=True)):
+        for kind in find_failures(source, hypothesis):
+            failures.setdefault(kind, []).append(index)
+    counts = ", ".join(f"{len(found)} {name}" for name, found in failures.items()) or "no failures"
     print(f"{len(sources):,} lines: {counts}")
     for name, found in failures.items():
         for index in found[:5]:

@@ -39,7 +39,7 @@ def config() -> Config:
             "decoder_heads": 4,
             "max_positions": 40,
         },
-        "decoding": {"beam_size": 3, "batch_tokens": 200},
+        "decoding": {"beam_size": 3, "batch_tokens": 200, "guard": False},
     }
     return validate(values, "the tests' configuration")
 

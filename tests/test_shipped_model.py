@@ -12,6 +12,7 @@ from translator import Translator
 from translator.checkpoint import CheckpointError, load_model
 from translator.checkpoint.location import bundled_models, find_model
 from translator.cli import main
+from translator.inference.guard import Repair
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,11 +70,25 @@ def test_repetition_constraint_removes_loops(shipped: Translator) -> None:
         "Loi sur la Cour de l'Échiquier",
     ]
     loop = re.compile(r"(\b\w+)( \1){3}")
-    free = shipped.translate(lines, beam_size=1, no_repeat_ngram=0)
+    free = shipped.translate(lines, beam_size=1, no_repeat_ngram=0, guard=False)
     assert all(loop.search(translation.text) for translation in free)
     for beam_size in (1, 5):
-        guarded = shipped.translate(lines, beam_size=beam_size)
+        guarded = shipped.translate(lines, beam_size=beam_size, guard=False)
         assert not any(loop.search(translation.text) for translation in guarded)
+
+
+@pytest.mark.parametrize("engine", ["torch", "ctranslate2"])
+def test_the_guard_mends_what_the_model_loses(engine: str) -> None:
+    if engine == "ctranslate2":
+        pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
+    translator = Translator.load("fr-en", device="cpu", engine=engine)
+    lines = ["Écrivez à jean.dupont@exemple.fr avant 14h30.", "Le numéro est le 01 23 45 67 89.", "Il fait froid."]
+    found = translator.translate(lines, beam_size=1)
+    lost = translator.translate(lines, beam_size=1, guard=False)
+    for written, before, literals in zip(found, lost, ("jean.dupont@exemple.fr", "01 23 45 67 89"), strict=False):
+        assert literals in written.text and literals not in before.text
+        assert written.repair is not None and written.repair.failures and not written.repair.remaining
+    assert found[2].repair == Repair() and found[2].hypotheses == lost[2].hypotheses
 
 
 def test_repetition_in_the_source_is_translated(shipped: Translator) -> None:

@@ -136,6 +136,27 @@ def test_json_has_one_object_per_line(run: Run) -> None:
     assert all(len(value["tokens"]) <= len(value["token_log_probabilities"]) for value in hypotheses)
 
 
+def test_json_and_a_summary_say_what_the_guard_did(run: Run) -> None:
+    lines = "oui\n\nVoir https://exemple.fr/a et écrire à a@b.fr.\n".encode()
+    _, found, said = run(lines, "--json", "--guard")
+    guards = [json.loads(line)["guard"] for line in found]
+    assert all(list(guard) == ["failures", "repairs", "remaining"] for guard in guards)
+    assert guards[1] == {"failures": [], "repairs": [], "remaining": []}
+    assert {"urls", "emails"} <= set(guards[2]["failures"])
+    failed = [guard for guard in guards if guard["failures"]]
+    repaired = sum(not guard["remaining"] for guard in failed)
+    summary = [line for line in said.splitlines() if "guard" in line]
+    assert len(summary) == 1
+    start = (
+        rf"translator: The guard found failures in {len(failed)} of 3 lines \(.*urls 1.*\) and repaired {repaired} of"
+    )
+    assert re.match(start, summary[0]) and summary[0].endswith("--no-guard turns it off.")
+    _, found, said = run(lines, "--json", "--no-guard")
+    assert "guard" not in said and not any("guard" in json.loads(line) for line in found)
+    assert "guard" not in run(lines, "--quiet", "--guard")[2]
+    assert "guard" in run(lines, "--document", "--guard")[2]
+
+
 def test_no_repeat_ngram_prevents_repetition(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     free, guarded = [], []
     for found, arguments in ((free, []), (guarded, ["--no-repeat-ngram", "1"])):

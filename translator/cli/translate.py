@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -56,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read lines as `source<TAB>prefix`: a text, and what its translation must begin with",
     )
     parser.add_argument(
-        "--json", action="store_true", help="write one JSON object per line: text, score, tokens, flags"
+        "--json", action="store_true", help="write one JSON object per line: text, score, tokens, flags, guard"
     )
     add_search(parser)
     add_decoding(parser.add_argument_group("sampling"), ["sample", *SAMPLING_FIELDS])
@@ -74,20 +76,69 @@ def run(arguments: argparse.Namespace) -> int:
             )
         changes = {"split_sentences": True} | changes
 
+    summary = GuardSummary()
+
     def load() -> Any:
-        translate = partial(load_translator(arguments).translate, **changes)
-        return partial(_translate_prefixed, translate) if arguments.target_prefix else translate
+        translate: Any = partial(load_translator(arguments).translate, **changes)
+        return summary.counting(partial(_translate_prefixed, translate) if arguments.target_prefix else translate)
 
     if arguments.document:
         from translator.cli.documents import run_documents
 
-        return run_documents(arguments, load, _NOTICES)
-    return run_filter(
-        arguments,
-        load,
-        lambda output, number, translation: _write(output, number, translation, arguments),
-        _NOTICES,
-    )
+        status = run_documents(arguments, load, _NOTICES)
+    else:
+        status = run_filter(
+            arguments,
+            load,
+            lambda output, number, translation: _write(output, number, translation, arguments),
+            _NOTICES,
+        )
+    if summary.num_failed and not arguments.quiet:
+        print(f"translator: {summary}", file=sys.stderr)
+    return status
+
+
+class GuardSummary:
+    """Counts of what the guard found and did."""
+
+    def __init__(self) -> None:
+        self.num_lines = 0
+        self.num_failed = 0
+        self.num_repaired = 0
+        self._failures: Counter[str] = Counter()
+        self._steps: Counter[str] = Counter()
+
+    def counting(self, translate: Callable[..., Sequence[Translation]]) -> Callable[..., Sequence[Translation]]:
+        """Return a function that translates and counts its results."""
+
+        def count(texts: Sequence[str]) -> Sequence[Translation]:
+            translations = translate(texts)
+            for translation in translations:
+                self._add(translation)
+            return translations
+
+        return count
+
+    def _add(self, translation: Translation) -> None:
+        self.num_lines += 1
+        repair = translation.repair
+        if repair is not None and repair.failures:
+            self.num_failed += 1
+            self.num_repaired += not repair.remaining
+            self._failures.update(repair.failures)
+            self._steps.update(repair.steps)
+
+    def __str__(self) -> str:
+        """Return the counts on one line."""
+        steps = f", by {_counts(self._steps)}" if self._steps else ""
+        return (
+            f"The guard found failures in {self.num_failed:,} of {self.num_lines:,} lines ({_counts(self._failures)}) "
+            f"and repaired {self.num_repaired:,} of them{steps}. --no-guard turns it off."
+        )
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counter.most_common())
 
 
 def _translate_prefixed(translate: Any, lines: Sequence[str]) -> Any:
@@ -105,6 +156,8 @@ def _translate_prefixed(translate: Any, lines: Sequence[str]) -> Any:
 def _write(output: BinaryIO, number: int, translation: Translation, arguments: argparse.Namespace) -> None:
     if arguments.json:
         value = hypothesis_json(translation.hypotheses[0]) | {"flags": translation.flags}
+        if (repair := translation.repair) is not None:
+            value["guard"] = {"failures": repair.failures, "repairs": repair.steps, "remaining": repair.remaining}
         if arguments.num_hypotheses is not None:
             value["hypotheses"] = [hypothesis_json(hypothesis) for hypothesis in translation.hypotheses]
         write_line(output, to_json(value))

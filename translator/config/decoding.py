@@ -53,6 +53,8 @@ class DecodingOptions(Section):
         fold_capitals: translate sentences in capitals as if they were in ordinary case
         split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;
             otherwise only text that is longer than the model takes is split
+        guard: check each translation for failures (loops, copied source, nothing or far too much or little text, lost
+            numbers, names, URLs and placeholders) and decode failed ones again in other ways; without effect on samples
     """
 
     beam_size: BeamWidth = 5
@@ -76,6 +78,7 @@ class DecodingOptions(Section):
     alignment: bool = False
     fold_capitals: bool = False
     split_sentences: bool = False
+    guard: bool = True
 
     @property
     def is_random(self) -> bool:
@@ -129,6 +132,7 @@ TRANSLATION_FIELDS = (
     "alignment",
     "fold_capitals",
     "split_sentences",
+    "guard",
 )  # without effect on a language model
 
 
@@ -156,3 +160,4 @@ class DecodingChanges(TypedDict, total=False):
     alignment: bool | None
     fold_capitals: bool | None
     split_sentences: bool | None
+    guard: bool | None

@@ -42,6 +42,7 @@ _SERVED = frozenset(DecodingOptions.model_fields) & {
     "fold_capitals",
     "split_sentences",
     "alignment",
+    "guard",
     "sample",
     "temperature",
     "top_k",

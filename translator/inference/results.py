@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from translator.inference.alignment import Alignment
+from translator.inference.guard import Repair
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,21 @@ class Translation:
         hypotheses: best first, at least one. Unless sampled, no two have the same text.
         flags: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than the model takes, and
             translated in parts), `sentences` (translated one by one), `truncated` (the output reached its maximum
-            length), `capitals` (sentences in capitals were folded).
+            length), `capitals` (sentences in capitals were folded), `repaired` (the guard has replaced a failed
+            translation by a better one), `failed` (it has failed by the guard's rules, also after any repair).
+        repair: what the guard found and did; None if it was off.
     """
 
     source: str
     hypotheses: tuple[Hypothesis, ...]
     flags: tuple[str, ...] = ()
+    repair: Repair | None = None
+
+    def with_repairs(self, repairs: Sequence[Repair]) -> Translation:
+        """Return the translation with the guard's reports on its parts that failed."""
+        repair = Repair.joined(repairs)
+        flags = [flag for flag, is_set in (("repaired", repair.steps), ("failed", repair.remaining)) if is_set]
+        return replace(self, flags=(*self.flags, *flags), repair=repair)
 
     @property
     def text(self) -> str:

@@ -26,6 +26,7 @@ from translator.engines.torch_engine import TorchEngine
 from translator.errors import shorten
 from translator.inference.alignment import Alignment, align
 from translator.inference.fragment import read_fragments
+from translator.inference.guard import Guard, Repair
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
 from translator.inference.markup import with_tags
 from translator.inference.mbr import expected_utilities
@@ -160,11 +161,18 @@ class Translator:
         prefixes = read_prefixes(target_prefix, len(lines))
         requests = [self._requests(line, prefix, options) for line, prefix in zip(lines, prefixes, strict=True)]
         found = self._search([request for of_line in requests for request in of_line], options)
+        repairs: dict[Request, Repair] | None = None
+        if options.guard and not options.is_random:
+            guard = Guard(self.engine, self.tokenizers, options, lambda ids: self.request(ids, options))
+            found, repairs = guard.repaired(found)
         alignments = self._alignments(found, options) if options.alignment else {}
-        translations = [
-            self._translation(line, [(request.source, found[request]) for request in of_line], options, alignments)
-            for line, of_line in zip(lines, requests, strict=True)
-        ]
+        translations = []
+        for line, of_line in zip(lines, requests, strict=True):
+            parts = [(request.source, found[request]) for request in of_line]
+            translation = self._translation(line, parts, options, alignments)
+            if repairs is not None:
+                translation = translation.with_repairs([repairs[each] for each in of_line if each in repairs])
+            translations.append(translation)
         return translations[0] if isinstance(texts, str) else translations
 
     @overload

@@ -1,0 +1,86 @@
+"""Each kind of failure is found, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from translator.inference.failures import KINDS, find_failures, lost_spans, without_literals
+
+
+def is_rare(word: str) -> bool:
+    return word in ("Kowalczyk", "Przemysl", "Mésopotamie", "Dupont")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("Le chat dort.", " ", "empty"),
+        ("Le chat dort.", " . ", "empty"),
+        ("Le chat dort.", "The cat the cat the cat sleeps.", "looping"),
+        ("Le chat dort.", "no no no no sleep", "looping"),
+        ("Le chat dort.", "hahahahahahaha", "looping"),
+        ("Le chat dort sur le lit.", "The group of a group and a group in the group, a group.", "looping"),
+        ("Le chat dort sur le lit.", "le chat dort sur le lit.", "copied"),
+        ("Le chat noir dort sur le lit.", "Le chat noir dort sur the bed.", "copied"),
+        ("LE CHAT DORT SUR LE LIT.", "LE CHAT DORT SUR LE LIT.", "copied"),
+        ("Le chat dort.", "It is not that I would ever have said so, but it seems to me he may be tired.", "length"),
+        ("Le chat qui est arrivé ce matin dort sur le grand lit de la chambre.", "Cat.", "length"),
+        ("Il a 85 ans.", "He is 58 years old.", "numbers"),
+        ("Voir https://exemple.fr/a?b=1.", "See.", "urls"),
+        ("Voir www.exemple.fr.", "See www.example.fr.", "urls"),
+        ("Voir exemple.com", "See example.com", "urls"),
+        ("Écrire à jean@exemple.fr.", "Write to Jean.", "emails"),
+        ("Bonjour {name}.", "Hello name.", "placeholders"),
+        ("Il reste %d messages.", "There are messages left.", "placeholders"),
+        ("Un <b>grand</b> chat", "A <b>big cat", "placeholders"),
+        ("J'ai vu Kowalczyk.", "I saw Kowalski.", "names"),
+    ],
+)
+def test_each_kind_of_failure_is_found(source: str, target: str, expected: str) -> None:
+    assert find_failures(source, target, is_rare) == (expected,)
+    assert expected in KINDS
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("", ""),
+        ("...", ""),
+        ("Le chat dort.", "The cat sleeps."),
+        ("Jean-Paul Sartre", "Jean-Paul Sartre"),
+        ("Loi sur la Banque du Canada", "Bank of Canada Act"),
+        ("New York Times, Washington Post", "New York Times, Washington Post"),
+        ("Non non non non, dit-il.", "No no no no, he said."),
+        ("Ha ha hahahahahaha", "Hahahahahahaha"),
+        ("C'est très, très, très grand.", "It is very, very, very big."),
+        ("Oui.", "Of course he does."),
+        ("Le 14 juillet, voir https://exemple.fr/12.", "On July 14, see https://exemple.fr/12."),
+        ("Écrire à jean@exemple.fr.", "Write to JEAN@exemple.fr."),
+        ("Bonjour {name}, il reste 20 % d'eau.", "Hello {name}, 20% of the water is left."),
+        ("En Mésopotamie et chez M. Dupont", "In Mesopotamia and at Mr. Dupont's"),
+        ("Kowalczyk dort.", "He sleeps."),  # the first word has a capital in any case
+        ("J'habite en Allemagne.", "I live in Germany."),  # not rare
+        ("L'apparition de la biblioth&#232;que", "The library"),
+        ("图书馆在哪里？我们今天要去那里学习法语。", "Where is the library? We are going there today to learn French."),
+    ],
+)
+def test_good_translations_have_no_failure(source: str, target: str) -> None:
+    assert find_failures(source, target, is_rare) == ()
+
+
+def test_all_failures_of_a_translation_are_found_in_the_order_of_the_kinds() -> None:
+    source = "J'ai vu Kowalczyk le 14 à www.exemple.fr."
+    assert find_failures(source, "seen seen seen seen", is_rare) == ("looping", "numbers", "urls", "names")
+
+
+def test_what_is_lost_is_found_in_its_place() -> None:
+    source = "J'ai vu Kowalczyk à 15h45 (voir https://exemple.fr/a), {name} : 20 chats."
+    spans = lost_spans(source, "I saw him, twenty cats.", is_rare)
+    assert [source[start:end] for start, end in spans] == ["Kowalczyk", "15h45", "https://exemple.fr/a", "{name}"]
+    assert lost_spans(source, f"{source} 3:45", is_rare) == []
+
+
+def test_literals_are_blanked_in_place() -> None:
+    source = "Voir https://exemple.fr/12 et {a}"
+    assert without_literals(source) == f"Voir {' ' * 21} et {' ' * 3}"
+    assert without_literals("Le chat") == "Le chat"
