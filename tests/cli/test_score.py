@@ -7,6 +7,7 @@ import pytest
 
 from translator import Translator
 from translator.cli import main
+from translator.model.int8 import int8_obstacle
 
 PAIRS = [("Le chat dort.", "The cat sleeps."), ("oui", "yes"), ("", "nothing"), ("rien", ""), ("x", "y " * 60)]
 
@@ -26,6 +27,23 @@ def test_each_pair_gets_its_log_probability(
     expected = Translator.load(model_directory, "cpu").score(PAIRS)
     assert [float(line) for line in found[:-1]] == pytest.approx([float(score) for score in expected[:-1]], abs=1e-4)
     assert found[-1] == "nan"
+
+
+@pytest.mark.skipif(int8_obstacle() is not None, reason="int8 matrix products require an x86 processor")
+def test_the_precision_is_that_of_the_flag(
+    model_directory: Path, table: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {}
+    for name in ("float32", "bfloat16", "int8"):
+        assert main(["score", str(model_directory), "--precision", name, "--input", str(table)]) == 0
+        found[name] = capsys.readouterr().out
+        expected = Translator.load(model_directory, precision=name).score(PAIRS)
+        assert [float(line) for line in found[name].splitlines()[:-1]] == pytest.approx(
+            [float(score) for score in expected[:-1]], abs=1e-4
+        )
+    assert len(set(found.values())) == 3
+    assert main(["score", str(model_directory), "--precision", "int4", "--input", str(table)]) == 2
+    assert "argument --precision: invalid choice: 'int4'" in capsys.readouterr().err
 
 
 def test_pairs_with_invalid_bytes_or_too_much_text_are_counted(

@@ -10,6 +10,7 @@ import pytest
 
 from translator.cli.options import add_decoding, decoding_changes
 from translator.config import ConfigError, DecodingChanges, DecodingOptions, change_decoding
+from translator.config.decoding import DecodingConfig
 from translator.config.section import describe_fields
 
 
@@ -23,6 +24,15 @@ def test_every_field_has_a_description() -> None:
     assert list(descriptions) == list(DecodingOptions.model_fields)
     assert descriptions["beam_size"] == "number of hypotheses kept; 1 is greedy search"
     assert "\n" not in descriptions["split_sentences"] and descriptions["split_sentences"].endswith("is split")
+
+
+def test_the_section_has_options_and_a_precision_that_a_call_cannot_change() -> None:
+    assert DecodingConfig.model_fields.keys() - DecodingOptions.model_fields.keys() == {"precision"}
+    assert describe_fields(DecodingConfig).keys() == {"precision"}
+    configured = DecodingConfig(beam_size=3, precision="int8")
+    assert change_decoding(configured, {"min_length": 2}) == DecodingOptions(beam_size=3, min_length=2)
+    with pytest.raises(ConfigError, match="precision"):
+        change_decoding(configured, {"precision": "float32"})  # type: ignore[typeddict-unknown-key]
 
 
 @pytest.mark.parametrize("name", DecodingOptions.model_fields)

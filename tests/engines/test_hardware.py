@@ -3,8 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from translator.config import ModelConfig
 from translator.decoding.errors import DecodingError
-from translator.engines.hardware import choose_device, choose_dtype, set_threads
+from translator.engines import hardware
+from translator.engines.hardware import choose_device, choose_precision, set_precision, set_threads
+from translator.model import Model, build_model
+from translator.model.int8 import Int8Linear, int8_obstacle
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta", ""])
@@ -33,7 +37,33 @@ def test_a_number_of_threads_out_of_range_is_refused(threads: int) -> None:
         set_threads(threads)
 
 
-def test_a_precision_is_a_dtype_and_others_are_refused() -> None:
-    assert (choose_dtype("float32"), choose_dtype("bfloat16")) == (torch.float32, torch.bfloat16)
-    with pytest.raises(DecodingError, match=r"precision must be float32 or bfloat16\. Received: 'float16'\."):
-        choose_dtype("float16")
+def test_a_requested_precision_overrides_the_configured_one_and_others_are_refused() -> None:
+    assert choose_precision(None, "int8") == "int8"
+    assert choose_precision("bfloat16", "int8") == "bfloat16"
+    for name in ("float16", ""):
+        with pytest.raises(DecodingError, match=rf"precision must be float32, bfloat16 or int8\. Received: '{name}'\."):
+            choose_precision(name, "float32")
+
+
+def test_a_model_has_its_precision() -> None:
+    def tiny() -> Model:
+        return build_model(ModelConfig(d_model=8, d_ff=8, encoder_layers=1, decoder_layers=1), 9, 9)
+
+    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        model = tiny()
+        set_precision(model, name, torch.device("cpu"))
+        assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    if int8_obstacle() is None:
+        model = tiny()
+        set_precision(model, "int8", torch.device("cpu"))
+        assert any(isinstance(module, Int8Linear) for module in model.modules())
+
+
+def test_int8_is_refused_where_it_cannot_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_model(ModelConfig(d_model=8, d_ff=8, encoder_layers=1, decoder_layers=1), 9, 9)
+    with pytest.raises(DecodingError, match=r"precision: int8 cannot be used on cuda:1: engine: torch computes in"):
+        set_precision(model, "int8", torch.device("cuda:1"))
+    monkeypatch.setattr(hardware, "int8_obstacle", lambda: "no units")
+    with pytest.raises(DecodingError, match=r"precision: int8 cannot be used on cpu: no units\. Use float32"):
+        set_precision(model, "int8", torch.device("cpu"))
+    assert not any(isinstance(module, Int8Linear) for module in model.modules())

@@ -23,6 +23,7 @@ from translator.engines import base, torch_engine
 from translator.engines.hardware import set_threads
 from translator.engines.scoring import token_log_probabilities
 from translator.inference.mbr import expected_utilities
+from translator.model.int8 import Int8Linear, int8_obstacle
 from translator.tokenizer import EOS_ID
 
 SENTENCES = [
@@ -74,8 +75,43 @@ def test_a_model_translates_in_sixteen_bits_with_like_scores(model_directory: Pa
         assert len(narrow.translate(SENTENCES, max_length_factor=0.5, **options)) == len(SENTENCES)
 
 
+@pytest.mark.skipif(int8_obstacle() is not None, reason="int8 matrix products require an x86 processor")
+def test_a_model_translates_in_int8_with_like_scores(model_directory: Path, translator: Translator) -> None:
+    narrow = Translator.load(model_directory, device="cpu", precision="int8")
+    exact = translator.score([(text, "The cat is sleeping.") for text in SENTENCES])
+    near = narrow.score([(text, "The cat is sleeping.") for text in SENTENCES])
+    for mine, right in zip(near, exact, strict=True):
+        assert mine.log_probability != right.log_probability
+        assert mine.log_probability == pytest.approx(right.log_probability, rel=0.02)
+    for options in ({"beam_size": 1}, {"beam_size": 3}, {"sample": True}):
+        assert len(narrow.translate(SENTENCES, max_length_factor=0.5, **options)) == len(SENTENCES)
+
+
+@pytest.mark.skipif(int8_obstacle() is not None, reason="int8 matrix products require an x86 processor")
+def test_the_configuration_of_a_model_chooses_its_precision(model_directory: Path, tmp_path: Path) -> None:
+    home = tmp_path / "model"
+    shutil.copytree(model_directory, home)
+    config = home / "config.yaml"
+    text = config.read_text(encoding="utf-8")
+    assert text.count("precision: float32\n") == 2  # of training and decoding
+    config.write_text("precision: int8".join(text.rsplit("precision: float32", 1)), encoding="utf-8")
+
+    def is_int8(precision: str | None) -> bool:
+        modules = Translator.load(home, device="cpu", precision=precision).engine.model.modules()
+        return any(isinstance(module, Int8Linear) for module in modules)
+
+    assert is_int8(None)
+    assert not is_int8("float32")
+    assert Translator.load(home, device="cpu").translate("Oui.", beam_size=2, max_length_factor=0.5)
+
+
+def test_a_call_cannot_change_the_precision(translator: Translator) -> None:
+    with pytest.raises(ConfigError, match="precision"):
+        translator.translate("Oui.", precision="int8")
+
+
 def test_an_unknown_precision_is_refused(model_directory: Path) -> None:
-    with pytest.raises(DecodingError, match=r"precision must be float32 or bfloat16\. Received: 'float16'"):
+    with pytest.raises(DecodingError, match=r"precision must be float32, bfloat16 or int8\. Received: 'float16'"):
         Translator.load(model_directory, device="cpu", precision="float16")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from translator.config import DecodingChanges, DecodingOptions
-from translator.config.decoding import SAMPLING_FIELDS
+from translator.config.decoding import PRECISIONS, SAMPLING_FIELDS
 from translator.config.section import describe_fields
 from translator.engines import ENGINES
 from translator.errors import UserError
@@ -44,9 +44,9 @@ def add_one_model(parser: argparse.ArgumentParser, *, is_optional: bool = False)
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: as many as cores)")
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
-        default="float32",
-        help="data type of weights and matrix products; bfloat16 is meant for GPUs (default: %(default)s)",
+        choices=PRECISIONS,
+        help="data type of weights and matrix products; int8 on CPUs only (default: decoding.precision of the model, "
+        "which is float32 unless its configuration says otherwise)",
     )
 
 

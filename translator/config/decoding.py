@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, Literal, TypedDict, get_args
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,9 @@ from translator.config.section import (
     Probability,
     Section,
 )
+
+Precision = Literal["float32", "bfloat16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 BeamWidth = Annotated[PositiveInt, Field(le=1024)]  # memory grows with the beam; quality stops growing far earlier
 
@@ -123,6 +126,17 @@ class DecodingOptions(Section):
                 f"Received: beam_size={self.beam_size}, num_beam_groups={self.num_beam_groups}. Change one of them."
             )
         return self
+
+
+class DecodingConfig(DecodingOptions):
+    """The `decoding` section of a configuration: options of a search, and what is chosen when a model is loaded.
+
+    Attributes:
+        precision: data type of weights and matrix products where the model is loaded to decode: `float32`; `bfloat16`;
+            or `int8`, on CPUs only. Training and its validation do not read it.
+    """
+
+    precision: Precision = "float32"
 
 
 SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "seed")

@@ -112,7 +112,7 @@ def change_decoding(options: DecodingOptions, changes: DecodingChanges) -> Decod
             raise ConfigError(f"beam_size and {sampling or 'sample'} are mutually exclusive. Pass only one.")
         values["sample"] = False
     given = values.keys()
-    values = options.model_dump() | values
+    values = options.model_dump(include=set(DecodingOptions.model_fields)) | values
     if sampling and not values["sample"]:
         raise ConfigError(f"{sampling}: only sampling uses this. Set sample: true (--sample).")
     try:

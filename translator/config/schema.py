@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from translator.config.data import AugmentationConfig, DataConfig, Form
-from translator.config.decoding import DecodingOptions
+from translator.config.decoding import DecodingConfig
 from translator.config.section import (
     Layers,
     NonNegativeFloat,
@@ -309,7 +309,7 @@ class Config(Section):
     tokenizer: TokenizerConfig = TokenizerConfig()
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
-    decoding: DecodingOptions = DecodingOptions()
+    decoding: DecodingConfig = DecodingConfig()
 
     @property
     def form(self) -> Form:

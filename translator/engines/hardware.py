@@ -1,10 +1,13 @@
-"""Choice of device, precision and CPU threads."""
+"""Choice of device, precision and CPU threads; conversion of models to a precision."""
 
 from __future__ import annotations
 
 import torch
 
+from translator.config.decoding import PRECISIONS, Precision
 from translator.decoding.errors import DecodingError
+from translator.model import Model
+from translator.model.int8 import convert_to_int8, int8_obstacle
 
 _MAX_THREADS = 1024  # torch ends the process, without an exception, if it cannot start a thread
 
@@ -28,16 +31,40 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_dtype(precision: str) -> torch.dtype:
-    """Return the dtype of weights and activations.
+def choose_precision(requested: str | None, configured: Precision) -> Precision:
+    """Return the precision of the computation.
+
+    Args:
+        requested: name of a precision; None takes the configured one.
+        configured: `decoding.precision` of the model.
 
     Raises:
-        DecodingError: if `precision` is neither float32 nor bfloat16.
+        DecodingError: if there is no such precision.
     """
-    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if precision not in dtypes:
-        raise DecodingError(f"precision must be {' or '.join(dtypes)}. Received: {precision!r}.")
-    return dtypes[precision]
+    if requested is None:
+        return configured
+    for name in PRECISIONS:
+        if name == requested:
+            return name
+    names = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+    raise DecodingError(f"precision must be {names}. Received: {requested!r}.")
+
+
+def set_precision(model: Model, precision: Precision, device: torch.device) -> None:
+    """Convert a model in float32, on `device`, to a precision.
+
+    Raises:
+        DecodingError: if the device cannot compute in int8.
+    """
+    if precision == "bfloat16":
+        model.to(torch.bfloat16)
+    elif precision == "int8":
+        obstacle = int8_obstacle() if device.type == "cpu" else "engine: torch computes in int8 on CPUs only"
+        if obstacle is not None:
+            raise DecodingError(
+                f"precision: int8 cannot be used on {device}: {obstacle}. Use float32 or bfloat16, or device: cpu."
+            )
+        convert_to_int8(model)
 
 
 def set_threads(threads: int | None) -> None:

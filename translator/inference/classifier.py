@@ -67,7 +67,7 @@ class Classifier:
 
     @classmethod
     def load(
-        cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None, precision: str = "float32"
+        cls, name_or_path: str | Path, device: str = "auto", threads: int | None = None, precision: str | None = None
     ) -> Classifier:
         """Load a model to classify with; arguments and errors as in `Translator.load`.
 

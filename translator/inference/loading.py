@@ -13,13 +13,15 @@ from translator.decoding.errors import DecodingError
 from translator.engines import ENGINES
 from translator.engines.base import Engine
 from translator.engines.ctranslate2_engine import CTranslate2Engine
-from translator.engines.hardware import choose_device, choose_dtype, set_threads
+from translator.engines.hardware import choose_device, choose_precision, set_precision, set_threads
 from translator.inference.purpose import require_objective
 from translator.model.backends import use_supported_attention
 from translator.tokenizer import Tokenizers
 
 
-def load_to_decode(path: Path, device: str, threads: int | None, precision: str) -> tuple[LoadedModel, torch.device]:
+def load_to_decode(
+    path: Path, device: str, threads: int | None, precision: str | None
+) -> tuple[LoadedModel, torch.device]:
     """Return a model and its device.
 
     Args:
@@ -32,10 +34,11 @@ def load_to_decode(path: Path, device: str, threads: int | None, precision: str)
         UserError: as `Translator.load`; also if the model is an exported one.
     """
     set_threads(threads)
-    chosen, dtype = choose_device(device), choose_dtype(precision)
+    chosen = choose_device(device)
+    choose_precision(precision, "float32")
     loaded = load_model(path, str(chosen))
-    loaded.model.to(dtype)
     use_supported_attention(loaded.model)
+    set_precision(loaded.model, choose_precision(precision, loaded.config.decoding.precision), chosen)
     return loaded, chosen
 
 
@@ -59,7 +62,9 @@ def uses_ctranslate2(path: Path, engine: str) -> bool:
     return is_exported(path) or engine == "ctranslate2"
 
 
-def load_ctranslate2(path: Path, device: str, threads: int | None, precision: str) -> tuple[Engine, Tokenizers, Config]:
+def load_ctranslate2(
+    path: Path, device: str, threads: int | None, precision: str | None
+) -> tuple[Engine, Tokenizers, Config]:
     """Return an engine that decodes with CTranslate2, and the tokenizers and the configuration of its model.
 
     Args:
@@ -74,12 +79,12 @@ def load_ctranslate2(path: Path, device: str, threads: int | None, precision: st
     """
     set_threads(threads)
     chosen = choose_device(device)
-    choose_dtype(precision)
+    choose_precision(precision, "float32")
     home = path if is_exported(path) else locate_weights(path)[0]
     config, tokenizers = load_config(home / CONFIG_FILE), Tokenizers.load(home)
     require_objective(config, path, "translation")
     if is_exported(path):
-        if precision != "float32":
+        if precision is not None:
             raise DecodingError(
                 f"An exported model has the data type that it was exported with. Received: precision={precision!r}. "
                 "Omit it, or export the model again with another quantization."
@@ -88,7 +93,10 @@ def load_ctranslate2(path: Path, device: str, threads: int | None, precision: st
     else:
         from translator.engines.ctranslate2_cache import converted
 
-        directory, compute_type = converted(path, config.model, tokenizers), precision
+        directory, compute_type = (
+            converted(path, config.model, tokenizers),
+            choose_precision(precision, config.decoding.precision),
+        )
     engine = CTranslate2Engine(
         directory,
         tokenizers,

@@ -59,7 +59,7 @@ class Translator:
         name_or_path: str | Path,
         device: str = "auto",
         threads: int | None = None,
-        precision: str = "float32",
+        precision: str | None = None,
         engine: str = "auto",
         ensemble: Sequence[str | Path] = (),
     ) -> Translator:
@@ -70,8 +70,9 @@ class Translator:
                 format), the name of a bundled model, a hub id `owner/name`.
             device: `cpu`, `cuda`, `cuda:1`, …; `auto` is the first CUDA device, or the CPU without one.
             threads: CPU threads of torch, in the whole process; default: one per core.
-            precision: `float32`, or `bfloat16`, which is meant for GPUs. In bfloat16 scores are rounded, and a
-                translation may depend on the other texts of the call.
+            precision: `float32`; `bfloat16`, where a translation may depend on the other texts of the call; or `int8`,
+                on CPUs only. The last two round weights, activations and scores. None is `decoding.precision` of the
+                model, `float32` unless its configuration says otherwise.
             engine: `torch`; `ctranslate2`, which converts the model into the cache first; or `auto`, which is
                 `ctranslate2` for an exported model and `torch` otherwise.
             ensemble: further models with the same vocabularies; probabilities are the mean over all models. The
@@ -93,7 +94,7 @@ class Translator:
 
     @classmethod
     def _load_ensemble(
-        cls, paths: Sequence[Path], device: str, threads: int | None, precision: str, engine: str
+        cls, paths: Sequence[Path], device: str, threads: int | None, precision: str | None, engine: str
     ) -> Translator:
         if any(uses_ctranslate2(path, engine) for path in paths):
             raise DecodingError("An ensemble requires engine: torch. Received: engine: ctranslate2.")

@@ -60,6 +60,7 @@ class Transformer(nn.Module):
         output_embedding: projection of hidden states to the vocabulary.
         positions: position vectors added to token vectors; None with rotary positions, which attention applies.
         dropout: dropout on the sum.
+        output_projection: layer that replaces the product with `output_embedding` in `logits`; see `int8`.
     """
 
     max_positions: int
@@ -68,8 +69,18 @@ class Transformer(nn.Module):
     positions: PositionTable | None
     dropout: Dropout
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.output_projection: nn.Module | None = None
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits of every token: `(n, d_model)` to `(n, vocab_size)`, same dtype."""
+        if self.output_projection is not None:
+            logits: Tensor = self.output_projection(hidden)
+            return logits
+        return self._project(hidden)
+
+    def _project(self, hidden: Tensor) -> Tensor:
         return self.output_embedding.logits(hidden)
 
     def _embed(self, embedding: TokenEmbedding, tokens: Tensor, positions: Tensor) -> Tensor:

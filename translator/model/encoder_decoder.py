@@ -113,8 +113,7 @@ class EncoderDecoder(Transformer):
             hidden = F.pad(F.pad(hidden, (0, 1), value=1.0), (0, _BIAS_COLUMNS - 1))
         return self._cross_entropy(hidden, weight, batch.labels)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """See `Transformer.logits`."""
+    def _project(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.output_embedding.weight, self.output_bias)
 
     def start(self, source: Packed) -> DecodingState:

@@ -135,8 +135,9 @@ class TransformerLayer(nn.Module):
 
     @property
     def product_dtype(self) -> torch.dtype:
-        """Data type of the linear layers: bfloat16 in bfloat16 training, in which `x` and the norms are float32."""
-        return self.feed_forward.inner_projection.weight.dtype
+        """Data type that linear layers take: bfloat16 in bfloat16 training, in which `x` and the norms are float32."""
+        projection = self.feed_forward.inner_projection
+        return projection.weight.dtype if isinstance(projection, nn.Linear) else torch.float32
 
     def forward(
         self,
