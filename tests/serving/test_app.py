@@ -54,6 +54,21 @@ def test_alternatives_are_the_rest_of_the_n_best_list(client: httpx.Client, rand
     assert len(post(client, q=FRENCH, alternatives=1).json()["alternatives"]) == 3
 
 
+def test_a_request_can_turn_the_guard_off(serve: Serve, shipped: Translator) -> None:
+    text = "Écrivez à jean.dupont@exemple.fr."
+    plain = shipped.translate(text, guard=False).text
+    assert "jean.dupont@exemple.fr" not in plain
+    with httpx.Client(base_url=serve(shipped), timeout=60, trust_env=False) as client:
+        assert post(client, q=text).json()["translatedText"] == shipped.translate(text).text != plain
+        assert post(client, q=text, guard=False).json() == {"translatedText": plain}
+        [best] = post(client, q=[text], guard=False, alternatives=1).json()["translatedText"]
+        assert "jean.dupont@exemple.fr" not in best
+        for guard in (True, False):
+            stream = post(client, "/translate/stream", q=text, guard=guard)
+            assert stream.json()["translatedText"] == (shipped.translate(text).text if guard else plain)
+        assert "guard: " in post(client, q=text, guard="maybe").json()["error"]
+
+
 def test_html_keeps_its_tags(client: httpx.Client, random_translator: Translator) -> None:
     html = f'<p class="a">{FRENCH[0]}</p><script>x < "y"</script>'
     expected = text_of(random_translator, FRENCH[0]).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -22,16 +22,18 @@ Alternatives = Annotated[
     Field(ge=0, le=MAX_ALTERNATIVES, description="number of further translations"),
     BeforeValidator(_as_int),
 ]
+Guard = Annotated[bool, Field(description="`false`: do not check translations for failures")]
 
 
 class TranslateRequest(BaseModel):
-    """Body of `/translate`: LibreTranslate's fields. Unknown fields are ignored."""
+    """Body of `/translate`: LibreTranslate's fields, and `guard`. Unknown fields are ignored."""
 
     q: Text | Annotated[list[str], Field(max_length=MAX_TEXTS, description="texts to translate")]
     source: str = Field(description="language code of the text, or `auto`", examples=["fr"])
     target: str = Field(description="language code of the translation", examples=["en"])
     format: Literal["text", "html"] = Field("text", description="`html`: tags are kept, text is translated")
     alternatives: Alternatives = 0
+    guard: Guard = True
     api_key: str | None = Field(None, description="accepted for compatibility and ignored")
 
 
@@ -41,6 +43,7 @@ class StreamRequest(BaseModel):
     q: Text
     source: str = Field(description="language code of the text, or `auto`", examples=["fr"])
     target: str = Field(description="language code of the translation", examples=["en"])
+    guard: Guard = True
 
 
 class DetectRequest(BaseModel):

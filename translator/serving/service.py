@@ -134,7 +134,7 @@ class Service:
         """
         self._check_languages(request.source, request.target)
         units = text_units(clean(request.q), by_sentence=True)
-        return self._follow(units, self.batcher.submit(units.texts))
+        return self._follow(units, self.batcher.submit(units.texts, _guard(request)))
 
     async def _follow(self, units: Units, futures: Sequence[Future[Translation]]) -> AsyncIterator[StreamedSentence]:
         deadline = asyncio.get_running_loop().time() + self._timeout
@@ -174,10 +174,16 @@ class Service:
         return Units([], [], lambda _: text)
 
     def _changes(self, request: TranslateRequest) -> DecodingChanges:
-        if not request.alternatives:
-            return {}
-        count = request.alternatives + 1
-        return {"num_hypotheses": count, "beam_size": max(count, self.batcher.decoding.beam_size)}
+        changes = _guard(request)
+        if request.alternatives:
+            count = request.alternatives + 1
+            changes |= {"num_hypotheses": count, "beam_size": max(count, self.batcher.decoding.beam_size)}
+        return changes
+
+
+def _guard(request: TranslateRequest | StreamRequest) -> DecodingChanges:
+    """Return the option that turns the guard off, if the request does."""
+    return {} if request.guard else {"guard": False}
 
 
 async def _all(futures: Sequence[Future[Translation]]) -> list[Translation]:
