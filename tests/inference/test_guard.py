@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import torch
 from sentences import PAIRS
 
 from translator import Translator
 from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
+from translator.engines.base import Pair
 from translator.inference.guard import Repair, as_inside
 from translator.tokenizer import EOS_ID, Tokenizers
 
@@ -44,8 +47,11 @@ class FakeEngine:
             found.append([Candidate.from_tokens(each, [-1.0] * len(each), options.length_penalty) for each in ids])
         return found
 
-    def score(self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], batch_tokens: int) -> list[tuple[float, ...]]:
+    def score(self, pairs: Sequence[Pair], batch_tokens: int) -> list[tuple[float, ...]]:
         return [(-2.0,) * (len(target) + 1) for _, target in pairs]
+
+    def cross_attention(self, pairs: Sequence[Pair], batch_tokens: int) -> list[torch.Tensor]:
+        return [torch.full((len(target), len(source)), 0.01) for source, target in pairs]
 
 
 def translator_of(tokenizers: Tokenizers, outputs: Outputs, **options: Any) -> Translator:
@@ -115,6 +121,15 @@ def test_what_was_lost_is_copied(tokenizers: Tokenizers) -> None:
     assert found.repair == Repair(("numbers", "urls", "emails", "placeholders"), ("copy",), ())
     assert found.score == pytest.approx(-2.0 * len(found.hypotheses[0].token_log_probabilities) / penalty(found))
     assert len(found.hypotheses[0].token_log_probabilities) == len(found.tokens) + 1
+
+
+def test_a_joined_translation_has_the_coverage_penalty_in_its_score(tokenizers: Tokenizers) -> None:
+    translator = translator_of(tokenizers, lambda text, request, options: ["See it."], coverage_penalty=0.5)
+    found = translator.translate("Voir {name}.")
+    assert found.repair == Repair(("placeholders",), ("copy",), ())
+    length, num_source = len(found.tokens), len(tokenizers.source.encode("Voir {name}."))
+    expected = -2.0 * (length + 1) / penalty(found) + 0.5 * num_source * math.log(0.01 * length)
+    assert found.score == pytest.approx(expected)
 
 
 def penalty(found: Any) -> float:

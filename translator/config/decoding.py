@@ -35,6 +35,9 @@ class DecodingOptions(Section):
         diversity_penalty: subtracted from the log-probability of a token, in the choice of one group, for each time
             that an earlier group chose it in the same step
         length_penalty: exponent of the length penalty (Wu et al., 2016, equation 14); 0 disables it
+        coverage_penalty: factor of the coverage penalty (Wu et al., 2016, section 7), which lowers the score of
+            translations whose cross-attention leaves out source tokens; chooses among the hypotheses of the beam,
+            without effect on greedy search and samples; 0 disables it
         max_length_factor: maximum output length in tokens per source token, plus 10
         min_length: minimum output length in tokens before EOS
         no_repeat_ngram: length of n-grams that may not be repeated, unless the source repeats as often; a shorter cycle
@@ -64,6 +67,7 @@ class DecodingOptions(Section):
     num_beam_groups: BeamWidth = 1
     diversity_penalty: NonNegativeFloat = 0.5
     length_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.6
+    coverage_penalty: Annotated[NonNegativeFloat, Field(le=10)] = 0.0
     max_length_factor: PositiveFloat = 2.0
     min_length: NonNegativeInt = 0
     no_repeat_ngram: NonNegativeInt = 0
@@ -141,6 +145,7 @@ class DecodingConfig(DecodingOptions):
 
 SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "epsilon_cutoff", "seed")
 TRANSLATION_FIELDS = (
+    "coverage_penalty",
     "max_length_factor",
     "mbr_candidates",
     "alignment",
@@ -157,6 +162,7 @@ class DecodingChanges(TypedDict, total=False):
     num_beam_groups: int | None
     diversity_penalty: float | None
     length_penalty: float | None
+    coverage_penalty: float | None
     max_length_factor: float | None
     min_length: int | None
     no_repeat_ngram: int | None

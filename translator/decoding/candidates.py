@@ -20,7 +20,8 @@ class Candidate:
             the model's own, whatever the search forbids and however it samples.
         log_probability: sum of `token_log_probabilities`.
         score: `log_probability / length_penalty(len(token_log_probabilities), alpha)`, where a `repetition_penalty`
-            multiplies the log-probability of repeated tokens; candidates are ranked by it.
+            multiplies the log-probability of repeated tokens, and an engine adds the coverage penalty; candidates are
+            ranked by it.
         is_finished: True if the sequence ended by EOS; False if it reached its maximum length or could not go on.
     """
 

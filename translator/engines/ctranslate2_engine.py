@@ -20,6 +20,7 @@ from translator.decoding.constraints import NoRepeatedNgram, max_occurrences, ma
 from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
 from translator.engines.base import Pair, group_by_length, tokens_per_batch
+from translator.engines.coverage import search_with_coverage, uses_coverage
 from translator.engines.ctranslate2_model import package_problem, vocabulary
 from translator.errors import shorten
 from translator.tokenizer import EOS_ID, Tokenizers
@@ -33,6 +34,7 @@ _MAX_CHECKED_NGRAM = 12  # a cycle of 5 tokens, which `max_repeats` does not cou
 _SERVED = frozenset(DecodingOptions.model_fields) & {
     "beam_size",
     "length_penalty",
+    "coverage_penalty",
     "max_length_factor",
     "min_length",
     "no_repeat_ngram",
@@ -119,6 +121,8 @@ class CTranslate2Engine:
                     "engine: ctranslate2 serves a source, max_length, min_length and prefix. "
                     f"Received: {shorten(request)}. Use engine: torch."
                 )
+        if uses_coverage(options):
+            return search_with_coverage(self.search, self.cross_attention, requests, options)
         found = self._decode(requests, options, no_repeat_ngram=0)
         for size in _decreasing_sizes(options.no_repeat_ngram):
             repeating = [

@@ -18,6 +18,7 @@ from translator.decoding.request import Request
 from translator.decoding.search import search
 from translator.engines.base import Pair, group_by_length, tokens_per_batch
 from translator.engines.continuation import Continuation
+from translator.engines.coverage import search_with_coverage, uses_coverage
 from translator.engines.cross_attention import cross_attention_weights
 from translator.engines.scoring import token_log_probabilities
 from translator.engines.workers import SingleThreadWorkers
@@ -71,13 +72,20 @@ class TorchEngine:
         """See `Engine`."""
         return any(isinstance(model, DecoderOnly) for model in self._models)
 
+    @property
+    def _has_cross_attention(self) -> bool:
+        return isinstance(self.model, EncoderDecoder) and len(self._models) == 1
+
     def unsupported(self, options: DecodingOptions) -> list[str]:
-        """See `Engine`: every option is supported, but for the alignment of a decoder-only model or an ensemble."""
-        has_attention = isinstance(self.model, EncoderDecoder) and len(self._models) == 1
-        return ["alignment"] if options.alignment and not has_attention else []
+        """See `Engine`: all options, but a decoder-only model or an ensemble has no cross-attention to use."""
+        if self._has_cross_attention:
+            return []
+        return [name for name in ("alignment", "coverage_penalty") if getattr(options, name)]
 
     def search(self, requests: Sequence[Request], options: DecodingOptions) -> list[list[Candidate]]:
         """See `Engine`. On the CPU, `batch_tokens` tokens are decoded at a time, shared among torch's threads."""
+        if uses_coverage(options) and self._has_cross_attention:
+            return search_with_coverage(self.search, self.cross_attention, requests, options)
         lengths = [len(request.source) + 1 for request in requests]
         threads = torch.get_num_threads() if self.device.type == "cpu" else 1
         batches = list(group_by_length(lengths, tokens_per_batch(lengths, options.batch_tokens, threads)))

@@ -15,6 +15,7 @@ from translator.config import DecodingOptions, change_decoding
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 from translator.engines.base import Engine
+from translator.engines.coverage import uses_coverage, with_coverage
 from translator.inference.failures import find_failures, lost_spans
 from translator.inference.splitting import split_text
 from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
@@ -215,12 +216,13 @@ class Guard:
         values = (
             dict(zip(fitting, self._engine.score(fitting, self._options.batch_tokens), strict=True)) if fitting else {}
         )
-        results = []
+        results, alpha = [], self._options.length_penalty
         for case, target in zip(cases, targets, strict=True):
             scores = values.get((case.request.source, target))
-            alpha = self._options.length_penalty
             results.append([] if scores is None else [Candidate.from_tokens([*target, EOS_ID], scores, alpha)])
-        return results
+        if not uses_coverage(self._options):
+            return results
+        return with_coverage([case.request for case in cases], results, self._engine.cross_attention, self._options)
 
     def _piece(
         self,

@@ -15,7 +15,8 @@ class Hypothesis:
 
     Attributes:
         text: the translation, on one line.
-        score: log-probability over length penalty; higher is better. For a split text, the sum over its parts.
+        score: log-probability over length penalty, and the coverage penalty; higher is better. For a split text, the
+            sum over its parts.
         log_probability: of all tokens and EOS; natural logarithm.
         tokens: pieces; `▁` stands for a space.
         token_log_probabilities: of each piece, then of EOS (of each part, if the text was split).
