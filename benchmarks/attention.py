@@ -67,7 +67,7 @@ class Problem:
     def __post_init__(self) -> None:
         self.cu_seqlens = cu_seqlens_of(torch.tensor(self.lengths)).to(DEVICE)
         self.longest = max(self.lengths)
-        self.seed = torch.tensor([1], device=DEVICE)
+        self.seeds = torch.arange(len(self.lengths), device=DEVICE)
 
 
 def problem(lengths: list[int], heads: int, causal: bool, dropout_p: float, dtype: torch.dtype) -> Problem:
@@ -84,7 +84,7 @@ def ours(x: Problem) -> Tensor:
         *(x.cu_seqlens, x.cu_seqlens, x.longest, x.longest),
         causal=x.causal,
         dropout_p=x.dropout_p,
-        seed=x.seed,
+        seeds=x.seeds,
         backend="triton",
     )
 

@@ -155,11 +155,11 @@ def ours_in_graphs(size: Size, batches: list[PackedBatch]) -> Step:
     dtype = torch.bfloat16 if HAS_GPU else torch.float32
     options = TrainingConfig(compile=HAS_GPU, cuda_graphs=HAS_GPU)
     backward = ForwardBackward(model, options, dtype, static_shapes=True)
-    seed = torch.ones(1, dtype=torch.int64, device=DEVICE)
+    seeds = torch.arange(batches[0].source.num_sequences, device=DEVICE)
     coming = cycle(batches)
 
     def step() -> None:
-        _, count = backward(next(coming), number=0, seed=seed)
+        _, count = backward(next(coming), number=0, seeds=seeds)
         scale_and_clip([parameter.grad for parameter in model.parameters()], 1 / count, 1.0)
         optimizer.step()
         optimizer.zero_grad()

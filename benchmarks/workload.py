@@ -139,9 +139,8 @@ def model_config(
 def seeded_loss(
     loss: Callable[[PackedBatch, Tensor], tuple[Tensor, Tensor]], device: str = "cpu"
 ) -> Callable[[PackedBatch], tuple[Tensor, Tensor]]:
-    """Return our model's loss as a function of the batch alone; all batches have one seed of attention dropout."""
-    seed = torch.ones(1, dtype=torch.int64, device=device)
-    return lambda batch: loss(batch, seed)
+    """Return our model's loss as a function of the batch alone; all batches have the same seeds of dropout."""
+    return lambda batch: loss(batch, torch.arange(batch.source.num_sequences, device=device))
 
 
 def sentence_pairs(lengths: str, count: int, vocab_size: int, seed: int = 1) -> list[Pair]:

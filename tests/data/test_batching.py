@@ -191,11 +191,12 @@ def test_a_state_of_another_stream_is_refused(make_corpus: Make) -> None:
 
 def test_static_shapes_are_the_same_in_every_batch_and_hold_the_same_sentences(make_corpus: Make) -> None:
     corpus = make_corpus(500)
-    static, ragged = stream(corpus, static_shapes=True), stream(corpus)
-    for _ in range(20):
-        batch, plain = next(static), next(ragged)
-        count, capacity = batch.num_target_tokens, static.capacity
-        assert contents(batch) == contents(plain) and count == plain.num_target_tokens
+    batches = stream(corpus)
+    for plain in islice(batches, 20):
+        capacity = batches.capacity
+        batch, count = plain.padded(capacity), plain.num_target_tokens
+        assert batch.num_target_tokens == count and batch.seeds.shape == (capacity.sequences,)
+        assert contents(batch) == contents(plain)
         assert batch.source.values.shape == (capacity.source_tokens,)
         assert batch.target_input.values.shape == batch.labels.shape == (512,)
         assert batch.source.cu_seqlens.shape == batch.target_input.cu_seqlens.shape == (capacity.sequences + 1,)
@@ -293,7 +294,9 @@ def test_padding_changes_neither_the_loss_nor_a_gradient(make_corpus: Make) -> N
     config = ModelConfig(**sizes, encoder_heads=2, decoder_heads=2, dropout=0.0, max_positions=corpus.max_positions)
     model = build_model(config, 300, 300).double()
     results = []
-    for batch in (next(stream(corpus)), next(stream(corpus, static_shapes=True))):
+    batches = stream(corpus)
+    first = next(batches)
+    for batch in (first, first.padded(batches.capacity)):
         loss, count = model.loss(batch)
         results.append([loss.detach(), count, *torch.autograd.grad(loss, list(model.parameters()))])
     for ragged, static in zip(*results, strict=True):

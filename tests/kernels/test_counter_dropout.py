@@ -27,21 +27,21 @@ def test_the_generator_gives_the_published_numbers(counter: list[int], key: int,
 
 @pytest.mark.parametrize("dropout_p", [0.1, 0.5, 0.9])
 def test_weights_are_dropped_at_the_requested_rate(dropout_p: float) -> None:
-    kept = kept_weights(torch.tensor([3]), 0, 8, 100, 100, dropout_p)
+    kept = kept_weights(torch.tensor([3]), 8, 100, 100, dropout_p)
     deviation = (dropout_p * (1 - dropout_p) / kept.numel()) ** 0.5
     assert abs(kept.float().mean() - (1 - dropout_p)) < 5 * deviation
 
 
 def test_no_weight_is_dropped_with_probability_zero() -> None:
-    assert kept_weights(torch.tensor([3]), 0, 2, 50, 50, 0.0).all()
+    assert kept_weights(torch.tensor([3]), 2, 50, 50, 0.0).all()
 
 
-def test_decisions_do_not_repeat_across_seeds_sequences_heads_queries_and_keys() -> None:
-    def drawn(seed: int, sequence: int) -> torch.Tensor:
-        return kept_weights(torch.tensor([seed]), sequence, 2, 32, 32, 0.5)
+def test_decisions_do_not_repeat_across_seeds_heads_queries_and_keys() -> None:
+    def drawn(seed: int) -> torch.Tensor:
+        return kept_weights(torch.tensor([seed]), 2, 32, 32, 0.5)
 
-    base = drawn(1, 0)
-    others = [drawn(2, 0), drawn(1 + 2**32, 0), drawn(1, 1), base.flip(0), base.roll(1, 1), base.roll(1, 2)]
+    base = drawn(1)
+    others = [drawn(2), drawn(1 + 2**32), base.flip(0), base.roll(1, 1), base.roll(1, 2)]
     others.append(base.transpose(1, 2))
     for other in others:
         assert 0.4 < (base == other).float().mean() < 0.6
@@ -49,5 +49,5 @@ def test_decisions_do_not_repeat_across_seeds_sequences_heads_queries_and_keys()
 
 def test_a_mask_does_not_depend_on_its_size() -> None:
     seed = torch.tensor([5])
-    large = kept_weights(seed, 3, 4, 40, 50, 0.3)
-    assert torch.equal(kept_weights(seed, 3, 2, 7, 13, 0.3), large[:2, :7, :13])
+    large = kept_weights(seed, 4, 40, 50, 0.3)
+    assert torch.equal(kept_weights(seed, 2, 7, 13, 0.3), large[:2, :7, :13])

@@ -82,14 +82,14 @@ def test_a_sequence_gives_the_same_bits_alone_and_in_a_real_batch(dtype: torch.d
             assert torch.equal(alone, batched[rows])
 
 
-def test_a_cuda_graph_takes_other_sentences_and_another_seed() -> None:
-    """The offsets and the seed are read on the device: what changes them changes the result of a replay."""
+def test_a_cuda_graph_takes_other_sentences_and_other_seeds() -> None:
+    """The offsets and the seeds are read on the device: what changes them changes the result of a replay."""
     case = Attention.random([30, 5, 150], causal=True, dropout_p=0.2, dtype=torch.bfloat16, device="cuda")
     q, k, v = (x.detach().clone().requires_grad_() for x in (case.q, case.k, case.v))
-    offsets, seed = case.offsets()[0], torch.tensor([1], device="cuda")
+    offsets, seeds = case.offsets()[0], torch.tensor([1, 2, 3], device="cuda")
 
     def attend() -> tuple[Tensor, ...]:
-        out = packed_attention([q, k, v], offsets, offsets, 180, 180, causal=True, dropout_p=0.2, seed=seed)
+        out = packed_attention([q, k, v], offsets, offsets, 180, 180, causal=True, dropout_p=0.2, seeds=seeds)
         return out.detach(), *torch.autograd.grad(out, (q, k, v), case.grad_out)
 
     side = torch.cuda.Stream()
@@ -102,7 +102,7 @@ def test_a_cuda_graph_takes_other_sentences_and_another_seed() -> None:
         captured = attend()
     for lengths, number in ([30, 5, 150], 1), ([10, 170, 3], 9), ([0, 0, 2], 9):
         offsets.copy_(cu_seqlens_of(torch.tensor(lengths)))
-        seed.fill_(number)
+        seeds.fill_(number)
         graph.replay()
         for replayed, eager in zip(captured, attend(), strict=True):
             assert torch.equal(replayed, eager)
@@ -180,7 +180,7 @@ def trained(
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     for step in range(steps):
         torch.manual_seed(step)
-        total, count = loss(batch_of([20, 5, 40, 13], device, seed=step), torch.tensor([step], device=device))
+        total, count = loss(batch_of([20, 5, 40, 13], device, seed=step), torch.arange(4, device=device) + 4 * step)
         optimizer.zero_grad()
         (total / count).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -236,7 +236,7 @@ def test_cuda_graphs_change_no_bit_of_compiled_steps(accumulation: int) -> None:
                 seed = accumulation * step + number
                 torch.manual_seed(seed)
                 batch = distinct_batch([[20, 5, 40, 13], [7, 40, 1, 30]][number], seed)
-                loss, _ = backward(batch, number, torch.tensor([seed], device="cuda"))
+                loss, _ = backward(batch, number, torch.arange(4, device="cuda") + 4 * seed)
                 losses.append(loss.clone())
             scale_and_clip([parameter.grad for parameter in model.parameters()], torch.tensor(0.01).cuda(), 1.0)
             optimizer.step()

@@ -11,7 +11,6 @@ from translator.kernels.grouped import (
     grouped_attention,
     grouped_attention_backward,
     grouped_attention_operator,
-    keep_mask,
 )
 
 GRADCHECKED = ["odd lengths", "cross, fewer queries", "cross, more queries", "zero lengths"]
@@ -23,10 +22,10 @@ SMALL = {case: ([min(n, 5) for n in CASES[case][0]], [min(n, 6) for n in CASES[c
 @pytest.mark.parametrize("dropout_p", [0.0, 0.3])
 def test_gradients_are_those_of_the_function_computed(case: str, causal: bool, dropout_p: float) -> None:
     inputs = attention_inputs(*SMALL[case], heads=1, head_dim=3, padding=1, requires_grad=True)
-    seed = torch.tensor([11])
+    seeds = torch.arange(len(inputs[3]) - 1)
 
     def function(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return grouped_attention([x.unsqueeze(1) for x in (q, k, v)], *inputs[3:], causal, 0.7, dropout_p, seed)
+        return grouped_attention([x.unsqueeze(1) for x in (q, k, v)], *inputs[3:], causal, 0.7, dropout_p, seeds)
 
     assert torch.autograd.gradcheck(function, inputs[:3], fast_mode=True)
 
@@ -36,7 +35,7 @@ def dropped_weights(lengths: list[int], causal: bool, seed: int, dropout_p: floa
     longest = max(lengths)
     q, k, _, *offsets = attention_inputs(lengths, lengths, heads=3, head_dim=longest)
     v = torch.cat([torch.eye(longest, dtype=q.dtype)[:n] for n in lengths])[:, None, :].expand(-1, 3, -1)
-    options = {"dropout_p": dropout_p, "seed": torch.tensor([seed])}
+    options = {"dropout_p": dropout_p, "seeds": torch.arange(len(lengths)) + seed}
     inputs = (q, k, v.contiguous(), *offsets)
     return attend("grouped", causal, inputs, **options), attend("grouped", causal, inputs)
 
@@ -59,20 +58,17 @@ def test_dropout_decisions_do_not_repeat_across_heads_sequences_and_groups() -> 
     assert correlations.abs().max() < 0.15
 
 
-def test_a_keep_mask_replays_from_its_seed_and_has_the_right_rate() -> None:
-    def drawn(seed: int) -> Tensor:
-        return keep_mask((7, 11, 1301), 0.3, seed)
-
-    mask = drawn(5)
-    assert torch.equal(mask, drawn(5)) and not torch.equal(mask, drawn(6)) and drawn(-5).any()
-    assert mask.dtype == torch.float32
-    assert (mask == 0).float().mean().item() == pytest.approx(0.3, abs=0.005)
-
-
-@pytest.mark.parametrize("dropout_p", [1e-9, 0.5, 0.999999])
-def test_a_keep_mask_takes_any_probability_below_one(dropout_p: float) -> None:
-    mask = keep_mask((1000,), dropout_p, 1)
-    assert mask.isfinite().all() and (mask >= 0).all()
+@pytest.mark.parametrize("causal", [False, True])
+def test_dropout_does_not_depend_on_the_other_sequences(causal: bool) -> None:
+    lengths, seeds = [30, 5, 29, 17], torch.tensor([3, 9, 5, 7])
+    inputs = attention_inputs(lengths, lengths, dtype=torch.float32)
+    together = attend("grouped", causal, inputs, dropout_p=0.3, seeds=seeds).split(lengths)
+    for sequence, rows in enumerate(zip(*(x.split(lengths) for x in inputs[:3]), strict=True)):
+        offsets = torch.tensor([0, lengths[sequence]], dtype=torch.int32)
+        alone = attend(
+            "grouped", causal, (*rows, offsets, offsets), dropout_p=0.3, seeds=seeds[sequence : sequence + 1]
+        )
+        torch.testing.assert_close(alone, together[sequence])
 
 
 def test_results_are_right_for_more_layouts_than_the_plan_cache_holds() -> None:
@@ -92,7 +88,7 @@ def test_bfloat16_is_no_worse_than_the_naive_computation() -> None:
 @pytest.mark.parametrize("dropout_p", [0.0, 0.4])
 def test_recomputed_gradients_equal_those_from_stored_weights(dropout_p: float) -> None:
     inputs = attention_inputs(*CASES["odd lengths"], padding=2, dtype=torch.float32)
-    rest = (True, 0.3, dropout_p, torch.tensor([4]))
+    rest = (True, 0.3, dropout_p, torch.arange(len(inputs[3]) - 1))
     kept, kept_gradients = with_gradients(
         lambda q, k, v, *x: grouped_attention([y.unsqueeze(1) for y in (q, k, v)], *x, *rest), inputs, torch.float32
     )
@@ -103,7 +99,7 @@ def test_recomputed_gradients_equal_those_from_stored_weights(dropout_p: float) 
 
 def operator_arguments(dropout_p: float) -> tuple[object, ...]:
     inputs = attention_inputs([3, 0, 5], [2, 4, 5], padding=1, dtype=torch.float32, requires_grad=True)
-    return *inputs, True, 0.5, dropout_p, torch.tensor([1])
+    return *inputs, True, 0.5, dropout_p, torch.arange(len(inputs[3]) - 1)
 
 
 @pytest.mark.parametrize("dropout_p", [0.0, 0.2])

@@ -9,7 +9,7 @@ import torch
 from attention_cases import CASES, attend, attention_inputs, with_gradients
 from torch import Tensor
 
-from translator.kernels import BACKENDS, dropout_mask, packed_attention
+from translator.kernels import BACKENDS, packed_attention
 
 CPU_BACKENDS = ["grouped", "sdpa", "reference"]
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["bidirectional", "causal"])
@@ -132,14 +132,14 @@ def test_repeated_runs_are_bit_identical(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["grouped", "reference"])
-def test_dropout_is_a_function_of_its_seed(backend: str) -> None:
+def test_dropout_is_a_function_of_its_seeds(backend: str) -> None:
     inputs = attention_inputs(*CASES["odd lengths"], dtype=torch.float32)
 
     def drop(seed: int) -> tuple[Tensor, list[Tensor]]:
-        options = {"dropout_p": 0.4, "seed": torch.tensor([seed])}
+        options = {"dropout_p": 0.4, "seeds": torch.arange(len(inputs[3]) - 1) + seed}
         return with_gradients(lambda *x: attend(backend, True, x, **options), inputs, torch.float32)
 
-    (first, first_gradients), (again, again_gradients), (other, _) = drop(3), drop(3), drop(2**62 - 1)
+    (first, first_gradients), (again, again_gradients), (other, _) = drop(3), drop(3), drop(2**62)
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert all(torch.equal(a, b) for a, b in zip(first_gradients, again_gradients, strict=True))
 
@@ -149,14 +149,14 @@ def test_dropout_preserves_the_expectation(backend: str) -> None:
     torch.manual_seed(0)
     q, k, v, *offsets = attention_inputs([20] * 30, [20] * 30, dtype=torch.float32)
     ones = torch.ones_like(v)  # without dropout each output is exactly one
-    out = attend(backend, False, (q * 0, k, ones, *offsets), dropout_p=0.25, seed=torch.tensor([7]))
+    out = attend(backend, False, (q * 0, k, ones, *offsets), dropout_p=0.25, seeds=torch.arange(30))
     # a mean of 20 weights that are 0 or 4/3 of 1/20 each
     assert out.mean().item() == pytest.approx(1.0, abs=0.01)
     kept_share = (out[:, :, 0] * 20 * 0.75).round().mean().item() / 20
     assert kept_share == pytest.approx(0.75, abs=0.01)
 
 
-def test_dropout_of_zero_needs_no_seed_and_changes_nothing() -> None:
+def test_dropout_of_zero_needs_no_seeds_and_changes_nothing() -> None:
     inputs = attention_inputs([4], [4])
     assert torch.equal(attend("grouped", True, inputs, dropout_p=0.0), attend("grouped", True, inputs))
 
@@ -187,19 +187,6 @@ def test_joint_projections_give_the_results_of_separate_ones(
     torch.testing.assert_close(gradients, torch.stack(torch.autograd.grad(expected, separate, upstream), dim=1))
 
 
-def test_a_dropout_mask_has_the_right_rate_and_scale() -> None:
-    torch.manual_seed(0)
-    for p in (0.1, 0.3, 0.9):
-        mask = dropout_mask(torch.empty(300, 1001), p)
-        assert sorted(mask.unique().tolist()) == pytest.approx([0.0, 1 / (1 - p)])
-        assert (mask == 0).float().mean().item() == pytest.approx(p, abs=0.005)
-    torch.manual_seed(0)
-    first = dropout_mask(torch.empty(3, 5), 0.5)
-    torch.manual_seed(0)
-    assert torch.equal(first, dropout_mask(torch.empty(3, 5), 0.5))
-    assert dropout_mask(torch.empty(0, 5), 0.5).shape == (0, 5)
-
-
 def wrong_arguments() -> dict[str, tuple[dict[str, Any], str]]:
     offsets = torch.tensor([0, 3], dtype=torch.int32)
     return {
@@ -225,7 +212,11 @@ def wrong_arguments() -> dict[str, tuple[dict[str, Any], str]]:
             {"cu_seqlens_q": torch.tensor([0, 1, 3], dtype=torch.int32)},
             r"must be \(num_sequences \+ 1,\). Received: \(3,\) and \(2,\).",
         ),
-        "seed": ({"dropout_p": 0.1}, "dropout requires a seed. Received: dropout_p=0.1, seed=None."),
+        "no seeds": ({"dropout_p": 0.1}, "dropout requires seeds. Received: dropout_p=0.1, seeds=None."),
+        "seeds": (
+            {"dropout_p": 0.1, "seeds": torch.tensor([1, 2])},
+            r"seeds must be \(1,\) int64, one per sequence. Received: \(2,\) int64.",
+        ),
         "grouped": (
             {name: torch.randn(3, 2, 8, device="meta") for name in "qkv"}
             | {name: offsets.to("meta") for name in ("cu_seqlens_q", "cu_seqlens_k")}

@@ -61,16 +61,16 @@ def test_dropout_masks_equal_those_of_plain_torch_forward_and_backward(device: t
 @pytest.mark.parametrize("lengths", [[10, 16], [32, 20], [40, 64]])
 def test_the_mask_of_the_kernel_equals_that_of_plain_torch(device: torch.device, lengths: list[int]) -> None:
     """With equal scores and one-hot values the output is the weights: 1 / (length (1 - p)) where kept."""
-    seed = torch.tensor([-(2**50) - 17], device=device)
+    seeds = torch.arange(len(lengths), device=device) - 2**50 - 17
     zeros = torch.zeros(sum(lengths), 2, 64, device=device)
     values = torch.cat([torch.eye(length, 64) for length in lengths])[:, None].repeat(1, 2, 1).to(device)
     offsets = cu_seqlens_of(torch.tensor(lengths)).to(device)
     out = packed_attention(
-        [zeros, zeros, values], offsets, offsets, 64, 64, causal=False, dropout_p=0.4, seed=seed, backend="triton"
+        [zeros, zeros, values], offsets, offsets, 64, 64, causal=False, dropout_p=0.4, seeds=seeds, backend="triton"
     )
     for sequence, (rows, length) in enumerate(zip(out.split(lengths), lengths, strict=True)):
         weights = rows[:, :, :length].transpose(0, 1) * length * 0.6  # (heads, length, length)
-        kept = kept_weights(seed, sequence, 2, length, length, 0.4)
+        kept = kept_weights(seeds[sequence : sequence + 1], 2, length, length, 0.4)
         torch.testing.assert_close(weights, kept.float())
 
 
@@ -83,6 +83,7 @@ def test_dropout_does_not_depend_on_the_offset_or_on_other_sequences(device: tor
         return Attention(*rows, [first, 12], [first, 12], False, 0.5).results()[0][-12:]
 
     assert torch.equal(beside(3), beside(40))
+    assert torch.equal(beside(3), second.results(seed=8)[0])  # the seeds of `results` rise by one per sequence
 
 
 def results_of(case: Attention, sequence: int, results: list[Tensor]) -> list[Tensor]:
@@ -230,9 +231,9 @@ def test_offsets_need_not_be_contiguous(device: torch.device) -> None:
 def test_the_operators_are_well_formed(device: torch.device, lengths: list[int], dropout_p: float) -> None:
     attention = pytest.importorskip("translator.kernels.triton_attention")
     case = Attention.random(lengths, dropout_p=dropout_p, device=device).part(0, len(lengths))
-    seed = torch.tensor([3], device=device) if dropout_p else None
+    seeds = torch.arange(len(lengths), device=device) if dropout_p else None
     q, k, v = (x.detach().clone().requires_grad_() for x in (case.q, case.k, case.v))
-    options = (*case.offsets(), max(lengths), max(lengths), True, 0.3, dropout_p, seed)
+    options = (*case.offsets(), max(lengths), max(lengths), True, 0.3, dropout_p, seeds)
     torch.library.opcheck(attention.triton_attention, (q, k, v, *options))
     q, k, v = (x.detach() for x in (q, k, v))
     out, log_sum = attention.triton_attention(q, k, v, *options)
@@ -242,21 +243,21 @@ def test_the_operators_are_well_formed(device: torch.device, lengths: list[int],
 
 def test_the_operator_compiles_without_a_graph_break(device: torch.device) -> None:
     case = Attention.random([7, 3, 8], causal=True, dropout_p=0.2, device=device)
-    seed = torch.tensor([3], device=device)
+    seeds = torch.tensor([3, 4, 5], device=device)
 
-    def attend(q: Tensor, seed: Tensor) -> Tensor:
+    def attend(q: Tensor, seeds: Tensor) -> Tensor:
         attended = packed_attention(
-            [q * 2, case.k, case.v], *case.offsets(), 8, 8, causal=True, dropout_p=0.2, seed=seed, backend="triton"
+            [q * 2, case.k, case.v], *case.offsets(), 8, 8, causal=True, dropout_p=0.2, seeds=seeds, backend="triton"
         )
         return attended.relu().sum()
 
     def gradient(run: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         q = case.q.detach().requires_grad_()
-        return torch.autograd.grad(run(q, seed), q)[0]
+        return torch.autograd.grad(run(q, seeds), q)[0]
 
     compiled = torch.compile(attend, backend="aot_eager", fullgraph=True)
     assert torch.equal(gradient(compiled), gradient(attend))
-    assert compiled(case.q, seed) != compiled(case.q, seed + 1)  # the seed is read, not frozen into the graph
+    assert compiled(case.q, seeds) != compiled(case.q, seeds + 1)  # the seeds are read, not frozen into the graph
 
 
 def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(device: torch.device) -> None:
@@ -277,7 +278,7 @@ def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(devic
         model = build_model(config, 12, 12, 0.1).to(device).train()
         loss = torch.compile(model.loss, backend="aot_eager", fullgraph=True) if is_compiled else model.loss
         batch = SimpleNamespace(source=sentences, target_input=sentences, labels=labels)
-        total, _ = loss(batch, torch.tensor([1], device=device))
+        total, _ = loss(batch, torch.tensor([1, 2], device=device))
         total.backward()
         return total.detach(), model.target_embedding.weight.grad
 
@@ -290,7 +291,7 @@ def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(devic
 def static_batch(index: int, objective: Objective, sources: list[list[int]], targets: list[list[int]]) -> Batch:
     """As the trainer makes them on CUDA: filled up to one size, and bounded by the longest sequence there may be."""
     capacity = Capacity(source_tokens=16, target_tokens=14, sequences=4, max_seqlen=20)
-    return objective.pack(index, *(Ragged.of_rows(rows, np.int32) for rows in (sources, targets)), capacity)
+    return objective.pack(index, *(Ragged.of_rows(rows, np.int32) for rows in (sources, targets))).padded(capacity)
 
 
 ONE_GRAPH = {

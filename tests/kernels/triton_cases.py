@@ -88,7 +88,7 @@ class Attention:
             *bounds,
             causal=self.causal,
             dropout_p=self.dropout_p,
-            seed=torch.tensor([seed], device=q.device) if self.dropout_p else None,
+            seeds=torch.arange(len(self.lengths_q), device=q.device) + seed if self.dropout_p else None,
             backend=backend,
             **options,
         )

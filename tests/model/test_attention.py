@@ -55,10 +55,10 @@ def test_attention_dropout_is_a_function_of_its_seed_in_training_and_off_in_eval
 
     def attended(seed: int, global_seed: int = 0) -> torch.Tensor:
         torch.manual_seed(global_seed)
-        return attention(*inputs, seed=torch.tensor([seed]))
+        return attention(*inputs, seeds=torch.tensor([seed]))
 
     assert torch.equal(attended(1), attended(1, global_seed=5)) and not torch.equal(attended(1), attended(2))
-    with pytest.raises(ValueError, match=r"dropout requires a seed\. Received: dropout_p=0\.5, seed=None\."):
+    with pytest.raises(ValueError, match=r"dropout requires seeds\. Received: dropout_p=0\.5, seeds=None\."):
         attention(*inputs)
     attention.eval()
     assert torch.equal(attended(1), attention(*inputs))

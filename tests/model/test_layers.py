@@ -8,7 +8,9 @@ from model_cases import random_batch
 from torch import nn
 from torch.nn import functional as F
 
-from translator.model.layers import Dropout, FeedForward, LayerOptions, TransformerLayer, TransformerStack
+from translator.model.dropout import Dropout, DropoutKeys
+from translator.model.layers import FeedForward, LayerOptions, TransformerLayer, TransformerStack
+from translator.packing import SequenceLayout
 
 
 def layer_of(norm: str) -> TransformerLayer:
@@ -52,29 +54,34 @@ def test_swiglu_is_gated_by_a_third_layer_of_the_same_width() -> None:
     torch.testing.assert_close(network(x), network.output_projection(F.silu(gate) * inner))
 
 
+def keys(count: int, seed: int = 0) -> DropoutKeys:
+    """Keys of one sequence of tokens."""
+    layout = SequenceLayout(torch.tensor([0, count], dtype=torch.int32), count, torch.arange(count))
+    return DropoutKeys.of(torch.tensor([seed]), layout)
+
+
 def test_dropout_has_its_rate_keeps_the_expectation_and_repeats_with_the_seed() -> None:
     dropout, x = Dropout(0.3), torch.ones(200, 500)
-    torch.manual_seed(1)
-    dropped = dropout(x)
+    dropped = dropout(x, keys(200))
     assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
     assert dropped.mean().item() == pytest.approx(1, abs=0.01)
-    torch.manual_seed(1)
-    assert torch.equal(dropped, dropout(x)) and not torch.equal(dropped, dropout(x))
+    assert torch.equal(dropped, dropout(x, keys(200)))
+    assert not torch.equal(dropped, dropout(x, keys(200), site=1)) and not torch.equal(
+        dropped, dropout(x, keys(200, 1))
+    )
 
 
 def test_dropout_gradients_pass_where_the_values_passed() -> None:
     x = torch.randn(50, 50, requires_grad=True)
-    dropped = Dropout(0.5)(x)
+    dropped = Dropout(0.5)(x, keys(50))
     dropped.sum().backward()
     torch.testing.assert_close(x.grad, (dropped != 0).float() * 2)
 
 
 def test_adding_to_a_residual_is_dropout_and_then_a_sum() -> None:
     dropout, x, residual = Dropout(0.3), torch.randn(20, 30), torch.randn(20, 30)
-    torch.manual_seed(1)
-    expected = residual + dropout(x)
-    torch.manual_seed(1)
-    torch.testing.assert_close(dropout.added_to(residual, x), expected)
+    expected = residual + dropout(x, keys(20))
+    torch.testing.assert_close(dropout.added_to(residual, x, keys(20)), expected)
     assert torch.equal(dropout.eval().added_to(residual, x), residual + x)
 
 

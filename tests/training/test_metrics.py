@@ -48,7 +48,10 @@ def test_a_line_that_is_not_utf_8_is_dropped_when_a_run_resumes(tmp_path: Path) 
 def test_a_window_continues_from_its_totals_with_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("translator.training.metrics.time.monotonic", lambda: now[0])
-    steps = [StepTotals(loss=0.1 * step, tokens=step, must_stop=False, norm=0.3, rate=0.1) for step in range(1, 8)]
+    steps = [
+        StepTotals(loss=0.1 * step, tokens=step, retries=step % 2, must_stop=False, norm=0.3, rate=0.1)
+        for step in range(1, 8)
+    ]
     whole, resumed = Window(), Window()
     for step in steps:
         whole.add(step)
@@ -64,24 +67,25 @@ def test_a_window_continues_from_its_totals_with_the_same_bits(monkeypatch: pyte
     first, second = whole.summary(), resumed.summary()
     assert second.pop("tokens_per_second") == pytest.approx((5 + 6 + 7) / 6)  # of the steps after resuming
     first.pop("tokens_per_second")
-    assert first == second
+    assert first == second and first["memory_retries"] == 4
 
 
 def test_a_window_weighs_losses_by_their_tokens() -> None:
     window = Window()
-    window.add(StepTotals(loss=10.0, tokens=10, must_stop=False, norm=1.0, rate=0.1))
-    window.add(StepTotals(loss=90.0, tokens=30, must_stop=False, norm=3.0, rate=0.2))
+    window.add(StepTotals(loss=10.0, tokens=10, retries=0, must_stop=False, norm=1.0, rate=0.1))
+    window.add(StepTotals(loss=90.0, tokens=30, retries=0, must_stop=False, norm=3.0, rate=0.2))
     summary = window.summary()
     assert summary["loss"] == pytest.approx(2.5)
     assert summary["gradient_norm"] == pytest.approx(2.0)
     assert summary["learning_rate"] == 0.2
+    assert "memory_retries" not in summary
 
 
 def test_time_spent_paused_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("translator.training.metrics.time.monotonic", lambda: now[0])
     window = Window()
-    window.add(StepTotals(loss=1.0, tokens=50, must_stop=False, norm=1.0, rate=0.1))
+    window.add(StepTotals(loss=1.0, tokens=50, retries=0, must_stop=False, norm=1.0, rate=0.1))
     now[0] += 5
     with window.paused():
         now[0] += 1000

@@ -17,7 +17,7 @@ from translator.config.data import Form, SomeSources, Source
 from translator.config.decoding import SAMPLING_FIELDS, DecodingChanges, DecodingOptions
 from translator.config.parsing import ConfigError, dump_yaml, parse_yaml
 from translator.config.schema import Config
-from translator.config.section import ONE_OR_SEVERAL, Section
+from translator.config.section import AUTO_OR_NUMBER, ONE_OR_SEVERAL, Section
 from translator.errors import shorten
 from translator.file_input import expand_user, read_regular_file
 
@@ -31,6 +31,7 @@ _REQUIRED = {
     "int_parsing_size": "a smaller number",
     "invalid_key": "a mapping whose keys are text",
 }
+_TAGS = (*ONE_OR_SEVERAL, *AUTO_OR_NUMBER)
 _MAX_FILE_SIZE = 1 << 20  # bytes
 _MAX_PROBLEMS = 50
 _MAX_PROBLEM_LENGTH = 1000  # characters
@@ -188,7 +189,7 @@ def _validated(kind: type[Model], values: dict[str, Any], origin: str) -> Model:
 
 def _describe(kind: type[BaseModel], problem: Any) -> str:
     """Return one line for an error of pydantic's: dotted path, what was required, what was received."""
-    place = shorten(".".join(str(part) for part in problem["loc"] if part not in ONE_OR_SEVERAL))
+    place = shorten(".".join(str(part) for part in problem["loc"] if part not in _TAGS))
     received = problem["input"]
     if problem["type"] == "extra_forbidden":
         known = _known_keys(kind, problem["loc"][:-1])

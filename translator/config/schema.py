@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from translator.config.data import AugmentationConfig, DataConfig, Form
 from translator.config.decoding import DecodingConfig
 from translator.config.section import (
+    AutoOrPositiveInt,
     Layers,
     NonNegativeFloat,
     NonNegativeInt,
@@ -186,8 +187,11 @@ class TrainingConfig(Section):
             Its architecture and sizes must be the same. The output layer of a classifier is always new.
         corruption: corruption of the input in pre-training.
         max_steps: number of optimizer steps.
-        batch_tokens: target tokens per micro-batch and rank; input tokens for an encoder-only model.
-        accumulation: micro-batches per optimizer step and rank.
+        step_tokens: target tokens per optimizer step over all ranks and micro-batches, or input tokens for an
+            encoder-only model. By default `batch_tokens` times `accumulation` times the number of ranks.
+        batch_tokens: tokens per micro-batch and rank, of the side that `step_tokens` counts. With `step_tokens` it
+            changes only how a step is split, and the result to rounding; `auto` is then the largest that fits.
+        accumulation: micro-batches per optimizer step and rank; without `step_tokens`.
         optimizer: AdamW, or Adam with weight decay in the gradient.
         learning_rate: peak learning rate, reached after warm-up.
         betas: decay rates of the moments of the optimizer.
@@ -223,7 +227,8 @@ class TrainingConfig(Section):
     start_from: str | None = None
     corruption: CorruptionConfig = CorruptionConfig()
     max_steps: PositiveInt = 100_000
-    batch_tokens: PositiveInt = 4096
+    step_tokens: PositiveInt | None = None
+    batch_tokens: AutoOrPositiveInt = 4096
     accumulation: PositiveInt = 1
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: PositiveFloat = 5e-4
@@ -258,6 +263,10 @@ class TrainingConfig(Section):
             problems.append(
                 f"corruption requires objective: denoising or masked_language_modeling. Received: {self.objective}."
             )
+        if self.batch_tokens == "auto" and self.step_tokens is None:
+            problems.append("batch_tokens: auto requires step_tokens, the tokens that a step learns from.")
+        if self.step_tokens is not None and self.accumulation > 1:
+            problems.append("step_tokens and accumulation are mutually exclusive. Remove accumulation.")
         only_share = CorruptionConfig(share=self.corruption.share)
         if self.objective == "masked_language_modeling" and self.corruption != only_share:
             problems.append("masked_language_modeling uses corruption.share only. Received: other keys of corruption.")

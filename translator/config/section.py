@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
@@ -19,6 +19,12 @@ _MAX_INT = 2**63 - 1  # larger integers fit neither tensors nor floats
 Number = BeforeValidator(_not_bool)  # in Python, True is an int
 PositiveInt = Annotated[int, Number, Field(gt=0, le=_MAX_INT)]
 NonNegativeInt = Annotated[int, Number, Field(ge=0, le=_MAX_INT)]
+# The discriminator makes an invalid value one problem instead of one per alternative.
+AUTO_OR_NUMBER = ("[auto]", "[number]")  # tags, which pydantic adds to the location of a problem
+AutoOrPositiveInt = Annotated[
+    Annotated[Literal["auto"], Tag(AUTO_OR_NUMBER[0])] | Annotated[PositiveInt, Tag(AUTO_OR_NUMBER[1])],
+    Discriminator(lambda value: AUTO_OR_NUMBER[value != "auto"]),
+]
 Layers = Annotated[int, Number, Field(gt=0, le=1024)]
 Width = Annotated[int, Number, Field(gt=0, le=2**20)]
 PositiveFloat = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]

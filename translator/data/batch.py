@@ -1,7 +1,8 @@
-"""A batch of packed examples with special tokens, padded at the end if all batches must have the same shapes."""
+"""A batch of packed examples with special tokens; it can be split, and padded to sizes that all batches share."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -10,10 +11,12 @@ import torch
 from torch import Tensor
 
 from translator.data.store import IntArray, Ragged, offsets_of
+from translator.kernels.dropout import mixed
 from translator.packing import IGNORE_INDEX, Packed
 from translator.tokenizer import BOS_ID, EOS_ID
 
 _SHORT_SEQLEN = 64  # tokens; see Capacity.bound
+_NUMBER_STEP = 0xD1342543DE82EF95  # odd, spreads the numbers of examples over 64 bits
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Batch:
         target_input: input of the decoder.
         labels: `(num_labels,)` int64, IGNORE_INDEX in trailing padding.
         num_target_tokens: number of labels that count in the loss.
+        seeds: `(num_sequences,)` int64, seed of the random draws of the model on each example. Before `seeded`, it is
+            the number of the example: of the batch in the stream in the upper 32 bits, of its row in the lower.
     """
 
     index: int
@@ -42,6 +47,7 @@ class Batch:
     target_input: Packed
     labels: Tensor
     num_target_tokens: int
+    seeds: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`. The copy to CUDA uses pinned memory and does not block the host."""
@@ -56,7 +62,61 @@ class Batch:
             source=self.source.map(change),
             target_input=self.target_input.map(change),
             labels=change(self.labels),
+            seeds=change(self.seeds),
         )
+
+    def seeded(self, seed: int) -> Batch:
+        """Return the batch with seeds that are functions of the seed of the run and the number of each example."""
+        start = np.frombuffer(hashlib.blake2b(f"dropout {seed}".encode(), digest_size=8).digest(), "<u8")
+        numbers = self.seeds.numpy().view(np.uint64) * np.uint64(_NUMBER_STEP) + start
+        return replace(self, seeds=torch.from_numpy(mixed(numbers).view(np.int64)))
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Return a batch of the examples from `start` to before `stop`; the batch must have no padding."""
+        offsets = self._label_offsets()
+        labels = self.labels[int(offsets[start]) : int(offsets[stop])]
+        source = _sequences(self.source, start, stop)
+        target = _sequences(self.target_input, start, stop) if self._has_targets else self.target_input
+        return Batch(self.index, source, target, labels, _count(labels), self.seeds[start:stop])
+
+    def padded(self, capacity: Capacity) -> Batch:
+        """Return the batch with trailing padding up to the sizes of a capacity."""
+        sides = (self.source, self.target_input) if self._has_targets else (self.source,)
+        bound = capacity.bound(*sides)
+        padded = [
+            _pad(side, tokens, capacity.sequences, bound)
+            for side, tokens in zip(sides, (capacity.source_tokens, capacity.target_tokens), strict=False)
+        ]
+        num_labels = capacity.sequences if self._has_labels_of_sequences else len(padded[-1].values)
+        missing = self.seeds.new_zeros(capacity.sequences - len(self.seeds))
+        return replace(
+            self,
+            source=padded[0],
+            target_input=padded[1] if self._has_targets else self.target_input,
+            labels=_pad_labels(self.labels, num_labels),
+            seeds=torch.cat([self.seeds, missing]),
+        )
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of the source and of the target of each example: `(num_sequences, 2)` int64."""
+        source = self.source.lengths.numpy().astype(np.int64)
+        target = self.target_input.lengths.numpy().astype(np.int64) if self._has_targets else np.zeros_like(source)
+        return np.stack([source, target], axis=1)
+
+    @property
+    def _has_targets(self) -> bool:
+        return self.target_input.num_sequences > 0
+
+    @property
+    def _has_labels_of_sequences(self) -> bool:
+        return not self._has_targets and len(self.labels) == self.source.num_sequences
+
+    def _label_offsets(self) -> Tensor:
+        """Return the first label of each example, and the number of labels: `(num_sequences + 1,)`."""
+        if self._has_labels_of_sequences:
+            return torch.arange(self.source.num_sequences + 1)
+        return (self.target_input if self._has_targets else self.source).cu_seqlens
 
 
 @dataclass(frozen=True)
@@ -85,54 +145,53 @@ class Capacity:
         return min(_SHORT_SEQLEN, self.max_seqlen) if is_short else self.max_seqlen
 
 
-def pack_pairs(
-    index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None, *, ends_source: bool = True
-) -> Batch:
+def pack_pairs(index: int, source: Ragged, target: Ragged, *, ends_source: bool = True) -> Batch:
     """Pack sources and targets into a batch for a model with a decoder.
 
     Args:
         index: number of the batch.
         source: tokens of each source, without special tokens.
         target: tokens of each target, without special tokens.
-        capacity: sizes to pad to; None adds no padding.
         ends_source: append EOS to each source; False for empty sources of a decoder-only model.
     """
     labels = torch.from_numpy(_with_special(target, EOS_ID, at_end=True))
     packed_source = _pack_special(source, EOS_ID, at_end=True) if ends_source else _pack(source)
     packed_target = _pack_special(target, BOS_ID, at_end=False)
-    count = len(labels)
-    if capacity:
-        bound = capacity.bound(packed_source, packed_target)
-        packed_source = _pad(packed_source, capacity.source_tokens, capacity.sequences, bound)
-        packed_target = _pad(packed_target, capacity.target_tokens, capacity.sequences, bound)
-        labels = _pad_labels(labels, capacity.target_tokens)
-    return Batch(index, packed_source, packed_target, labels, count)
+    return Batch(index, packed_source, packed_target, labels, len(labels), _numbers(index, len(source)))
 
 
-def pack_texts(
-    index: int, source: Ragged, labels: IntArray, capacity: Capacity | None = None, *, num_labels: int = 0
-) -> Batch:
+def pack_texts(index: int, source: Ragged, labels: IntArray) -> Batch:
     """Pack texts and labels into a batch for an encoder-only model.
 
     Args:
         index: number of the batch.
         source: tokens of each text, without special tokens.
-        labels: `(n,)` integers, IGNORE_INDEX where a label does not count.
-        capacity: sizes to pad to; None adds no padding.
-        num_labels: number of labels to pad to.
+        labels: `(n,)` integers, one per token or per text; IGNORE_INDEX where a label does not count.
     """
     packed = _pack_special(source, EOS_ID, at_end=True)
     targets = torch.from_numpy(labels.astype(np.int64))
-    count = int((labels != IGNORE_INDEX).sum())
-    if capacity:
-        packed = _pad(packed, capacity.source_tokens, capacity.sequences, capacity.bound(packed))
-        targets = _pad_labels(targets, num_labels)
-    return Batch(index, packed, Packed.from_sequences([]), targets, count)
+    return Batch(index, packed, Packed.from_sequences([]), targets, _count(targets), _numbers(index, len(source)))
 
 
 def with_end(rows: Ragged, special: int) -> IntArray:
     """Return the concatenated rows with a special token after each: `(num_values + num_rows,)` int64."""
     return _with_special(rows, special, at_end=True)
+
+
+def _numbers(index: int, count: int) -> Tensor:
+    """Return the numbers of the examples of a batch: `(count,)` int64."""
+    return torch.arange(count) + (index << 32)
+
+
+def _count(labels: Tensor) -> int:
+    return int((labels != IGNORE_INDEX).sum())
+
+
+def _sequences(packed: Packed, start: int, stop: int) -> Packed:
+    """Return the sequences from `start` to before `stop`."""
+    offsets = packed.cu_seqlens[start : stop + 1]
+    values = packed.values[int(offsets[0]) : int(offsets[-1])]
+    return Packed(values, offsets - offsets[0], int(offsets.diff().max()))
 
 
 def _pack_special(rows: Ragged, special: int, at_end: bool) -> Packed:

@@ -32,7 +32,7 @@ class BatchStream(Iterator[Batch]):
     budgets. An example that does not fit keeps its place and comes first in the next batch.
 
     Attributes:
-        capacity: token budgets; also the sizes of every batch if shapes are static.
+        capacity: token budgets, and the sizes to which a batch can be padded (`Batch.padded`).
         report: what became of the rows of each source. Examples that are longer than a batch are left out of the
             stream, and counted here.
     """
@@ -46,7 +46,6 @@ class BatchStream(Iterator[Batch]):
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
-        static_shapes: bool = False,
     ) -> None:
         """Start at batch 0.
 
@@ -58,26 +57,19 @@ class BatchStream(Iterator[Batch]):
             rank: this rank takes batches k with `k % world_size == rank`.
             world_size: number of ranks.
             workers: number of worker processes that prepare examples ahead; 0 uses this process.
-            static_shapes: fill every batch up to its capacity, so that all batches have the same shapes.
 
         Raises:
             DataError: if too many examples are longer than a batch.
         """
         self._objective = examples.objective
         budgets = examples.objective.budgets(batch_tokens, examples.length_ratio)
-        self.capacity = Capacity(
-            source_tokens=budgets[0],
-            target_tokens=budgets[1],
-            sequences=math.ceil(1.25 * budgets[1] / examples.mean_target_length) + 8,
-            max_seqlen=examples.max_positions,
-        )
+        self.capacity = capacity_of(examples, budgets)
         self._budgets = budgets
         self.report = examples.report(budgets)
         _check_left_out(self.report, batch_tokens, budgets)
         self._fingerprint = f"{examples.fingerprint} {seed} {batch_tokens}"
         self._rank = rank
         self._world_size = world_size
-        self._static_shapes = static_shapes
         self._reader = examples.read(seed, budgets, workers)
         self._buffer = Chunk.empty(examples.objective.specials)
         self._next_index = 0
@@ -88,9 +80,8 @@ class BatchStream(Iterator[Batch]):
         for rank in range(self._world_size):
             chosen = self._fill()
             if rank == self._rank:
-                static = self.capacity if self._static_shapes else None
                 pieces = self._buffer.take(chosen)
-                mine = self._objective.pack(self._next_index + rank, pieces.source, pieces.target, static)
+                mine = self._objective.pack(self._next_index + rank, pieces.source, pieces.target)
             is_left = np.ones(len(self._buffer), np.bool_)
             is_left[chosen] = False
             self._buffer = self._buffer.take(np.flatnonzero(is_left))
@@ -168,6 +159,12 @@ class BatchStream(Iterator[Batch]):
             target_left -= int(target[row])
             row += 1
         return np.array(chosen, np.int64)
+
+
+def capacity_of(examples: Examples, budgets: tuple[int, int]) -> Capacity:
+    """Return the capacity of batches of at most this many source and target tokens."""
+    sequences = math.ceil(1.25 * budgets[1] / examples.mean_target_length) + 8
+    return Capacity(*budgets, sequences=sequences, max_seqlen=examples.max_positions)
 
 
 def make_batches(source: Ragged, target: Ragged, max_tokens: int, objective: Objective) -> list[Batch]:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from translator.config import Config, Form
-from translator.data.batch import Batch, Capacity, pack_pairs, pack_texts, with_end
+from translator.data.batch import Batch, pack_pairs, pack_texts, with_end
 from translator.data.files import DataError
 from translator.data.noise import hide_spans, hide_tokens, mask_tokens, permute_sentences
 from translator.data.store import IntArray, Ragged
@@ -70,8 +70,8 @@ class Objective(ABC):
         """
 
     @abstractmethod
-    def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
-        """Pack examples into batch number `index`, padded to a capacity if one is given."""
+    def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
+        """Pack examples into batch number `index`."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,9 @@ class Translation(Objective):
         """Return the two texts unchanged."""
         return texts[0], texts[1]
 
-    def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
+    def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
         """See `Objective`."""
-        return pack_pairs(index, source, target, capacity)
+        return pack_pairs(index, source, target)
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ class LanguageModeling(Objective):
         (text,) = texts
         return Ragged(text.values[:0], np.zeros_like(text.offsets)), text
 
-    def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
+    def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
         """See `Objective`."""
-        return pack_pairs(index, source, target, capacity, ends_source=False)
+        return pack_pairs(index, source, target, ends_source=False)
 
 
 @dataclass(frozen=True)
@@ -156,10 +156,9 @@ class MaskedLanguageModeling(Objective):
         ]
         return _ragged(pairs)
 
-    def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
+    def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
         """See `Objective`."""
-        labels = with_end(target, IGNORE_INDEX)
-        return pack_texts(index, source, labels, capacity, num_labels=capacity.source_tokens if capacity else 0)
+        return pack_texts(index, source, with_end(target, IGNORE_INDEX))
 
 
 @dataclass(frozen=True)
@@ -178,9 +177,9 @@ class Classification(Objective):
         """Return each text, and its class as the only value of the target."""
         return texts[0], texts[1]
 
-    def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
+    def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
         """See `Objective`."""
-        return pack_texts(index, source, target.values, capacity, num_labels=capacity.sequences if capacity else 0)
+        return pack_texts(index, source, target.values)
 
 
 @dataclass(frozen=True)
@@ -218,9 +217,9 @@ class Denoising(Objective):
         shuffled = permute_sentences(pieces, rng, self.sentence_ends) if self.sentence_ends else pieces
         return hide_tokens(shuffled, rng, self.share, self.sentinels[0]), pieces
 
-    def pack(self, index: int, source: Ragged, target: Ragged, capacity: Capacity | None = None) -> Batch:
+    def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
         """See `Objective`."""
-        return pack_pairs(index, source, target, capacity)
+        return pack_pairs(index, source, target)
 
 
 def objective_of(config: Config, tokenizers: Tokenizers) -> Objective:

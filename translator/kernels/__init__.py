@@ -16,16 +16,17 @@ from translator.kernels.backends import BACKENDS, choose_backend
 from translator.kernels.checks import check_attention, check_labels, check_loss, check_offsets, is_checking_values
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
+from translator.kernels.dropout import keyed_dropout
 from translator.kernels.embedding import embed
-from translator.kernels.grouped import grouped_attention, keep_mask, separated
+from translator.kernels.grouped import grouped_attention, separated
 from translator.kernels.top_tokens import largest, top_tokens
 
 __all__ = [
     "BACKENDS",
     "decode_attention",
     "decode_cross_attention",
-    "dropout_mask",
     "embed",
+    "keyed_dropout",
     "largest",
     "linear_cross_entropy",
     "packed_attention",
@@ -43,7 +44,7 @@ def packed_attention(
     causal: bool,
     scale: float | None = None,
     dropout_p: float = 0.0,
-    seed: Tensor | None = None,
+    seeds: Tensor | None = None,
     backend: str = "auto",
 ) -> Tensor:
     """Multi-head attention over packed sequences (Vaswani et al., 2017, section 3.2).
@@ -62,7 +63,8 @@ def packed_attention(
         causal: query i of n attends to key j of m only if j - i <= m - n (bottom-right alignment).
         scale: factor on the scores; `head_dim ** -0.5` by default.
         dropout_p: probability that an attention weight is dropped.
-        seed: `(1,)` int64, determines which weights are dropped (see `counter_dropout`); required with dropout.
+        seeds: `(num_sequences,)` int64, one per sequence; they determine which weights are dropped (see
+            `counter_dropout`). Required with dropout, except by `sdpa`, which uses torch's generator.
         backend: one of `BACKENDS`; `auto` selects `grouped` on the CPU, `triton` on CUDA, and `sdpa` if neither
             supports the inputs.
 
@@ -74,7 +76,7 @@ def packed_attention(
     """
     projections = _as_autocast(*_with_parts(projections))
     q, k, v = separated(projections)
-    check_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, dropout_p, seed, backend)
+    check_attention(q, k, v, cu_seqlens_q, cu_seqlens_k, dropout_p, seeds, backend)
     backend = choose_backend(backend, q.device.type, q.dtype, q.shape[-1])
     if backend == "reference" or is_checking_values(q.device):
         check_offsets("cu_seqlens_q", cu_seqlens_q, q.shape[0], max_seqlen_q)
@@ -84,15 +86,15 @@ def packed_attention(
     if backend == "triton":
         from translator.kernels.triton_attention import triton_attention  # triton is optional
 
-        seed = seed if dropout_p else None
-        out: Tensor = triton_attention(q, k, v, *offsets, *bounds, causal, scale, dropout_p, seed)[0]
+        seeds = seeds if dropout_p else None
+        out: Tensor = triton_attention(q, k, v, *offsets, *bounds, causal, scale, dropout_p, seeds)[0]
         return out
     if backend == "grouped":
-        seed = torch.zeros(1, dtype=torch.int64) if seed is None else seed
-        return grouped_attention(projections, *offsets, causal, scale, dropout_p, seed)
+        seeds = torch.zeros(1, dtype=torch.int64) if seeds is None else seeds  # not read
+        return grouped_attention(projections, *offsets, causal, scale, dropout_p, seeds)
     if backend == "sdpa":
         return _sdpa(q, k, v, *offsets, *bounds, causal, scale, dropout_p)
-    return reference.packed_attention(q, k, v, *offsets, causal=causal, scale=scale, dropout_p=dropout_p, seed=seed)
+    return reference.packed_attention(q, k, v, *offsets, causal=causal, scale=scale, dropout_p=dropout_p, seeds=seeds)
 
 
 def _with_parts(projections: Sequence[Tensor]) -> list[Tensor]:
@@ -187,13 +189,3 @@ def _as_autocast(*tensors: Tensor) -> tuple[Tensor, ...]:
         return tensors
     dtype = torch.get_autocast_dtype(device_type)
     return tuple(x.to(dtype) if x.dtype == torch.float32 else x for x in tensors)
-
-
-def dropout_mask(x: Tensor, dropout_p: float) -> Tensor:
-    """Return a dropout mask for `x`: 0 with probability `dropout_p`, otherwise 1 / (1 - dropout_p).
-
-    It is drawn from torch's default generator and has the shape, device and dtype of `x`.
-    """
-    if x.device.type == "cpu":
-        return keep_mask(tuple(x.shape), dropout_p, int(torch.randint(2**62, (1,)))).to(x.dtype)
-    return F.dropout(torch.ones_like(x), dropout_p)

@@ -21,7 +21,7 @@ def check_attention(
     cu_seqlens_q: Tensor,
     cu_seqlens_k: Tensor,
     dropout_p: float,
-    seed: Tensor | None,
+    seeds: Tensor | None,
     backend: str,
 ) -> None:
     """Raise ValueError if arguments are invalid as far as the host knows; see `kernels.packed_attention`."""
@@ -35,10 +35,10 @@ def check_attention(
             "q, k and v must have one floating-point dtype. "
             f"Received: {dtype_name(q)}, {dtype_name(k)}, {dtype_name(v)}."
         )
-    tensors = [q, k, v, cu_seqlens_q, cu_seqlens_k, *([] if seed is None else [seed])]
+    tensors = [q, k, v, cu_seqlens_q, cu_seqlens_k, *([] if seeds is None else [seeds])]
     if len({x.device for x in tensors}) > 1:
         devices = ", ".join(str(x.device) for x in tensors)
-        raise ValueError(f"q, k, v, their offsets and the seed must be on one device. Received: {devices}.")
+        raise ValueError(f"q, k, v, their offsets and the seeds must be on one device. Received: {devices}.")
     if any(x.stride(-1) != 1 for x in (q, k, v)) and q.shape[-1] > 1:
         raise ValueError(
             "q, k and v must be contiguous in their last dimension; call .contiguous() first. "
@@ -53,16 +53,19 @@ def check_attention(
             "cu_seqlens_q and cu_seqlens_k must be (num_sequences + 1,). "
             f"Received: {tuple(cu_seqlens_q.shape)} and {tuple(cu_seqlens_k.shape)}."
         )
-    _check_dropout(dropout_p, seed, backend)
+    _check_dropout(dropout_p, seeds, cu_seqlens_q.shape[0] - 1, backend)
 
 
-def _check_dropout(dropout_p: float, seed: Tensor | None, backend: str) -> None:
+def _check_dropout(dropout_p: float, seeds: Tensor | None, num_sequences: int, backend: str) -> None:
     if not 0 <= dropout_p < 1:
         raise ValueError(f"dropout_p must be at least 0 and below 1. Received: {dropout_p}.")
-    if dropout_p and seed is None and backend != "sdpa":
-        raise ValueError(f"dropout requires a seed. Received: dropout_p={dropout_p}, seed=None.")
-    if seed is not None and (seed.shape != (1,) or seed.dtype != torch.int64):
-        raise ValueError(f"seed must be (1,) int64. Received: {tuple(seed.shape)} {dtype_name(seed)}.")
+    if dropout_p and seeds is None and backend != "sdpa":
+        raise ValueError(f"dropout requires seeds. Received: dropout_p={dropout_p}, seeds=None.")
+    if seeds is not None and (seeds.shape != (num_sequences,) or seeds.dtype != torch.int64):
+        raise ValueError(
+            f"seeds must be ({num_sequences},) int64, one per sequence. "
+            f"Received: {tuple(seeds.shape)} {dtype_name(seeds)}."
+        )
 
 
 def is_checking_values(device: torch.device) -> bool:

@@ -1,9 +1,9 @@
 """Counter-based dropout: the mask is a function of the position of a weight, so it is never stored.
 
-Weight (query i, key j) of head h in sequence s is dropped or kept by 16 bits of Philox 4x32 with seven rounds (Salmon
-et al., 2011, "Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed and its counter `(j // 8, i, s, h)`.
-Positions count from the start of the sequence; s is the number of the sequence in the batch. So a mask does not depend
-on the lengths of other sequences, the offset in the packed batch, trailing padding, bounds, or the tiling of a kernel.
+Weight (query i, key j) of head h is dropped or kept by 16 bits of Philox 4x32 with seven rounds (Salmon et al., 2011,
+"Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed of the sequence and its counter `(j // 8, i, 0, h)`.
+Positions count from the start of the sequence. So a mask does not depend on the other sequences of the batch, the
+offset in the packed batch, trailing padding, bounds, or the tiling of a kernel.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ _LOW_32_BITS = 0xFFFFFFFF
 
 
 def drop_threshold(dropout_p: float) -> int:
-    """Return the threshold below which the 16 bits of a weight mean that it is dropped."""
-    return round(dropout_p * _LEVELS)
+    """Return the threshold below which the 16 bits of a weight mean that it is dropped; it has 16 bits itself."""
+    return min(round(dropout_p * _LEVELS), _LEVELS - 1)
 
 
-def kept_weights(seed: Tensor, sequence: int, heads: int, num_queries: int, num_keys: int, dropout_p: float) -> Tensor:
+def kept_weights(seed: Tensor, heads: int, num_queries: int, num_keys: int, dropout_p: float) -> Tensor:
     """Return which weights of one sequence dropout keeps.
 
     Args:
-        seed: `(1,)` int64.
-        sequence: number of the sequence in the batch.
+        seed: `(1,)` int64, seed of the sequence.
         heads: number of heads.
         num_queries: number of queries.
         num_keys: number of keys.
@@ -44,7 +43,7 @@ def kept_weights(seed: Tensor, sequence: int, heads: int, num_queries: int, num_
     query = torch.arange(num_queries, device=device)[:, None]
     head = torch.arange(heads, device=device)[:, None, None]
     shape = (heads, num_queries, groups)
-    counter = [x.expand(shape) for x in (group, query, torch.full_like(head, sequence), head)]
+    counter = [x.expand(shape) for x in (group, query, torch.zeros_like(head), head)]
     words = torch.stack(_philox(seed, counter), dim=-1)  # (heads, num_queries, groups, 4)
     halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1)  # the lower half belongs to the earlier key
     bits = halves.reshape(heads, num_queries, groups * _KEYS_PER_DRAW)[..., :num_keys]

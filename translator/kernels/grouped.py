@@ -6,21 +6,24 @@ a flash kernel tiled for long contexts.
 
 One copy orders the rows by group, and another restores the order of the results; a group is a slice in between.
 Attention weights of sentences are small, so the backward pass reuses them. Under torch.compile, which does not allow
-this, they are recomputed. Dropout is the same both times, since its mask is a function of the seed.
+this, they are recomputed. Dropout is the same both times, since its mask is a function of the seeds.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from translator.kernels.dropout import keep_mask
 from translator.kernels.grouping import Group, Plan, plan
+
+# Odd constants, so that the keys of different heads and queries are different.
+_HEAD_STEP = 0x369DEA0F31A53F85
+_QUERY_STEP = 0x27BB2EE687B0B0FD
 
 
 def _weights(q: Tensor, k: Tensor, out: Tensor, group: Group, heads: int, scale: float) -> Tensor:
@@ -36,17 +39,15 @@ def _weights(q: Tensor, k: Tensor, out: Tensor, group: Group, heads: int, scale:
     return out
 
 
-def keep_mask(shape: tuple[int, ...], dropout_p: float, seed: int) -> Tensor:
-    """Return a float32 dropout mask: 0 with probability `dropout_p` (to 1/65536), otherwise 1 / (1 - dropout_p).
-
-    Each 64-bit draw gives four decisions: `bernoulli_` would take ten times as long. SFC64 draws twice as fast as
-    torch's generator; both use one thread.
-    """
-    numel = math.prod(shape)
-    draws = np.random.SFC64(seed % 2**64).random_raw((numel + 3) // 4)
-    threshold = round(dropout_p * 65536) - 32768
-    is_kept = torch.from_numpy(draws.view(np.int16))[:numel].ge_(threshold)  # 0 or 1: bool would convert more slowly
-    return is_kept.view(shape) * torch.tensor(1 / (1 - dropout_p), dtype=torch.float32)
+def _keep(layout: Plan, seeds: Tensor, dropout_p: float) -> Tensor:
+    """Return the dropout mask of all attention weights, `(num_weights,)` float32: a function of seed and position."""
+    masks = [torch.empty(0)]
+    for group in layout.groups:
+        head = torch.arange(group.batch // len(group.sequences))[:, None] * _HEAD_STEP
+        query = torch.arange(group.longest_q) * _QUERY_STEP
+        keys = seeds[group.sequences][:, None, None] + head + query  # (num_sequences, heads, longest_q)
+        masks.append(keep_mask(keys.flatten(), group.longest_k, dropout_p).flatten())
+    return torch.cat(masks)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class _Intermediate:
 
 
 def _forward(
-    projections: Sequence[Tensor], layout: Plan, scale: float, dropout_p: float, seed: Tensor
+    projections: Sequence[Tensor], layout: Plan, scale: float, dropout_p: float, seeds: Tensor
 ) -> tuple[Tensor, _Intermediate]:
     buffers: list[Tensor] = []
     for projection in projections:
@@ -76,7 +77,7 @@ def _forward(
     weights = queries.new_empty(layout.num_weights, dtype=torch.promote_types(queries.dtype, torch.float32))
     for group in layout.groups:
         _weights(group.queries(queries), group.keys(keys), group.weights(weights), group, heads, scale)
-    keep = keep_mask((layout.num_weights,), dropout_p, int(seed)) if dropout_p else None
+    keep = _keep(layout, seeds, dropout_p) if dropout_p else None
     saved = _Intermediate(queries, keys, values, weights, keep)
     dropped = saved.dropped.to(values.dtype)
     out, whole = layout.empty(0, 1, like=queries)
@@ -116,10 +117,10 @@ class _GroupedAttention(torch.autograd.Function):
     """Attention in eager mode, which keeps its intermediate results."""
 
     @staticmethod
-    def forward(ctx: Any, layout: Plan, scale: float, dropout_p: float, seed: Tensor, *projections: Tensor) -> Tensor:
+    def forward(ctx: Any, layout: Plan, scale: float, dropout_p: float, seeds: Tensor, *projections: Tensor) -> Tensor:
         """Return the output of attention, and keep what the backward pass needs."""
         ctx.layout, ctx.scale, ctx.parts = layout, scale, [projection.shape[1] for projection in projections]
-        out, saved = _forward(projections, layout, scale, dropout_p, seed)
+        out, saved = _forward(projections, layout, scale, dropout_p, seeds)
         ctx.save_for_backward(saved.queries, saved.keys, saved.values, saved.weights, saved.keep)
         return out
 
@@ -137,19 +138,19 @@ def grouped_attention(
     causal: bool,
     scale: float,
     dropout_p: float,
-    seed: Tensor,
+    seeds: Tensor,
 ) -> Tensor:
     """Packed attention on the CPU; arguments as in `kernels.packed_attention`."""
     if torch.compiler.is_compiling():
         q, k, v = separated(projections)
         compiled: Tensor = grouped_attention_operator(
-            q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, dropout_p, seed
+            q, k, v, cu_seqlens_q, cu_seqlens_k, causal, scale, dropout_p, seeds
         )
         return compiled
     num_q_tokens, _, heads, _ = projections[0].shape
     layout = plan(cu_seqlens_q, cu_seqlens_k, num_q_tokens, projections[-1].shape[0], heads, causal)
     attention: Callable[..., Tensor] = _GroupedAttention.apply
-    return attention(layout, scale, dropout_p, seed, *projections)
+    return attention(layout, scale, dropout_p, seeds, *projections)
 
 
 def separated(projections: Sequence[Tensor]) -> list[Tensor]:
@@ -168,11 +169,11 @@ def grouped_attention_operator(
     causal: bool,
     scale: float,
     dropout_p: float,
-    seed: Tensor,
+    seeds: Tensor,
 ) -> Tensor:
     """`grouped_attention` under torch.compile."""
     layout = plan(cu_seqlens_q, cu_seqlens_k, q.shape[0], k.shape[0], q.shape[1], causal)
-    return _forward([x.unsqueeze(1) for x in (q, k, v)], layout, scale, dropout_p, seed)[0]
+    return _forward([x.unsqueeze(1) for x in (q, k, v)], layout, scale, dropout_p, seeds)[0]
 
 
 @grouped_attention_operator.register_fake
@@ -191,11 +192,11 @@ def grouped_attention_backward(
     causal: bool,
     scale: float,
     dropout_p: float,
-    seed: Tensor,
+    seeds: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `grouped_attention` for q, k and v, from its inputs only."""
     layout = plan(cu_seqlens_q, cu_seqlens_k, q.shape[0], k.shape[0], q.shape[1], causal)
-    _, saved = _forward([x.unsqueeze(1) for x in (q, k, v)], layout, scale, dropout_p, seed)
+    _, saved = _forward([x.unsqueeze(1) for x in (q, k, v)], layout, scale, dropout_p, seeds)
     grad_q, grad_k, grad_v = (x.squeeze(1) for x in _backward(grad_out, saved, layout, scale, (1, 1, 1)))
     return grad_q, grad_k, grad_v
 
@@ -207,14 +208,14 @@ def _(grad_out: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any) -> tuple[Tenso
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    q, k, v, cu_seqlens_q, cu_seqlens_k, ctx.causal, ctx.scale, ctx.dropout_p, seed = inputs
-    ctx.save_for_backward(q, k, v, cu_seqlens_q, cu_seqlens_k, seed)
+    q, k, v, cu_seqlens_q, cu_seqlens_k, ctx.causal, ctx.scale, ctx.dropout_p, seeds = inputs
+    ctx.save_for_backward(q, k, v, cu_seqlens_q, cu_seqlens_k, seeds)
 
 
 def _operator_backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-    q, k, v, cu_seqlens_q, cu_seqlens_k, seed = ctx.saved_tensors
+    q, k, v, cu_seqlens_q, cu_seqlens_k, seeds = ctx.saved_tensors
     grads = grouped_attention_backward(
-        grad_out, q, k, v, cu_seqlens_q, cu_seqlens_k, ctx.causal, ctx.scale, ctx.dropout_p, seed
+        grad_out, q, k, v, cu_seqlens_q, cu_seqlens_k, ctx.causal, ctx.scale, ctx.dropout_p, seeds
     )
     return *grads, None, None, None, None, None, None
 

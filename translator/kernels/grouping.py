@@ -48,6 +48,7 @@ class Group:
     """Sequences computed together.
 
     Attributes:
+        sequences: `(num_sequences,)` int64, numbers of the sequences.
         batch: number of sequences times heads.
         longest_q: number of queries of the longest sequence.
         longest_k: number of keys of the longest sequence.
@@ -59,6 +60,7 @@ class Group:
         has_fully_masked_query: True if a query sees no key (causal, with more queries than keys).
     """
 
+    sequences: Tensor
     batch: int
     longest_q: int
     longest_k: int
@@ -160,7 +162,8 @@ def _cached_plan(offsets_q: bytes, offsets_k: bytes, num_q: int, num_k: int, hea
         group_q, group_k = lengths_q[group], lengths_k[group]
         batch, longest_q, longest_k = len(group) * heads, int(group_q.max()), int(group_k.max())
         bias, is_any_masked = _bias(group_q, group_k, causal), causal and bool((group_q > group_k).any())
-        groups.append(Group(batch, longest_q, longest_k, first_q, first_k, first_weight, bias, is_any_masked))
+        firsts, sequences = (first_q, first_k, first_weight), torch.from_numpy(group)
+        groups.append(Group(sequences, batch, longest_q, longest_k, *firsts, bias, is_any_masked))
         first_q += batch * longest_q
         first_k += batch * longest_k
         first_weight += batch * longest_q * longest_k

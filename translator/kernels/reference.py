@@ -46,7 +46,7 @@ def packed_attention(
     causal: bool,
     scale: float,
     dropout_p: float = 0.0,
-    seed: Tensor | None = None,
+    seeds: Tensor | None = None,
 ) -> Tensor:
     """Attention of the queries of each sequence to its keys, given separately; see `kernels.packed_attention`.
 
@@ -59,9 +59,9 @@ def packed_attention(
             continue
         weights = attention_weights(q[q_start:q_end], k[k_start:k_end], causal=causal, scale=scale)
         if dropout_p:
-            assert seed is not None
+            assert seeds is not None
             heads, num_queries, num_keys = weights.shape
-            kept = kept_weights(seed, sequence, heads, num_queries, num_keys, dropout_p)
+            kept = kept_weights(seeds[sequence : sequence + 1], heads, num_queries, num_keys, dropout_p)
             weights = weights * kept / (1 - dropout_p)
         out[q_start:q_end] = torch.einsum("hqk,khd->qhd", weights.to(v.dtype), v[k_start:k_end])
     return out

@@ -86,7 +86,7 @@ def tiling(dtype: torch.dtype, head_dim: int) -> Tiling:
 class _Call:
     """Arguments of one call, and the launches of kernels with them.
 
-    Kernels take, in this order: tensors, offsets and seed, strides, sizes, numbers, and compile-time constants.
+    Kernels take, in this order: tensors, offsets and seeds, strides, sizes, numbers, and compile-time constants.
     """
 
     q: Tensor
@@ -98,7 +98,7 @@ class _Call:
     causal: bool
     scale: float
     dropout_p: float
-    seed: Tensor | None
+    seeds: Tensor | None
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -135,7 +135,7 @@ class _Call:
         The last launch has programs for the trailing padding too, so there is at least one launch.
         """
         num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.q.shape[1]
-        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seed, *strides)
+        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds, *strides)
         sizes = (heads, num_sequences, self.q.shape[0], self.k.shape[0])
         classes = [each for each in self.tiling.classes if each.shorter < max(1, self.max_seqlen)]
         for length_class in classes:
@@ -160,7 +160,7 @@ class _Call:
         block = self.tiling.keys if over_keys else self.tiling.queries
         tiles = triton.cdiv(self.k.shape[0], block.keys) if over_keys else triton.cdiv(num_q_tokens, block.queries)
         kernel[(tiles, heads)](
-            *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seed),
+            *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds),
             *(*strides, heads, num_sequences, num_q_tokens, *numbers),
             **self.constants,
             SHORT=self.tiling.short,
@@ -180,7 +180,7 @@ def triton_attention(
     causal: bool,
     scale: float,
     dropout_p: float,
-    seed: Tensor | None,
+    seeds: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Packed attention in Triton; arguments as in `kernels.packed_attention`, with q, k and v given separately.
 
@@ -189,7 +189,7 @@ def triton_attention(
         the long path only, and empty if the bounds admit none.
     """
     max_seqlen = max(max_seqlen_q, max_seqlen_k)
-    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seed)
+    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
     out = _empty_like(q)
     log_sum = _row_numbers(q, max_seqlen)
     with on_device_of(q):
@@ -221,11 +221,11 @@ def triton_attention_backward(
     causal: bool,
     scale: float,
     dropout_p: float,
-    seed: Tensor | None,
+    seeds: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `triton_attention` for q, k and v."""
     max_seqlen = max(max_seqlen_q, max_seqlen_k)
-    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seed)
+    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
     if grad_out.stride(-1) != 1:
         grad_out = grad_out.contiguous()
     grad_q, grad_k, grad_v = _empty_like(q), _empty_like(k), _empty_like(v)
@@ -248,19 +248,19 @@ def _(
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    q, k, v, cu_seqlens_q, cu_seqlens_k, *ctx.options, seed = inputs
+    q, k, v, cu_seqlens_q, cu_seqlens_k, *ctx.options, seeds = inputs
     out, log_sum = output
     ctx.mark_non_differentiable(log_sum)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(out, log_sum, q, k, v, cu_seqlens_q, cu_seqlens_k, seed)
+    ctx.save_for_backward(out, log_sum, q, k, v, cu_seqlens_q, cu_seqlens_k, seeds)
 
 
 def _backward(ctx: Any, grad_out: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
     nothing = (None,) * 8
     if grad_out is None:
         return None, None, None, *nothing
-    *tensors, seed = ctx.saved_tensors
-    return *triton_attention_backward(grad_out, *tensors, *ctx.options, seed), *nothing
+    *tensors, seeds = ctx.saved_tensors
+    return *triton_attention_backward(grad_out, *tensors, *ctx.options, seeds), *nothing
 
 
 triton_attention.register_autograd(_backward, setup_context=_setup_context)

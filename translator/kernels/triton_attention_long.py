@@ -84,7 +84,7 @@ def long_forward(
     log_sum_ptr,
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
-    seed_ptr,
+    seeds_ptr,
     q_stride_token,
     q_stride_head,
     k_stride_token,
@@ -106,7 +106,6 @@ def long_forward(
 ):
     """Compute the output and, for the backward pass, log2 of the softmax denominators, `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
-    seed = tl.load(seed_ptr) if IS_DROPPING else 0
     window, window_end, sequence, q_start = program_window(cu_seqlens_q_ptr, num_sequences, BLOCK_Q)
     while q_start < window_end:
         q_end = tl.load(cu_seqlens_q_ptr + sequence + 1)
@@ -118,7 +117,7 @@ def long_forward(
             k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys)
             v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys)
             q = load_tile(q_rows, first, BLOCK_Q, HEAD_DIM)
-            dropout = Dropout(seed, sequence, head, drop_below, keep_scale) if IS_DROPPING else None
+            dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
             out, log_sum = _attend(
                 q, first, num_queries, k_rows, v_rows, dropout, log2_scale, CAUSAL, HEAD_DIM, BLOCK_K
             )

@@ -69,7 +69,7 @@ def long_backward_queries(
     mean_grad_ptr,
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
-    seed_ptr,
+    seeds_ptr,
     grad_out_stride_token,
     grad_out_stride_head,
     q_stride_token,
@@ -94,7 +94,6 @@ def long_backward_queries(
 ):
     """Compute the gradient of queries, and for the next kernel rowsum(dO O) = rowsum(P dP), `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
-    seed = tl.load(seed_ptr) if IS_DROPPING else 0
     first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # of the output and of gradients: contiguous
     window, window_end, sequence, q_start = program_window(cu_seqlens_q_ptr, num_sequences, BLOCK_Q)
     while q_start < window_end:
@@ -116,7 +115,7 @@ def long_backward_queries(
             store_numbers(mean_grad_ptr + first_number, first, num_queries, mean_grad)
             log_sum = load_numbers(log_sum_ptr + first_number, first, num_queries, BLOCK_Q)
             q = load_tile(q_rows, first, BLOCK_Q, HEAD_DIM)
-            dropout = Dropout(seed, sequence, head, drop_below, keep_scale) if IS_DROPPING else None
+            dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
             queries = (q, grad_out, log_sum, mean_grad, first, num_queries)
             grad_q = _query_gradient(*queries, k_rows, v_rows, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_K)
             grad_q_rows = Rows(grad_q_ptr + first_column, stride_token, q_start, num_queries)
@@ -177,7 +176,7 @@ def long_backward_keys(
     mean_grad_ptr,
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
-    seed_ptr,
+    seeds_ptr,
     grad_out_stride_token,
     grad_out_stride_head,
     q_stride_token,
@@ -202,7 +201,6 @@ def long_backward_keys(
 ):
     """Compute the gradients of keys and values; a program holds one tile and iterates over the queries."""
     head = tl.program_id(1)
-    seed = tl.load(seed_ptr) if IS_DROPPING else 0
     window, window_end, sequence, k_start = program_window(cu_seqlens_k_ptr, num_sequences, BLOCK_K)
     while k_start < window_end:
         k_end = tl.load(cu_seqlens_k_ptr + sequence + 1)
@@ -219,7 +217,7 @@ def long_backward_keys(
             v = load_tile(v_rows, first, BLOCK_K, HEAD_DIM)
             first_number = head.to(tl.int64) * num_q_tokens + q_start
             queries = (q_rows, grad_out_rows, log_sum_ptr + first_number, mean_grad_ptr + first_number)
-            dropout = Dropout(seed, sequence, head, drop_below, keep_scale) if IS_DROPPING else None
+            dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
             grad_k, grad_v = _key_gradients(
                 k, v, first, num_keys, *queries, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_Q
             )

@@ -48,7 +48,7 @@ def short_forward(
     out_ptr,
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
-    seed_ptr,
+    seeds_ptr,
     q_stride_token,
     q_stride_head,
     k_stride_token,
@@ -93,7 +93,7 @@ def short_forward(
     v = load_tile(Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
     weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL)
     if IS_DROPPING:
-        dropout = Dropout(tl.load(seed_ptr), sequence, head, drop_below, keep_scale)
+        dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale)
         weights = tl.where(keep_tile(dropout, 0, 0, TILE, TILE), weights, 0.0)
         total = total / keep_scale
     out = tl.dot(weights.to(v.dtype), v, input_precision="ieee") / total[:, None]
@@ -111,7 +111,7 @@ def short_backward(
     grad_v_ptr,
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
-    seed_ptr,
+    seeds_ptr,
     grad_out_stride_token,
     grad_out_stride_head,
     q_stride_token,
@@ -168,7 +168,7 @@ def short_backward(
     grad_out = load_tile(Rows(grad_out_ptr, grad_out_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
     v = load_tile(Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
     grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
-    dropout = Dropout(tl.load(seed_ptr), sequence, head, drop_below, keep_scale) if IS_DROPPING else None
+    dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
     kept_weights, grad_weights = replay_dropout(weights, grad_weights, dropout, 0, 0)
     grad_v = tl.dot(tl.trans(kept_weights.to(grad_out.dtype)), grad_out, input_precision="ieee")
     first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # the gradients are contiguous

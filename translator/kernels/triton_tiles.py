@@ -41,7 +41,6 @@ class Dropout(NamedTuple):
     """Inputs of dropout for one sequence and head: what determines the mask, and the factor on kept weights."""
 
     seed: Any
-    sequence: Any
     head: Any
     drop_below: Any
     keep_scale: Any
@@ -176,7 +175,7 @@ def keep_tile(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.c
     """
     query = first_query + tl.arange(0, ROWS)[:, None]
     group = first_key // 8 + tl.arange(0, COLUMNS // 8)[None, :]
-    a, b, c, d = tl.philox(dropout.seed, group + query * 0, query + group * 0, dropout.sequence, dropout.head, _ROUNDS)
+    a, b, c, d = tl.philox(dropout.seed, group + query * 0, query + group * 0, 0, dropout.head, _ROUNDS)
     words = tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), (ROWS, COLUMNS // 2))  # a, b, c, d side by side
     halves = tl.reshape(tl.join(words & 0xFFFF, words >> 16), (ROWS, COLUMNS))
     return halves.to(tl.int32) >= dropout.drop_below

@@ -52,7 +52,7 @@ class MultiHeadAttention(nn.Module):
         self.backend = backend
 
     def attend(
-        self, projections: Sequence[Tensor], layout: SequenceLayout, memory_layout: SequenceLayout, seed: Tensor | None
+        self, projections: Sequence[Tensor], layout: SequenceLayout, memory_layout: SequenceLayout, seeds: Tensor | None
     ) -> Tensor:
         """Return the attention output of projected queries, keys and values, itself projected.
 
@@ -60,7 +60,7 @@ class MultiHeadAttention(nn.Module):
             projections: as `kernels.packed_attention` takes them.
             layout: layout of the queries.
             memory_layout: layout of the keys and values.
-            seed: `(1,)` int64, seed of dropout; required in training with dropout.
+            seeds: `(num_sequences,)` int64, seeds of dropout; required in training with dropout.
 
         Returns:
             `(num_tokens, d_model)`.
@@ -75,7 +75,7 @@ class MultiHeadAttention(nn.Module):
             causal=self.causal,
             scale=self.scale,
             dropout_p=self.dropout if is_dropping else 0.0,
-            seed=seed if is_dropping else None,
+            seeds=seeds if is_dropping else None,
             backend=self.backend,
         )
         return self._merge_heads(attended)
@@ -133,18 +133,18 @@ class SelfAttention(MultiHeadAttention):
         self.output_projection = nn.Linear(d_model, d_model)
         self.rotary = RotaryPositions(self.head_dim, max_positions) if max_positions else None
 
-    def forward(self, x: Tensor, layout: SequenceLayout, *, seed: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, layout: SequenceLayout, *, seeds: Tensor | None = None) -> Tensor:
         """Attend within each sequence.
 
         Args:
             x: `(num_tokens, d_model)`.
             layout: layout of the sequences in `x`.
-            seed: see `attend`.
+            seeds: see `attend`.
 
         Returns:
             `(num_tokens, d_model)`.
         """
-        return self.attend(self.project(x, layout.positions), layout, layout, seed)
+        return self.attend(self.project(x, layout.positions), layout, layout, seeds)
 
     def project(self, x: Tensor, positions: Tensor | None) -> list[Tensor]:
         """Queries, keys and values as `kernels.packed_attention` takes them, rotated with rotary positions.
@@ -208,7 +208,7 @@ class CrossAttention(MultiHeadAttention):
         memory: Tensor,
         memory_layout: SequenceLayout,
         *,
-        seed: Tensor | None = None,
+        seeds: Tensor | None = None,
     ) -> Tensor:
         """Attend from each sequence to its memory.
 
@@ -217,12 +217,12 @@ class CrossAttention(MultiHeadAttention):
             layout: layout of the sequences in `x`.
             memory: `(num_memory_tokens, d_model)`.
             memory_layout: layout of the sequences in `memory`.
-            seed: see `attend`.
+            seeds: see `attend`.
 
         Returns:
             `(num_tokens, d_model)`.
         """
-        return self.attend(self.project(x, memory), layout, memory_layout, seed)
+        return self.attend(self.project(x, memory), layout, memory_layout, seeds)
 
     def project(self, x: Tensor, memory: Tensor) -> list[Tensor]:
         """Queries of `x`, keys and values of `memory`, as `kernels.packed_attention` takes them."""

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from translator.kernels import linear_cross_entropy
 from translator.kernels.checks import is_checking_values
 from translator.model.attention import CrossMemory, KeyValueCache, QueryKeyValueProjection
+from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import PositionTable, TokenEmbedding
-from translator.model.layers import Dropout
 from translator.packing import IGNORE_INDEX, Packed
 
 
@@ -83,11 +83,19 @@ class Transformer(nn.Module):
     def _project(self, hidden: Tensor) -> Tensor:
         return self.output_embedding.logits(hidden)
 
-    def _embed(self, embedding: TokenEmbedding, tokens: Tensor, positions: Tensor) -> Tensor:
+    def _embed(
+        self,
+        embedding: TokenEmbedding,
+        tokens: Tensor,
+        positions: Tensor,
+        keys: DropoutKeys | None = None,
+        site: int = 0,
+    ) -> Tensor:
+        """Return the sum of token and position vectors, after dropout with the keys of a site."""
         embedded: Tensor = embedding(tokens)
         if self.positions is not None:
             embedded = embedded + self.positions(positions)
-        dropped: Tensor = self.dropout(embedded)
+        dropped: Tensor = self.dropout(embedded, keys, site)
         return dropped
 
     def _cross_entropy(self, hidden: Tensor, weight: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

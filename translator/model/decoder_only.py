@@ -10,8 +10,9 @@ from torch import Tensor
 
 from translator.model.attention import CrossMemory, KeyValueCache
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
+from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
-from translator.model.layers import Dropout, LayerOptions, TransformerLayer, TransformerStack
+from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack
 from translator.packing import Packed, pad
 
 
@@ -54,32 +55,32 @@ class DecoderOnly(Transformer):
         self.dropout = Dropout(options.dropout)
         self._initialize_linear_layers()
 
-    def forward(self, source: Packed, target_input: Packed, seed: Tensor | None = None) -> Tensor:
+    def forward(self, source: Packed, target_input: Packed, seeds: Tensor | None = None) -> Tensor:
         """Return the hidden states from which each next target token is predicted.
 
         Args:
             source: packed token ids of the prefix of each text; all may be empty.
             target_input: packed token ids that follow, equally many sequences.
-            seed: see `EncoderDecoder.forward`.
+            seeds: see `EncoderDecoder.forward`.
 
         Returns:
             `(num_target_tokens, d_model)`.
         """
         joined, target_rows = joined_sequences(source, target_input)
         layout = joined.layout()
-        hidden: Tensor = self.decoder(
-            self._embed(self.token_embedding, joined.values, layout.positions), layout, seed=seed
-        )
+        keys = None if seeds is None else DropoutKeys.of(seeds, layout)
+        embedded = self._embed(self.token_embedding, joined.values, layout.positions, keys)
+        hidden: Tensor = self.decoder(embedded, layout, keys=keys and keys.at(SITES_PER_LAYER))
         return hidden[target_rows]
 
-    def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: SequenceBatch, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the label-smoothed cross entropy, summed over target tokens in nats, and the number of target tokens.
 
         Args:
             batch: source, target input and labels.
-            seed: see `EncoderDecoder.forward`.
+            seeds: see `EncoderDecoder.forward`.
         """
-        hidden = self(batch.source, batch.target_input, seed)
+        hidden = self(batch.source, batch.target_input, seeds)
         return self._cross_entropy(hidden, self.output_embedding.weight, batch.labels)
 
     def start(self, source: Packed) -> DecodingState:

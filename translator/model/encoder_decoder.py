@@ -10,10 +10,12 @@ from torch.nn import functional as F
 
 from translator.model.attention import Cache, CrossMemory, KeyValueCache, Memory, positions_of
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
+from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
-from translator.model.layers import SEEDS_PER_LAYER, Dropout, LayerOptions, TransformerLayer, TransformerStack
+from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack
 from translator.packing import Packed, SequenceLayout, pad
 
+_SOURCE_SITE, _TARGET_SITE = range(2)  # of dropout; the layers have the sites from SITES_PER_LAYER on
 _BIAS_COLUMNS = 8  # columns that the bias adds to the weight; rows stay aligned for tensor cores
 
 
@@ -75,38 +77,39 @@ class EncoderDecoder(Transformer):
         """Encode source tokens: `(num_source_tokens, d_model)`, the memory that the decoder attends to."""
         return self._encode(source, source.layout(), None)
 
-    def _encode(self, source: Packed, layout: SequenceLayout, seed: Tensor | None) -> Tensor:
-        embedded = self._embed(self.source_embedding, source.values, layout.positions)
-        hidden: Tensor = self.encoder(embedded, layout, seed=seed)
+    def _encode(self, source: Packed, layout: SequenceLayout, keys: DropoutKeys | None) -> Tensor:
+        embedded = self._embed(self.source_embedding, source.values, layout.positions, keys, _SOURCE_SITE)
+        hidden: Tensor = self.encoder(embedded, layout, keys=keys and keys.at(SITES_PER_LAYER))
         return hidden
 
-    def forward(self, source: Packed, target_input: Packed, seed: Tensor | None = None) -> Tensor:
+    def forward(self, source: Packed, target_input: Packed, seeds: Tensor | None = None) -> Tensor:
         """Return the hidden states from which each next target token is predicted.
 
         Args:
             source: packed token ids, each sentence with its EOS.
             target_input: packed token ids, BOS first.
-            seed: `(1,)` int64, seed of attention dropout, different for every batch; required in training with
-                `attention_dropout`. Every attention module derives its own seed from it.
+            seeds: `(num_sequences,)` int64, seed of dropout for each example; required in training with dropout.
 
         Returns:
             `(num_target_tokens, d_model)`.
         """
         source_layout, target_layout = source.layout(), target_input.layout()
-        memory = self._encode(source, source_layout, seed)
-        embedded = self._embed(self.target_embedding, target_input.values, target_layout.positions)
-        decoder_seed = None if seed is None else seed + SEEDS_PER_LAYER * len(self.encoder.layers)
-        hidden: Tensor = self.decoder(embedded, target_layout, memory, source_layout, decoder_seed)
+        source_keys = None if seeds is None else DropoutKeys.of(seeds, source_layout)
+        memory = self._encode(source, source_layout, source_keys)
+        keys = None if seeds is None else DropoutKeys.of(seeds, target_layout)
+        embedded = self._embed(self.target_embedding, target_input.values, target_layout.positions, keys, _TARGET_SITE)
+        decoder_keys = keys and keys.at(SITES_PER_LAYER * (1 + len(self.encoder.layers)))
+        hidden: Tensor = self.decoder(embedded, target_layout, memory, source_layout, decoder_keys)
         return hidden
 
-    def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: SequenceBatch, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the label-smoothed cross entropy, summed over target tokens in nats, and the number of target tokens.
 
         Args:
             batch: source, target input and labels.
-            seed: as in `forward`.
+            seeds: as in `forward`.
         """
-        hidden = self(batch.source, batch.target_input, seed)
+        hidden = self(batch.source, batch.target_input, seeds)
         weight: Tensor = self.output_embedding.weight
         if self.output_bias is not None:  # a bias is the weight of a column of ones
             weight = F.pad(torch.cat((weight, self.output_bias[:, None]), dim=1), (0, _BIAS_COLUMNS - 1))

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from translator.model.base import SequenceBatch, Transformer, position_table
+from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
-from translator.model.layers import Dropout, LayerOptions, TransformerStack
+from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerStack
 from translator.packing import Packed
+
+_MEAN_SITE = 1  # of dropout; the embedding has site 0
 
 
 class EncoderOnly(Transformer):
@@ -55,12 +58,12 @@ class EncoderOnly(Transformer):
         self.classifier = nn.Linear(options.d_model, num_labels, bias=False) if num_labels else None
         self._initialize_linear_layers()
 
-    def encode(self, source: Packed, seed: Tensor | None = None) -> Tensor:
-        """Encode tokens: `(num_source_tokens, d_model)`; for `seed` see `EncoderDecoder.forward`."""
+    def encode(self, source: Packed, seeds: Tensor | None = None) -> Tensor:
+        """Encode tokens: `(num_source_tokens, d_model)`; for `seeds` see `EncoderDecoder.forward`."""
         layout = source.layout()
-        hidden: Tensor = self.encoder(
-            self._embed(self.token_embedding, source.values, layout.positions), layout, seed=seed
-        )
+        keys = None if seeds is None else DropoutKeys.of(seeds, layout)
+        embedded = self._embed(self.token_embedding, source.values, layout.positions, keys)
+        hidden: Tensor = self.encoder(embedded, layout, keys=keys and keys.at(SITES_PER_LAYER))
         return hidden
 
     def class_logits(self, source: Packed) -> Tensor:
@@ -69,23 +72,24 @@ class EncoderOnly(Transformer):
         scores: Tensor = self.classifier(self._mean_encodings(source).to(self.classifier.weight.dtype))
         return scores.float()
 
-    def loss(self, batch: SequenceBatch, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def loss(self, batch: SequenceBatch, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the label-smoothed cross entropy, summed over labels in nats, and the number of labels.
 
         Args:
             batch: source and labels.
-            seed: see `EncoderDecoder.forward`.
+            seeds: see `EncoderDecoder.forward`.
         """
         if self.classifier is None:
-            return self._cross_entropy(self.encode(batch.source, seed), self.output_embedding.weight, batch.labels)
-        return self._cross_entropy(self._mean_encodings(batch.source, seed), self.classifier.weight, batch.labels)
+            return self._cross_entropy(self.encode(batch.source, seeds), self.output_embedding.weight, batch.labels)
+        return self._cross_entropy(self._mean_encodings(batch.source, seeds), self.classifier.weight, batch.labels)
 
-    def _mean_encodings(self, source: Packed, seed: Tensor | None = None) -> Tensor:
+    def _mean_encodings(self, source: Packed, seeds: Tensor | None = None) -> Tensor:
         """Return the mean encoding of each text after dropout: `(num_sequences, d_model)`; zeros for empty texts."""
-        encodings = self.encode(source, seed)
+        encodings = self.encode(source, seeds)
         rows = torch.arange(len(encodings), device=encodings.device)
         sequence = torch.searchsorted(source.cu_seqlens[1:], rows, right=True)  # num_sequences for trailing padding
         encodings = encodings.to(torch.promote_types(encodings.dtype, torch.float32))  # bfloat16 sums would be rounded
         sums = encodings.new_zeros(source.num_sequences + 1, encodings.shape[1]).index_add(0, sequence, encodings)
-        means: Tensor = self.dropout(sums[:-1] / source.lengths.clamp(min=1)[:, None])
+        keys = None if seeds is None else DropoutKeys(seeds, seeds)
+        means: Tensor = self.dropout(sums[:-1] / source.lengths.clamp(min=1)[:, None], keys, _MEAN_SITE)
         return means

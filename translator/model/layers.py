@@ -9,11 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translator.kernels import dropout_mask
-from translator.model.attention import Cache, CrossAttention, Memory, SelfAttention
+from translator.model.attention import Cache, CrossAttention, Memory, MultiHeadAttention, SelfAttention
+from translator.model.dropout import Dropout, DropoutKeys
 from translator.packing import SequenceLayout
 
-SEEDS_PER_LAYER = 2  # of attention dropout: one for self-attention, the next for cross-attention
+# Sites of dropout in a layer: attention weights, results of the sublayers, and inside the feed-forward network.
+_SELF_WEIGHTS, _CROSS_WEIGHTS, _SELF_RESULT, _CROSS_RESULT, _INNER, _FEED_FORWARD_RESULT = range(6)
+SITES_PER_LAYER = 8
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -41,35 +43,6 @@ class LayerOptions:
     attention: str = "auto"
 
 
-class Dropout(nn.Module):
-    """Inverted dropout (Srivastava et al., 2014), with a fast random mask on the CPU.
-
-    Args:
-        p: probability that an element is dropped.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: Tensor) -> Tensor:
-        """In training, zero each element of `x` with probability p and scale the rest by 1 / (1 - p)."""
-        if not self.training or self.p == 0:
-            return x
-        return x * dropout_mask(x, self.p) if _uses_fast_mask(x) else F.dropout(x, self.p)
-
-    def added_to(self, residual: Tensor, x: Tensor) -> Tensor:
-        """Return `residual` plus `x` after dropout, in one pass where the fast mask is used."""
-        if self.training and self.p and _uses_fast_mask(x):
-            return torch.addcmul(residual, x, dropout_mask(x, self.p))
-        dropped: Tensor = self(x)
-        return residual + dropped
-
-
-def _uses_fast_mask(x: Tensor) -> bool:
-    return x.device.type == "cpu" and not torch.compiler.is_compiling()
-
-
 class FeedForward(nn.Module):
     """Position-wise feed-forward network of two linear layers (Vaswani et al., 2017, section 3.3).
 
@@ -88,15 +61,15 @@ class FeedForward(nn.Module):
         self.output_projection = nn.Linear(d_ff, d_model)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Transform `(num_tokens, d_model)`, same shape out."""
+    def forward(self, x: Tensor, keys: DropoutKeys | None = None) -> Tensor:
+        """Transform `(num_tokens, d_model)`, same shape out; `keys` as in `Dropout.forward`."""
         inner: Tensor = self.inner_projection(x)  # (num_tokens, d_ff), or 2 * d_ff if gated
         if self.is_gated:
             gate, inner = inner.chunk(2, dim=-1)
             inner = self.activation(gate) * inner
         else:
             inner = self.activation(inner)
-        out: Tensor = self.output_projection(self.dropout(inner))
+        out: Tensor = self.output_projection(self.dropout(inner, keys, _INNER))
         return out
 
 
@@ -145,7 +118,7 @@ class TransformerLayer(nn.Module):
         layout: SequenceLayout,
         memory: Tensor | None = None,
         memory_layout: SequenceLayout | None = None,
-        seed: Tensor | None = None,
+        keys: DropoutKeys | None = None,
     ) -> Tensor:
         """Apply the layer to packed sequences.
 
@@ -154,20 +127,21 @@ class TransformerLayer(nn.Module):
             layout: layout of the sequences in `x`.
             memory: `(num_memory_tokens, d_model)`, for layers with cross-attention.
             memory_layout: layout of the sequences in `memory`.
-            seed: `(1,)` int64, seed of attention dropout; see `SEEDS_PER_LAYER`.
+            keys: keys of dropout for the sequences in `x`, required in training with dropout.
 
         Returns:
             `(num_tokens, d_model)`.
         """
-        attended = self.self_attention(self._before(x, self.self_attention_norm), layout, seed=seed)
-        x = self._after(x, attended, self.self_attention_norm)
+        seeds = _weight_seeds(self.self_attention, keys, _SELF_WEIGHTS)
+        attended = self.self_attention(self._before(x, self.self_attention_norm), layout, seeds=seeds)
+        x = self._after(x, attended, self.self_attention_norm, keys, _SELF_RESULT)
         if self.cross_attention is not None:
             assert memory is not None and memory_layout is not None
-            cross_seed = None if seed is None else seed + 1
+            seeds = _weight_seeds(self.cross_attention, keys, _CROSS_WEIGHTS)
             attention_input = self._before(x, self.cross_attention_norm)
-            attended = self.cross_attention(attention_input, layout, memory, memory_layout, seed=cross_seed)
-            x = self._after(x, attended, self.cross_attention_norm)
-        return self._feed_forward(x)
+            attended = self.cross_attention(attention_input, layout, memory, memory_layout, seeds=seeds)
+            x = self._after(x, attended, self.cross_attention_norm, keys, _CROSS_RESULT)
+        return self._feed_forward(x, keys)
 
     def prefill(self, x: Tensor, layout: SequenceLayout) -> tuple[Tensor, Tensor, Tensor]:
         """Apply a layer without cross-attention and return what later tokens attend to.
@@ -181,7 +155,7 @@ class TransformerLayer(nn.Module):
         """
         attention_input = self._before(x, self.self_attention_norm)
         queries, keys, values = self.self_attention.queries_keys_values(attention_input, layout)
-        attended = self.self_attention.attend([queries, keys, values], layout, layout, seed=None)
+        attended = self.self_attention.attend([queries, keys, values], layout, layout, seeds=None)
         return self._feed_forward(self._after(x, attended, self.self_attention_norm)), keys, values
 
     def step(self, x: Tensor, cache: Cache, position: int | Tensor, memory: Memory | None) -> Tensor:
@@ -194,18 +168,25 @@ class TransformerLayer(nn.Module):
             x = self._after(x, attended, self.cross_attention_norm)
         return self._feed_forward(x)
 
-    def _feed_forward(self, x: Tensor) -> Tensor:
-        transformed = self.feed_forward(self._before(x, self.feed_forward_norm))
-        return self._after(x, transformed, self.feed_forward_norm)
+    def _feed_forward(self, x: Tensor, keys: DropoutKeys | None = None) -> Tensor:
+        transformed = self.feed_forward(self._before(x, self.feed_forward_norm), keys)
+        return self._after(x, transformed, self.feed_forward_norm, keys, _FEED_FORWARD_RESULT)
 
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Return the input of a sublayer."""
         normed: Tensor = norm(x) if self.is_pre_norm else x
         return normed.to(self.product_dtype)
 
-    def _after(self, x: Tensor, transformed: Tensor, norm: nn.Module) -> Tensor:
-        x = self.dropout.added_to(x, transformed)
+    def _after(
+        self, x: Tensor, transformed: Tensor, norm: nn.Module, keys: DropoutKeys | None = None, site: int = 0
+    ) -> Tensor:
+        x = self.dropout.added_to(x, transformed, keys, site)
         return x if self.is_pre_norm else norm(x)
+
+
+def _weight_seeds(attention: MultiHeadAttention, keys: DropoutKeys | None, site: int) -> Tensor | None:
+    """Return the seeds of dropout on attention weights, `(num_sequences,)` int64; None if there is no such dropout."""
+    return keys.sequences_at(site) if keys is not None and attention.dropout and attention.training else None
 
 
 class TransformerStack(nn.Module):
@@ -241,15 +222,14 @@ class TransformerStack(nn.Module):
         layout: SequenceLayout,
         memory: Tensor | None = None,
         memory_layout: SequenceLayout | None = None,
-        seed: Tensor | None = None,
+        keys: DropoutKeys | None = None,
     ) -> Tensor:
         """Apply all layers; arguments and result as in `TransformerLayer.forward`, but in `product_dtype`.
 
-        Layer i takes its seeds from `seed + SEEDS_PER_LAYER * i` on.
+        Layer i has the sites of dropout from `SITES_PER_LAYER * i` on.
         """
         for number, layer in enumerate(self.layers):
-            layer_seed = None if seed is None else seed + SEEDS_PER_LAYER * number
-            x = layer(x, layout, memory, memory_layout, layer_seed)
+            x = layer(x, layout, memory, memory_layout, keys and keys.at(SITES_PER_LAYER * number))
         out: Tensor = self.final_norm(x)
         return out.to(self.product_dtype)
 

@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from translator.checkpoint import newest_checkpoint
-from translator.config import Config
+from translator.config import Config, TrainingConfig
 from translator.data.cleaning import aligned
 from translator.data.corpus import Corpus
 from translator.data.survey import Finding, SourceSurvey, expected_languages
@@ -163,7 +163,7 @@ class _Checker:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self._problem(_too_large(self._config.training.batch_tokens))
+            self._problem(_too_large(self._config.training))
 
     def _check_tokenizers(self, tokenizers: Tokenizers, surveys: Sequence[SourceSurvey]) -> None:
         """Measure the tokenizers on the samples of the survey."""
@@ -195,7 +195,7 @@ class _Checker:
 
     def _check_steps(self, trainer: Trainer, corpus: Corpus) -> None:
         """Predict memory, take two steps if it suffices, and show memory and time."""
-        options = self._config.training
+        options = trainer.options
         parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
         self._show(f"model       {parameters:,} parameters")
         limit = available_memory(self._device)
@@ -203,9 +203,9 @@ class _Checker:
             limit += current_memory(self._device) or 0
         forecast = forecast_memory(trainer.model, corpus, options, trainer.precision.dtype, self._config.seed, limit)
         if forecast is not None:
-            self._show(f"memory      {_described(forecast, options.batch_tokens)}")
+            self._show(f"memory      {_described(forecast, options)}")
             if limit is not None and forecast.total > limit:
-                self._problem(_too_large(options.batch_tokens, forecast.total, limit))
+                self._problem(_too_large(options, forecast.total, limit))
                 return
         can_measure = reset_peak_memory(self._device)
         for _ in range(_STEPS):
@@ -220,13 +220,14 @@ class _Checker:
         peak = peak_memory(self._device) if can_measure else None
         if peak is not None:
             self._show(f"            {format_bytes(peak)} measured in {_STEPS} steps")
-        self._show(f"time        {self._time(corpus, totals.tokens, seconds)}")
+        self._show(f"time        {self._time(corpus, options, totals.tokens, seconds)}")
 
-    def _time(self, corpus: Corpus, tokens: int, seconds: float) -> str:
+    def _time(self, corpus: Corpus, options: TrainingConfig, tokens: int, seconds: float) -> str:
         """Describe steps per epoch, and the time of the run at the rate of one step."""
-        options = self._config.training
+        assert options.batch_tokens != "auto"
         world_size = Rank.of_environment().world_size
-        per_epoch = steps_per_epoch(corpus, options.batch_tokens * options.accumulation * world_size)
+        step_tokens = options.step_tokens or options.batch_tokens * options.accumulation * world_size
+        per_epoch = steps_per_epoch(corpus, step_tokens)
         return (
             f"{per_epoch:,.0f} steps per epoch; {options.max_steps:,} steps are {options.max_steps / per_epoch:.3g} "
             f"epochs and take {tqdm.format_interval(seconds * options.max_steps)} without validation, at "
@@ -263,7 +264,7 @@ def steps_per_epoch(corpus: Corpus, step_tokens: int) -> float:
     return examples * length / step_tokens
 
 
-def _described(forecast: MemoryForecast, batch_tokens: int) -> str:
+def _described(forecast: MemoryForecast, options: TrainingConfig) -> str:
     parts = {
         "process": forecast.base,
         "weights": forecast.weights,
@@ -271,12 +272,13 @@ def _described(forecast: MemoryForecast, batch_tokens: int) -> str:
         "step": forecast.step,
     }
     listed = ", ".join(f"{name} {format_bytes(size)}" for name, size in parts.items() if size)
-    return f"{format_bytes(forecast.total)} predicted at training.batch_tokens={batch_tokens}: {listed}"
+    return f"{format_bytes(forecast.total)} predicted at training.batch_tokens={options.batch_tokens}: {listed}"
 
 
-def _too_large(batch_tokens: int, wanted: int | None = None, limit: int | None = None) -> str:
+def _too_large(options: TrainingConfig, wanted: int | None = None, limit: int | None = None) -> str:
+    advice = "Lower it" if options.step_tokens else "Lower it, raise training.accumulation in proportion"
     amounts = f" of {format_bytes(wanted)}, and {format_bytes(limit)} are available" if wanted and limit else ""
     return (
-        f"training.batch_tokens={batch_tokens} does not fit into memory: a step needs more than there is{amounts}. "
-        "Lower it, raise training.accumulation in proportion, or use a smaller model."
+        f"training.batch_tokens={options.batch_tokens} does not fit into memory: a step needs more than there "
+        f"is{amounts}. {advice}, or use a smaller model."
     )

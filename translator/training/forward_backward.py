@@ -18,7 +18,7 @@ class ForwardBackward:
 
     Args:
         model: model on its device.
-        options: the options `compile`, `cuda_graphs` and `accumulation` are read.
+        options: the options `compile`, `cuda_graphs`, `accumulation` and `step_tokens` are read.
         dtype: data type of matrix products, float32 or bfloat16 (see `Bfloat16Copy`).
         static_shapes: whether all batches have the same shapes.
     """
@@ -27,19 +27,23 @@ class ForwardBackward:
         self._model = model
         self._copy = Bfloat16Copy(model) if dtype == torch.bfloat16 else None
         self._has_graphs = options.cuda_graphs
-        self._accumulates = options.accumulation > 1
-        self._loss: Any = model.loss if self._copy is None else self._copy.model.loss
+        self._accumulates = options.accumulation > 1 or options.step_tokens is not None
+        self._eager_loss: Any = model.loss if self._copy is None else self._copy.model.loss
+        self._loss = self._eager_loss
         if options.compile:
             mode = "reduce-overhead" if options.cuda_graphs else None  # torch's name for CUDA graphs; no effect on CPU
             self._loss = torch.compile(self._loss, dynamic=not static_shapes, mode=mode)
 
-    def __call__(self, batch: SequenceBatch, number: int, seed: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, batch: SequenceBatch, number: int, seeds: Tensor, *, is_eager: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Add the gradients of one micro-batch to those of the model.
 
         Args:
             batch: micro-batch on the device of the model.
             number: number of the micro-batch in its step, from 0; the gradients are None before the first.
-            seed: `(1,)` int64 on the device, seed of attention dropout, different for every batch.
+            seeds: `(num_sequences,)` int64 on the device, seed of dropout for each example.
+            is_eager: run in eager mode even if the options compile.
 
         Returns:
             The summed loss, detached, and the number of labels. Both are valid until the next call.
@@ -49,7 +53,7 @@ class ForwardBackward:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         if self._copy is not None and number == 0:
             self._copy.update()
-        loss, count = self._loss(batch, seed)
+        loss, count = (self._eager_loss if is_eager else self._loss)(batch, seeds)
         loss.backward()
         if self._copy is not None:
             self._copy.move_gradients()

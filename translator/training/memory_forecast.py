@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,18 +58,28 @@ def forecast_memory(
 ) -> MemoryForecast | None:
     """Predict the peak memory of training from passes over parts of a batch, up to a half.
 
-    Activations grow in proportion to the tokens of a batch; the rest of the peak does not depend on it.
-
     Args:
         model: model in training mode on the device of training, without gradients; they are None afterwards.
         corpus: training corpus, whose first examples are used.
-        options: the options of training; `batch_tokens` is what the forecast is for.
+        options: the options of training; `batch_tokens`, a number, is what the forecast is for.
         dtype: data type of activations.
         seed: seed of the order of the corpus.
         limit: bytes that may be in use; a part that would probably need more is not computed.
 
     Returns:
         The forecast; None if the system does not report peak memory.
+    """
+    forecast_of = forecast_batches(model, corpus, options, dtype, seed, limit)
+    return None if forecast_of is None else forecast_of(_number(options))
+
+
+def forecast_batches(
+    model: Model, corpus: Corpus, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None
+) -> Callable[[int], MemoryForecast] | None:
+    """Return the forecast as a function of the tokens of a batch, from passes over parts of one.
+
+    Activations grow in proportion to the tokens of a batch; the rest of the peak does not depend on it. Arguments as in
+    `forecast_memory`; parts of a batch of `options.batch_tokens` are measured.
     """
     device = next(model.parameters()).device
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -79,16 +89,27 @@ def forecast_memory(
     return_freed_memory()
     if not points:
         return None
-    whole = sum(corpus.objective.budgets(options.batch_tokens, corpus.length_ratio))
     growth = _HEAP_GROWTH if device.type == "cpu" else 1.0
-    activations = round(growth * _extrapolated(points, whole))
     gradients = BYTES_PER_NUMBER * parameters
-    # Activations are freed while the first gradients of a step are created, but those of further micro-batches add up.
-    step = gradients + activations if options.accumulation > 1 else max(gradients, activations)
     base = max(0, (current_memory(device) or 0) - weights) if device.type == "cpu" else 0
     if device.type == "cpu" and dtype == torch.bfloat16:
         base += _GENERATED_CODE
-    return MemoryForecast(base, weights, optimizer, step)
+    accumulates = options.accumulation > 1 or options.step_tokens is not None
+
+    def forecast_of(batch_tokens: int) -> MemoryForecast:
+        whole = sum(corpus.objective.budgets(batch_tokens, corpus.length_ratio))
+        activations = round(growth * _extrapolated(points, whole))
+        # Activations are freed while the first gradients of a step are created; those of further micro-batches add up.
+        step = gradients + activations if accumulates else max(gradients, activations)
+        return MemoryForecast(base, weights, optimizer, step)
+
+    return forecast_of
+
+
+def _number(options: TrainingConfig) -> int:
+    """Return the tokens of a micro-batch, which must have been chosen if they are `auto`."""
+    assert options.batch_tokens != "auto"
+    return options.batch_tokens
 
 
 def _measure(
@@ -101,10 +122,9 @@ def _measure(
     device = next(model.parameters()).device
     options = options.model_copy(update={"cuda_graphs": False})
     forward_backward = ForwardBackward(model, options, dtype, static_shapes=False)
-    attention_seed = torch.full((1,), seed, dtype=torch.int64, device=device)
-    parts = _parts(corpus, options.batch_tokens, seed)
+    parts = [(tokens, part.seeded(seed).to(device)) for tokens, part in _parts(corpus, _number(options), seed)]
     # The first pass loads libraries, compiles and creates the gradients, which stay where they are.
-    forward_backward(parts[0][1].to(device), 0, attention_seed)
+    forward_backward(parts[0][1], 0, parts[0][1].seeds)
     points: list[tuple[int, int]] = []
     for number, (tokens, batch) in enumerate(parts, 1):
         if not reset_peak_memory(device):
@@ -114,7 +134,7 @@ def _measure(
             return []
         if limit is not None and points and before + points[-1][1] * tokens / points[-1][0] > limit:
             break
-        forward_backward(batch.to(device), number, attention_seed)
+        forward_backward(batch, number, batch.seeds)
         points.append((tokens, (peak_memory(device) or before) - before))
     return points
 

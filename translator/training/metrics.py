@@ -27,6 +27,7 @@ class StepTotals:
     Attributes:
         loss: loss summed over target tokens, in nats.
         tokens: number of real target tokens.
+        retries: number of ranks that computed the step again in halves, because memory ran out.
         must_stop: whether a rank received a signal to stop.
         norm: norm of the gradient before clipping.
         rate: learning rate.
@@ -34,6 +35,7 @@ class StepTotals:
 
     loss: float
     tokens: int
+    retries: int
     must_stop: bool
     norm: float
     rate: float
@@ -50,7 +52,7 @@ class StepResult:
     Args:
         step: number of the step.
         rate: learning rate.
-        numbers: loss, target tokens, requests to stop, gradient norm: `(4,)` float32 on the device.
+        numbers: loss, target tokens, retries, requests to stop, gradient norm: `(5,)` float32 on the device.
     """
 
     def __init__(self, step: int, rate: float, numbers: Tensor) -> None:
@@ -66,8 +68,8 @@ class StepResult:
         """Return the totals; synchronizes with the device if they have not arrived."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        loss, tokens, stop, norm = self._numbers.tolist()
-        return StepTotals(loss, int(tokens), bool(stop), norm, self._rate)
+        loss, tokens, retries, stop, norm = self._numbers.tolist()
+        return StepTotals(loss, int(tokens), int(retries), bool(stop), norm, self._rate)
 
 
 class StepResultQueue:
@@ -109,6 +111,7 @@ class Window:
         self._norm = 0.0
         self._tokens = 0
         self._rate = 0.0
+        self._retries = 0
         self.start_clock()
 
     def start_clock(self) -> None:
@@ -123,6 +126,7 @@ class Window:
         self._norm += totals.norm
         self._tokens += totals.tokens
         self._rate = totals.rate
+        self._retries += totals.retries
         self._timed_tokens += totals.tokens
 
     @contextmanager
@@ -133,12 +137,17 @@ class Window:
         self._started += time.monotonic() - paused
 
     def summary(self) -> dict[str, float]:
-        """Return loss per token in nats, mean gradient norm, last learning rate, real target tokens per second."""
+        """Return loss per token in nats, mean gradient norm, last learning rate, real target tokens per second.
+
+        `memory_retries`, steps of a rank that were computed again in halves, is there if there were any.
+        """
+        retries = {"memory_retries": self._retries} if self._retries else {}
         return {
             "loss": self._loss / self._tokens,
             "gradient_norm": self._norm / self._steps,
             "learning_rate": self._rate,
             "tokens_per_second": self._timed_tokens / (time.monotonic() - self._started),
+            **retries,
         }
 
     def state_dict(self) -> dict[str, float]:
@@ -149,10 +158,10 @@ class Window:
         """Continue a window from the totals that `state_dict` returned."""
         self.reset()
         for name in _WINDOW_TOTALS:
-            setattr(self, f"_{name}", state[name])
+            setattr(self, f"_{name}", state.get(name, 0))  # earlier versions stored no retries
 
 
-_WINDOW_TOTALS = ("steps", "loss", "norm", "tokens", "rate")
+_WINDOW_TOTALS = ("steps", "loss", "norm", "tokens", "rate", "retries")
 
 
 class Metrics:

@@ -164,10 +164,12 @@ def check_directory(run: Path, config: Config, allow_config_change: bool) -> Non
         )
     if path.exists() and Tokenizers.exist(run) and not allow_config_change:
         # Before the first checkpoint, only the options that the tokenizers depend on are fixed.
+        # With step_tokens, batch_tokens changes only how a step is split.
+        may_change = (*_MAY_CHANGE, "training.batch_tokens") if config.training.step_tokens else _MAY_CHANGE
         changed = {
             key: values
             for key, values in differences(load_config(path), config).items()
-            if not key.startswith(_MAY_CHANGE) and (has_checkpoints or key.startswith(("data.", "tokenizer.")))
+            if not key.startswith(may_change) and (has_checkpoints or key.startswith(("data.", "tokenizer.")))
         }
         if changed:
             raise ConfigError(

@@ -1,11 +1,11 @@
 """The state of a run: everything that a checkpoint stores so that training resumes bit for bit.
 
-It contains no random generator: every random draw of training is a function of (seed, batch) or (seed, epoch, example).
+It contains no random generator: every random draw of training is a function of (seed, batch, row) or of (seed, epoch,
+example).
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from translator.checkpoint import CheckpointError
-from translator.data.batching import BatchStream
+from translator.data.steps import StepStream
 from translator.errors import UserError
 from translator.training.metrics import Window
 from translator.training.optimizer import WeightAverage
@@ -27,7 +27,7 @@ class TrainingState:
     Attributes:
         model: model with the raw weights.
         optimizer: optimizer of its parameters.
-        stream: stream of training batches.
+        stream: stream of optimizer steps.
         average: moving average of the weights, if the configuration asks for one.
         window: totals since the last report.
         step: number of optimizer steps done.
@@ -40,7 +40,7 @@ class TrainingState:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    stream: BatchStream
+    stream: StepStream
     average: WeightAverage | None
     window: Window = field(default_factory=Window)
     step: int = 0
@@ -100,9 +100,3 @@ class TrainingState:
 
 
 _PROGRESS = ("step", "target_tokens", "best", "best_step", "worse_validations", "skipped_steps")
-
-
-def draw_seed(seed: int, batch_index: int) -> int:
-    """Return the 63-bit seed of the random draws of the model on one batch."""
-    digest = hashlib.blake2b(f"dropout {seed} {batch_index}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from translator.checkpoint import build_with_weights, locked
 from translator.config import Config, TrainingConfig
-from translator.data.batching import BatchStream
 from translator.data.cleaning import table
 from translator.data.corpus import read_rows
+from translator.data.steps import StepStream
 from translator.file_input import expand_user
 from translator.model import Model, build_model
+from translator.training.batch_size import choose_batch_tokens
 from translator.training.card import write_card
 from translator.training.checkpoints import RunCheckpoints
-from translator.training.forward_backward import ForwardBackward
 from translator.training.initialization import initialize_model
 from translator.training.interruption import Interruption
 from translator.training.memory import (
@@ -37,7 +38,8 @@ from translator.training.parallel import Ranks, scale_and_clip
 from translator.training.precision import choose_precision
 from translator.training.schedule import learning_rate
 from translator.training.setup import Setup, TrainingError, set_up
-from translator.training.state import TrainingState, draw_seed
+from translator.training.state import TrainingState
+from translator.training.step_gradients import StepGradients
 from translator.training.validation import Validator, is_better
 
 __all__ = ["Trainer", "TrainingError", "train"]
@@ -101,16 +103,18 @@ class Trainer:
         self.tokenizers, self.corpus = setup.tokenizers, setup.corpus
         self.checkpoints = RunCheckpoints(run, self.options, self.tokenizers)
         self.model = self._initial_model(is_new=setup.state is None)
+        earlier = None if setup.state is None else setup.state.get("precision")
+        self.precision = ranks.on_main(lambda: choose_precision(self.options.precision, ranks.device, earlier, _say))
+        self.options = self._with_batch_tokens(None if setup.state is None else setup.state.get("batch_tokens"))
         self.state = self._initial_state()
         if setup.state is not None:
             self.state.load_state_dict(setup.state, str(setup.checkpoint))
             ranks.on_main(lambda: self.checkpoints.restore_links(self.state.step, self.state.best_step))
-        earlier = None if setup.state is None else setup.state.get("precision")
-        self.precision = ranks.on_main(lambda: choose_precision(self.options.precision, ranks.device, earlier, _say))
-        self.forward_backward = ForwardBackward(
-            self.model, self.options, self.precision.dtype, static_shapes=self._has_static_shapes
-        )
         self.progress = TrainingProgress(self.state.step, self.options.max_steps, ranks.is_main and is_shown)
+        capacity = self.state.stream.capacity if self._has_static_shapes else None
+        self.gradients = StepGradients(
+            self.model, self.options, self.precision.dtype, config.seed, capacity, self.progress.say
+        )
         self.validator: Validator | None = None
         ranks.on_main(self._prepare_validation)
         if ranks.is_main:
@@ -154,20 +158,11 @@ class Trainer:
             self._say_summary(time.monotonic() - started, state.target_tokens - target_tokens)
 
     def step(self, is_asked_to_stop: bool = False) -> StepResult:
-        """Take one optimizer step over `accumulation` micro-batches on every rank, without synchronization on CUDA."""
+        """Take one optimizer step over its micro-batches on every rank, without synchronization on CUDA."""
         state, options = self.state, self.options
-        sums = torch.zeros(3, device=self.ranks.device)  # loss, target tokens, requests to stop
-        sums[2].fill_(is_asked_to_stop)  # an assignment would copy a number from the host and synchronize
         state.optimizer.zero_grad()
-        for number in range(options.accumulation):
-            batch = next(state.stream).to(self.ranks.device)
-            seed = draw_seed(self.config.seed, batch.index)
-            torch.manual_seed(seed)
-            # Filled on the device: copying a number from the host would synchronize
-            attention_seed = torch.full((1,), seed, dtype=torch.int64, device=self.ranks.device)
-            loss, count = self.forward_backward(batch, number, attention_seed)
-            sums[0] += loss
-            sums[1] += count
+        sums = F.pad(self.gradients(next(state.stream)), (0, 1))  # loss, target tokens, retries, requests to stop
+        sums[3].fill_(is_asked_to_stop)  # an assignment would copy a number from the host and synchronize
 
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         self.ranks.sum([*gradients, sums])
@@ -265,7 +260,8 @@ class Trainer:
         if not self.config.data.valid:
             return
         rows = list(read_rows(self.config.data.valid, self.config.data, self.config.form))
-        self.validator = Validator(rows, self.config, self.tokenizers, self.precision.dtype)
+        config = self.config.model_copy(update={"training": self.options})
+        self.validator = Validator(rows, config, self.tokenizers, self.precision.dtype)
         if self.validator.num_left_out:
             self.progress.say(f"{self.validator.num_left_out} validation examples are too long for the loss")
 
@@ -297,7 +293,11 @@ class Trainer:
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
         step, weights = self.state.step, self.state.decoding_weights()
-        identity = {"corpus": self.corpus.fingerprint, "precision": self.precision.state_dict()}
+        identity = {
+            "corpus": self.corpus.fingerprint,
+            "precision": self.precision.state_dict(),
+            "batch_tokens": self.options.batch_tokens,
+        }
         state = {**self.state.state_dict(), **identity}
         self.ranks.on_main(lambda: self.checkpoints.save(step, weights, state, is_best=is_best))
 
@@ -337,18 +337,32 @@ class Trainer:
 
     def _initial_state(self) -> TrainingState:
         options = self.options
-        stream = BatchStream(
+        assert options.batch_tokens != "auto"
+        stream = StepStream(
             self.corpus,
             seed=self.config.seed,
             batch_tokens=options.batch_tokens,
+            step_tokens=options.step_tokens,
+            accumulation=options.accumulation,
             rank=self.ranks.rank,
             world_size=self.ranks.world_size,
             workers=options.data_workers,
-            static_shapes=self._has_static_shapes,
         )
         parameters = dict(self.model.named_parameters())
         average = WeightAverage(parameters, options.ema_decay) if options.ema_decay else None
         return TrainingState(self.model, build_optimizer(self.model, options), stream, average)
+
+    def _with_batch_tokens(self, earlier: int | None) -> TrainingConfig:
+        """Return the options with a number of tokens per micro-batch; `auto` keeps that of a resumed run."""
+        options, seed = self.options, self.config.seed
+        if options.batch_tokens != "auto":
+            return options
+        tokens = earlier or self.ranks.on_main(
+            lambda: choose_batch_tokens(
+                self.model, self.corpus, options, self.precision.dtype, seed, self.ranks.world_size, _say
+            )
+        )
+        return options.model_copy(update={"batch_tokens": tokens})
 
     @property
     def _has_static_shapes(self) -> bool:
@@ -361,13 +375,11 @@ def _too_large_to_begin() -> str:
 
 
 def _too_large(options: TrainingConfig, run: Path) -> str:
-    """Return the message for a step that does not fit in memory."""
+    """Return the message for a step that does not fit in memory, not even one example at a time."""
     last = f"{run / 'last'} is the last good checkpoint." if (run / "last").exists() else "Nothing was saved yet."
     return (
-        f"Out of memory in a training step with training.batch_tokens={options.batch_tokens}. "
-        f"Halve it and double accumulation, which keeps the number of tokens per step: "
-        f"training.batch_tokens={max(1, options.batch_tokens // 2)} training.accumulation={2 * options.accumulation}, "
-        f"in a new output directory. {last}"
+        f"Out of memory in a training step with training.batch_tokens={options.batch_tokens}, even with one example at "
+        f"a time. Use a smaller model or vocabulary, lower model.max_positions, or free memory. {last}"
     )
 
 

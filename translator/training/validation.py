@@ -58,6 +58,7 @@ class Validator:
         fitting = np.flatnonzero(positions <= config.model.max_positions)
         self.num_left_out = len(rows) - len(fitting)
         limit = config.training.batch_tokens
+        assert limit != "auto"
         self._batches = make_batches(source.take(fitting), target.take(fitting), limit, objective)
         if not any((batch.labels != IGNORE_INDEX).any() for batch in self._batches):
             raise DataError(

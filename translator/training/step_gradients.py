@@ -1,0 +1,88 @@
+"""Gradients of an optimizer step over its micro-batches, computed again in halves if memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from translator.config import TrainingConfig
+from translator.data.batch import Batch, Capacity
+from translator.data.steps import halves
+from translator.model import Model
+from translator.training.forward_backward import ForwardBackward
+from translator.training.memory import is_out_of_memory, return_freed_memory
+
+
+class StepGradients:
+    """Sums the gradients of the micro-batches of a step on one rank.
+
+    A step that runs out of memory is computed again with each micro-batch in halves, until it fits or only single
+    examples are left. All random draws are functions of the example, so that the gradients differ only in rounding.
+
+    Args:
+        model: model on its device.
+        options: the options `compile`, `cuda_graphs`, `accumulation` and `step_tokens` are read.
+        dtype: data type of matrix products.
+        seed: random seed of the run.
+        capacity: sizes to which micro-batches are padded, so that one compiled graph serves all; None for no padding.
+        say: function that shows a line.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        options: TrainingConfig,
+        dtype: torch.dtype,
+        seed: int,
+        capacity: Capacity | None,
+        say: Callable[[str], None],
+    ) -> None:
+        self._model, self._seed, self._capacity, self._say = model, seed, capacity, say
+        self._device = next(model.parameters()).device
+        self._forward_backward = ForwardBackward(model, options, dtype, static_shapes=capacity is not None)
+
+    def __call__(self, batches: Sequence[Batch]) -> Tensor:
+        """Compute the gradients of a step; those of the model must be None before.
+
+        Returns:
+            Summed loss in nats, number of labels, and 1 if memory ran out, otherwise 0: `(3,)` float32 on the device.
+        """
+        smaller: list[Batch] | None = None
+        while True:
+            try:
+                sums = self._accumulated(batches if smaller is None else smaller, is_retry=smaller is not None)
+                sums[2].fill_(smaller is not None)  # an assignment would copy a number and synchronize
+                return sums
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                count = len(batches if smaller is None else smaller)
+                smaller = [half for batch in (smaller or batches) for half in halves(batch)]
+                if len(smaller) == count:
+                    raise
+            # Here, the error and its traceback no longer hold the tensors of the failed pass.
+            self._model.zero_grad()
+            self._free_memory()
+            self._say(f"out of memory in a step: computing it again in {len(smaller)} micro-batches instead of {count}")
+
+    def _accumulated(self, batches: Sequence[Batch], *, is_retry: bool) -> Tensor:
+        """Add up the gradients of micro-batches; a retry is neither compiled nor padded, since its shapes are new."""
+        sums = torch.zeros(3, device=self._device)
+        for number, batch in enumerate(batches):
+            if self._capacity is not None and not is_retry:
+                batch = batch.padded(self._capacity)
+            batch = batch.seeded(self._seed)
+            torch.manual_seed(int(batch.seeds[0]))  # for attention dropout with sdpa, which draws from the generator
+            batch = batch.to(self._device)
+            loss, count = self._forward_backward(batch, number, batch.seeds, is_eager=is_retry)
+            sums[0] += loss
+            sums[1] += count
+        return sums
+
+    def _free_memory(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        else:
+            return_freed_memory()
