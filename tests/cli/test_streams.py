@@ -50,6 +50,12 @@ def test_output_appears_under_its_name_when_it_is_complete(tmp_path: Path) -> No
     assert final.read_text() == "new" and (tmp_path / "out.txt.partial").read_text() == "half"
 
 
+def test_an_output_that_nothing_was_written_to_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), open_output(str(tmp_path / "out.txt"), []):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_output_over_the_input_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "text"
     path.write_text("kept")

@@ -261,8 +261,13 @@ def _open_file(path: str, sources: Sequence[int]) -> Iterator[BinaryIO]:
         file = _open_partial(partial, final)
     except OSError as error:
         raise _unwritable(path, error) from error
-    with file:
-        yield file
+    try:
+        with file:
+            yield file
+    except BaseException:
+        if not partial.stat().st_size:
+            partial.unlink()
+        raise
     partial.replace(final)
 
 
