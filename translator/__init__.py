@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from translator.checkpoint import load_checkpoint
     from translator.config import Config, DecodingOptions, load_config
+    from translator.documents.translation import translate_document
     from translator.inference.classifier import Classification, Classifier
     from translator.inference.generator import Generation, Generator
     from translator.inference.results import Hypothesis, Score, Translation
@@ -37,6 +38,7 @@ __all__ = [
     "load_checkpoint",
     "load_config",
     "trace",
+    "translate_document",
     "worked_example",
 ]
 
@@ -59,6 +61,7 @@ _HOMES = {
     "load_checkpoint": "translator.checkpoint",
     "load_config": "translator.config",
     "trace": "translator.inspection.trace",
+    "translate_document": "translator.documents.translation",
     "worked_example": "translator.inspection.worked_example",
 }
 

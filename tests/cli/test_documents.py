@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,7 +64,7 @@ def test_a_document_excludes_output_by_line(
 ) -> None:
     assert main(["translate", str(model_directory), "--document", *option, "Oui."]) == 2
     assert (
-        "--document is mutually exclusive with --json, --n-best, --target-prefix and --alignment. Omit one of them."
+        "A document is mutually exclusive with --json, --n-best, --target-prefix and --alignment. Omit one of them."
         in capsys.readouterr().err
     )
 
@@ -81,3 +83,82 @@ def test_sentences_of_a_document_are_split_unless_asked_otherwise(
     for option in ([], ["--no-split-sentences"]):
         assert main(["translate", str(model_directory), "--document", "--beam-size", "1", *option, "Oui."]) == 0
     assert [changes["split_sentences"] for changes in given] == [True, False]
+
+
+def test_a_file_given_as_an_argument_is_translated_in_its_format(model_directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "a page.html").write_text("<p>Oui.</p><p>12 %</p>")
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:02,000\nOui.\n\n")
+    fast = ["--max-length-factor", "0.2", "--beam-size", "1"]
+    for name, start, end in (("a page.html", "<p>", "</p><p>12 %</p>"), ("a.srt", "1\n00:00:01,000 -->", "\n\n")):
+        for options in ([], ["--document"]):
+            output = tmp_path / f"b{Path(name).suffix}"
+            arguments = ["translate", str(model_directory), str(tmp_path / name), *fast, *options, "-o", str(output)]
+            assert main(arguments) == 0
+            assert output.read_text().startswith(start) and output.read_text().endswith(end)
+            output.unlink()
+
+
+def test_an_input_file_of_a_format_needs_the_flag(model_directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("<p>12 %</p>\n")
+    (tmp_path / "none").write_bytes(b"")
+    fast = ["--max-length-factor", "0.2", "--beam-size", "1", "-i", str(tmp_path / "a.html"), "-o", str(tmp_path / "b")]
+    assert main(["translate", str(model_directory), *fast, "--document"]) == 0
+    assert (tmp_path / "b").read_text() == "<p>12 %</p>\n"
+    assert main(["translate", str(model_directory), *fast]) == 0
+    assert (tmp_path / "b").read_text() != "<p>12 %</p>\n"
+
+
+@pytest.mark.parametrize("text", ["Ouvrez le fichier rapport.docx", "rapport", "Bonjour.", "a.docx b.docx" * 900])
+def test_a_sentence_is_not_a_file_name(text: str, model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fast = ["--max-length-factor", "0.2", "--beam-size", "1", "--quiet"]
+    assert main(["translate", str(model_directory), text, *fast]) == 0
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (["none.docx"], [], "An input must be a readable file. Received: none.docx (No such file or directory)."),
+        (["folder.odt"], [], "An input must be a readable file. Received: folder.odt (Is a directory)."),
+        (["a.pdf"], [], "The name of a document must end with .docx, "),
+        (["a.html", "b.html"], [], "Documents are translated one by one. Received: a.html, b.html."),
+        (["a.html"], ["-i", "b.html"], "Sentences as arguments and --input are mutually exclusive. Pass only one."),
+        (["a.html"], ["--json"], "A document is mutually exclusive with --json"),
+        (["a.html"], ["-o", "c.docx"], "The output of a .html document must end with .html, .htm or .xhtml."),
+        (["a.html"], ["-o", "a.html"], "--output must not be the file that is read. Received: a.html."),
+        (["a.html"], ["-o", "folder"], "--output must be a writable file. Received: folder"),
+        (["a.docx"], ["-o", "c.docx"], "A .docx file must be a complete ZIP archive. Received: damaged or other data"),
+        (["a.srt"], ["-o", "c.srt"], "An .srt file must hold numbered subtitles"),
+    ],
+)  # fmt: skip
+def test_documents_that_cannot_be_translated_give_one_message_and_no_file(
+    names: list[str],
+    options: list[str],
+    message: str,
+    model_directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("folder", "folder.odt"):
+        Path(name).mkdir()
+    for name in ("a.html", "b.html", "a.docx", "a.pdf", "a.srt"):
+        Path(name).write_text("<p>Oui.</p>")
+    before = sorted(tmp_path.iterdir())
+    assert main(["translate", str(model_directory), *names, *options]) == 2
+    said = capsys.readouterr()
+    assert message in said.err and said.err.count("\n") == 1 and said.out == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_binary_documents_are_not_written_to_a_terminal(
+    model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.docx").write_bytes(b"")
+    controller, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stdout, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
+        assert main(["translate", str(model_directory), str(tmp_path / "a.docx")]) == 2
+    os.close(controller)
+    assert "A .docx document is not written to a terminal. Give --output." in capsys.readouterr().err

@@ -267,7 +267,7 @@ def test_a_line_with_a_second_tab_has_no_prefix_that_could_be_told(run: Run) -> 
 
 
 def test_documents_have_no_prefixes(run: Run) -> None:
-    assert "--document is mutually exclusive with --json" in run(b"oui", "--document", "--target-prefix")[2]
+    assert "A document is mutually exclusive with --json" in run(b"oui", "--document", "--target-prefix")[2]
 
 
 def test_models_of_an_ensemble_translate_together(run: Run, model_directory: Path) -> None:

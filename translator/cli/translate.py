@@ -1,4 +1,4 @@
-"""`translator translate MODEL`: translate lines one by one, or documents with `--document`."""
+"""`translator translate MODEL`: translate lines one by one, or documents."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from translator.cli.documents import find_document, run_documents
 from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, hypothesis_json, run_filter
 from translator.cli.lines import LineError, to_json, write_line
 from translator.cli.options import add_decoding, add_engine, add_model, add_search, decoding_changes, load_translator
 from translator.config.decoding import SAMPLING_FIELDS
+from translator.documents.formats import SUFFIXES
 from translator.errors import shorten
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ _NOTICES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the subcommand."""
     parser.description = (
-        "Translate standard input to standard output, line by line, or the sentences given as arguments."
+        "Translate standard input to standard output, line by line, or the sentences given as arguments, or one "
+        f"document ({', '.join(SUFFIXES)})."
     )
     add_model(parser)
     add_engine(parser)
@@ -50,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--document",
         action="store_true",
-        help="translate a document: join wrapped lines, split sentences, keep paragraphs, lists and blank lines",
+        help="translate plain text as a document: join wrapped lines, split sentences, keep paragraphs, lists and "
+        "blank lines; or an --input that is a document of another format",
     )
     parser.add_argument(
         "--target-prefix",
@@ -68,25 +72,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Translate all lines, arguments or documents."""
     changes = decoding_changes(arguments)
-    if arguments.document:
+    document = find_document(arguments)
+    summary = GuardSummary()
+    if arguments.document or document is not None:
         if arguments.json or arguments.num_hypotheses is not None or arguments.target_prefix or arguments.alignment:
             raise LineError(
-                "--document is mutually exclusive with --json, --n-best, --target-prefix and --alignment. "
+                "A document is mutually exclusive with --json, --n-best, --target-prefix and --alignment. "
                 "Omit one of them."
             )
-        changes = {"split_sentences": True} | changes
-
-    summary = GuardSummary()
-
-    def load() -> Any:
-        translate: Any = partial(load_translator(arguments).translate, **changes)
-        return summary.counting(partial(_translate_prefixed, translate) if arguments.target_prefix else translate)
-
-    if arguments.document:
-        from translator.cli.documents import run_documents
-
-        status = run_documents(arguments, load, _NOTICES)
+        load_model = partial(load_translator, arguments)
+        status = run_documents(arguments, document, load_model, changes, summary.add, _NOTICES)
     else:
+
+        def load() -> Any:
+            translate: Any = partial(load_translator(arguments).translate, **changes)
+            return summary.counting(partial(_translate_prefixed, translate) if arguments.target_prefix else translate)
+
         status = run_filter(
             arguments,
             load,
@@ -114,12 +115,13 @@ class GuardSummary:
         def count(texts: Sequence[str]) -> Sequence[Translation]:
             translations = translate(texts)
             for translation in translations:
-                self._add(translation)
+                self.add(translation)
             return translations
 
         return count
 
-    def _add(self, translation: Translation) -> None:
+    def add(self, translation: Translation) -> None:
+        """Count one translation."""
         self.num_lines += 1
         repair = translation.repair
         if repair is not None and repair.failures:
