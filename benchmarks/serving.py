@@ -1,9 +1,8 @@
 """The HTTP server under load: throughput against `translator translate`, latency, lost and mixed-up responses.
 
-Texts are sentences of the embedded corpus, each with a number of its own, so that no two requests are equal. Every
-response is compared with the line that the filter writes for its text. The server, the filter and the clients are
+Texts are sentences of the embedded corpus, each with a number of its own, so that no two requests at a time are equal.
+Every response is compared with the line that the filter writes for its text. The server, the filter and the clients are
 processes of their own; the clients use the same cores as the server.
-
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -23,6 +23,7 @@ import pyarrow.parquet as parquet
 
 import translator
 
+MAX_DISTINCT = 10_000  # texts; more requests repeat them
 _CORPUS = Path(translator.__file__).parent / "data" / "embedded"
 
 
@@ -33,13 +34,20 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--beam-size", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--engine", default="torch", choices=("torch", "ctranslate2"))
+    parser.add_argument("--short", action="store_true", help="requests of one sentence: Le numéro est 12.")
     parser.add_argument("--idle", type=int, default=200, help="requests at an idle server")
     arguments = parser.parse_args()
-    texts = numbered_sentences(arguments.requests)
+    distinct = min(arguments.requests, MAX_DISTINCT)
+    texts = [f"Le numéro est {number}." for number in range(distinct)]
+    if not arguments.short:
+        texts = numbered_sentences(distinct)
     options = [arguments.model, "--beam-size", str(arguments.beam_size), "--threads", str(arguments.threads)]
+    options += ["--engine", arguments.engine]
     expected, wall, cpu = run_filter(options, texts)
     print(f"filter: {len(texts) / wall:,.1f} sentences/s, {1000 * cpu / len(texts):.2f} ms of CPU time each")
-    report_server(options, texts, expected, arguments)
+    rounds = math.ceil(arguments.requests / distinct)
+    report_server(options, *((rounds * each)[: arguments.requests] for each in (texts, expected)), arguments)
 
 
 def numbered_sentences(count: int) -> list[str]:
