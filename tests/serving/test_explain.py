@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from translator import Translator
@@ -40,6 +42,12 @@ def test_translations_are_the_n_best_list(shipped: Translator) -> None:
 def test_translations_begin_with_the_prefix(shipped: Translator) -> None:
     found = explain(shipped, SENTENCE, 3, "My cat")
     assert [item.text.startswith("My cat") for item in found.translations] == [True] * 4
+
+
+def test_an_ensemble_has_translations_without_words(model_directory: Path) -> None:
+    ensemble = Translator.load(model_directory, "cpu", ensemble=[model_directory])
+    found = explain(ensemble, SENTENCE, 1)
+    assert len(found.translations) == 2 and found.attention == found.source_words == []
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -82,6 +83,7 @@ def create_app(translator: Translator, source: str, target: str, limits: Limits 
         description=f"Translation from {source} to {target}, with LibreTranslate's API.",
         lifespan=lifespan,
     )
+    app.router.route_class = _PlainRoute
     app.state.batcher = batcher
     app.add_middleware(_Measure, counts=counts)
     app.add_exception_handler(UserError, _user_error)
@@ -142,22 +144,22 @@ def _add_translation(app: FastAPI, service: Service, limits: Limits) -> None:
 def _add_information(app: FastAPI, service: Service, counts: Metrics) -> None:
     """Add the paths that describe the server."""
 
-    @app.get("/languages")
-    async def languages() -> list[schema.Language]:
+    @app.get("/languages", response_model=list[schema.Language])
+    async def languages(request: Request) -> Response:
         """Return the languages of this server."""
-        return service.languages
+        return JSONResponse([language.model_dump() for language in service.languages])
 
-    @app.get("/health")
-    async def health() -> schema.Health:
+    @app.get("/health", response_model=schema.Health)
+    async def health(request: Request) -> Response:
         """Return status 200 if requests are served."""
-        return schema.Health(status="ok")
+        return JSONResponse(schema.Health(status="ok").model_dump())
 
     @app.get(
         "/metrics",
         response_class=Response,
         responses={200: {"description": "Prometheus's text format", "content": {metrics.CONTENT_TYPE: {}}}},
     )
-    async def measurements() -> Response:
+    async def measurements(request: Request) -> Response:
         """Return counters and histograms."""
         return Response(counts.page(), media_type=metrics.CONTENT_TYPE)
 
@@ -170,7 +172,7 @@ def _add_page(app: FastAPI, service: Service, limits: Limits, *, has_maps: bool)
     page_headers = {"Content-Security-Policy": _PAGE_POLICY, "Referrer-Policy": "no-referrer"}
 
     @app.get("/", response_class=HTMLResponse)
-    async def index() -> Response:
+    async def index(request: Request) -> Response:
         """Return a page to translate with."""
         return HTMLResponse(page, headers=page_headers)
 
@@ -217,22 +219,25 @@ def _json_line(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Return the result of a coroutine; cancel it if the client disconnects first."""
-    task, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
+async def _unless_gone(request: Request, work: Awaitable[Result]) -> Result:
+    """Return the result of an awaitable; cancel it if the client disconnects first."""
+    task = asyncio.current_task()
+    assert task is not None
+    watch = asyncio.create_task(_cancel_when_gone(request, task))
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ServingError("The client is gone.", status=_CLIENT_GONE)
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if not watch.done() or task.uncancel() > 0:
+            raise  # cancelled by another, as when the server stops
+        raise ServingError("The client is gone.", status=_CLIENT_GONE) from None
     finally:
-        task.cancel()
-        gone.cancel()
+        watch.cancel()
 
 
-async def _disconnected(request: Request) -> None:
+async def _cancel_when_gone(request: Request, task: asyncio.Task[Any]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    task.cancel()
 
 
 async def _user_error(request: Request, error: Exception) -> Response:
@@ -252,6 +257,18 @@ async def _internal_error(request: Request, error: Exception) -> Response:
 
 def _error(text: str, status: int, headers: dict[str, str]) -> Response:
     return JSONResponse({"error": text}, status, headers)
+
+
+class _PlainRoute(APIRoute):
+    """A route whose endpoint takes the request and returns the response. FastAPI only describes it.
+
+    Its own handler, which finds arguments and checks results, takes 0.1 ms per request.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
 
 
 class _Measure:

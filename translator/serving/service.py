@@ -187,6 +187,8 @@ def _guard(request: TranslateRequest | StreamRequest) -> DecodingChanges:
 
 
 async def _all(futures: Sequence[Future[Translation]]) -> list[Translation]:
+    if len(futures) == 1:  # of most requests
+        return [await asyncio.wrap_future(futures[0])]
     return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
 
 
