@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +22,9 @@ from translator.data.batch import Capacity
 from translator.data.batching import make_batches
 from translator.data.cleaning import LONGER_THAN_BATCH
 from translator.data.corpus import Corpus, DataError, load_corpus
+from translator.data.examples import Chunk, Sharing
 from translator.data.objectives import Translation
-from translator.data.store import Ragged
+from translator.data.store import IntArray, Ragged
 from translator.model import build_model
 from translator.packing import IGNORE_INDEX, Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizers
@@ -172,6 +177,53 @@ def test_ranks_interleave_to_the_stream_of_one(make_corpus: Make, world_size: in
     assert take(alone, 5) == whole[4 * world_size : 4 * world_size + 5]
     ranks[1].load_state_dict(ranks[0].state_dict())
     assert take(ranks[1], 1) == [whole[4 * world_size + 1]]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_ranks_that_share_the_reading_get_the_batches_of_one_and_read_each_example_once(
+    make_corpus: Make, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = make_corpus(3000, alpha=0.2)
+    whole = take(stream(corpus, batch_tokens=512), 24)
+    read: dict[str, int] = Counter()
+
+    def pieces(self: Corpus, examples: IntArray, *rest: Any) -> tuple[Ragged, Ragged]:
+        read[threading.current_thread().name] += len(examples)
+        return original(self, examples, *rest)
+
+    original = Corpus.pieces
+    monkeypatch.setattr(Corpus, "pieces", pieces)
+    barrier, sent = threading.Barrier(2, timeout=60), [Chunk.empty((0, 0))] * 2
+
+    def run(rank: int) -> tuple[list[Any], dict[str, Any]]:
+        def exchange(chunk: Chunk) -> list[Chunk]:
+            sent[rank] = chunk
+            barrier.wait()
+            chunks = list(sent)
+            barrier.wait()
+            return chunks
+
+        threading.current_thread().name = f"rank {rank}"
+        batches = stream(
+            corpus,
+            batch_tokens=512,
+            rank=rank,
+            world_size=2,
+            workers=workers,
+            sharing=Sharing(rank, 2, exchange),
+        )
+        with closing(batches):
+            return take(batches, 10), batches.state_dict()
+
+    with ThreadPoolExecutor(2) as pool:
+        (first, state), (second, other_state) = pool.map(run, range(2))
+    assert [batch for pair in zip(first, second, strict=True) for batch in pair] == whole[:20]
+    assert state == other_state
+    alone = stream(corpus, batch_tokens=512)
+    alone.load_state_dict(state)
+    assert take(alone, 4) == whole[20:]
+    if not workers:
+        assert read["rank 0"] > 1000 and 0 <= read["rank 0"] - read["rank 1"] <= 1024, read
 
 
 def test_a_state_of_another_stream_is_refused(make_corpus: Make) -> None:

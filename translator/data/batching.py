@@ -7,6 +7,7 @@ is restored from its state continues with the same batches.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from translator.data.batch import Batch, Capacity
 from translator.data.cleaning import SourceReport, left_out
-from translator.data.examples import Chunk, Examples
+from translator.data.examples import Chunk, Examples, Position, Sharing
 from translator.data.files import DataError
 from translator.data.objectives import Objective
 from translator.data.store import IntArray, Ragged
@@ -46,6 +47,7 @@ class BatchStream(Iterator[Batch]):
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
+        sharing: Sharing | None = None,
     ) -> None:
         """Start at batch 0.
 
@@ -57,6 +59,7 @@ class BatchStream(Iterator[Batch]):
             rank: this rank takes batches k with `k % world_size == rank`.
             world_size: number of ranks.
             workers: number of worker processes that prepare examples ahead; 0 uses this process.
+            sharing: how the ranks divide the work of reading examples; None reads them all in this process.
 
         Raises:
             DataError: if too many examples are longer than a batch.
@@ -70,8 +73,12 @@ class BatchStream(Iterator[Batch]):
         self._fingerprint = f"{examples.fingerprint} {seed} {batch_tokens}"
         self._rank = rank
         self._world_size = world_size
-        self._reader = examples.read(seed, budgets, workers)
+        self._sharing = sharing
+        self._reader = examples.read(seed, budgets, workers, (sharing.rank, sharing.world_size) if sharing else (0, 1))
+        self._position = self._reader.position  # of the first chunk that is not in the buffer
+        self._ahead: deque[tuple[Chunk, Position]] = deque()  # chunks that are not in the buffer, and their ends
         self._buffer = Chunk.empty(examples.objective.specials)
+        self._left = np.arange(0)  # rows of the buffer that are in no batch yet, in order
         self._next_index = 0
 
     def __next__(self) -> Batch:
@@ -80,11 +87,9 @@ class BatchStream(Iterator[Batch]):
         for rank in range(self._world_size):
             chosen = self._fill()
             if rank == self._rank:
-                pieces = self._buffer.take(chosen)
+                pieces = self._buffer.take(self._left[chosen])
                 mine = self._objective.pack(self._next_index + rank, pieces.source, pieces.target)
-            is_left = np.ones(len(self._buffer), np.bool_)
-            is_left[chosen] = False
-            self._buffer = self._buffer.take(np.flatnonzero(is_left))
+            self._left = np.delete(self._left, chosen)
         self._next_index += self._world_size
         assert mine is not None
         return mine
@@ -94,8 +99,8 @@ class BatchStream(Iterator[Batch]):
         return {
             "corpus": self._fingerprint,
             "next_index": self._next_index,
-            "position": self._reader.position,
-            "buffer": self._buffer.state_dict(),
+            "position": self._position,
+            "buffer": self._buffer.take(self._left).state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -122,21 +127,26 @@ class BatchStream(Iterator[Batch]):
                 "weights, set training.start_from and choose another output."
             )
         self._next_index = state["next_index"]
-        self._reader.seek(state["position"])
+        self._position = state["position"]
+        self._reader.seek(self._position)
+        self._ahead.clear()
         self._buffer = Chunk.from_state_dict(state["buffer"], self._objective.specials)
+        self._left = np.arange(len(self._buffer))
 
     def close(self) -> None:
         """Stop the worker processes."""
         self._reader.close()
 
     def _fill(self) -> IntArray:
-        """Return the rows of the buffer that make the next batch, by first fit: `(n,)` int64."""
+        """Return the places in `_left` of the rows that make the next batch, by first fit: `(n,)` int64."""
+        source, target = self._lengths_left()
         while any(
             lengths.sum() < _MIN_BUFFERED_BATCHES * budget
-            for lengths, budget in zip(self._buffer.lengths, self._budgets, strict=True)
+            for lengths, budget in zip((source, target), self._budgets, strict=True)
         ):
-            self._buffer = self._buffer.append(next(self._reader))
-        source, target = self._buffer.lengths
+            self._buffer = self._buffer.take(self._left).append(self._next_chunk())
+            self._left = np.arange(len(self._buffer))
+            source, target = self._lengths_left()
         source_ends, target_ends = np.cumsum(source), np.cumsum(target)
         # First the longest head that fits, then one by one the later examples that still fit.
         head = min(
@@ -159,6 +169,20 @@ class BatchStream(Iterator[Batch]):
             target_left -= int(target[row])
             row += 1
         return np.array(chosen, np.int64)
+
+    def _lengths_left(self) -> tuple[IntArray, IntArray]:
+        """Return the source and target tokens of the rows that are in no batch yet."""
+        source, target = self._buffer.lengths
+        return source[self._left], target[self._left]
+
+    def _next_chunk(self) -> Chunk:
+        """Return the next chunk. With several ranks, each reads one chunk of a round and gets those of the others."""
+        if not self._ahead:
+            own = next(self._reader)
+            chunks = [own] if self._sharing is None else self._sharing.exchange(own)
+            self._ahead.extend(zip(chunks, self._reader.ends, strict=True))
+        chunk, self._position = self._ahead.popleft()
+        return chunk
 
 
 def capacity_of(examples: Examples, budgets: tuple[int, int]) -> Capacity:

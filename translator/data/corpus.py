@@ -116,15 +116,16 @@ class Corpus:
             left_out_tokens=tokens,
         )
 
-    def read(self, seed: int, limits: tuple[int, int], workers: int) -> ChunkReader:
+    def read(self, seed: int, limits: tuple[int, int], workers: int, share: tuple[int, int] = (0, 1)) -> ChunkReader:
         """Return a reader at the beginning of the first epoch.
 
         Args:
             seed: random seed of the order.
             limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
             workers: number of worker processes that prepare chunks ahead; 0 uses this process.
+            share: number of the chunk to read of each round, and number of chunks of a round.
         """
-        return ChunkReader(self, EpochOrder(self.bounds, self.weights, seed), limits, workers)
+        return ChunkReader(self, EpochOrder(self.bounds, self.weights, seed), limits, workers, share)
 
     def encode(self, examples: IntArray, epoch: int) -> list[Example]:
         """Return examples as token ids.

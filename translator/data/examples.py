@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -74,17 +74,37 @@ class Chunk:
         return cls(source, target, specials)
 
 
+@dataclass(frozen=True)
+class Sharing:
+    """Division of the reading among the ranks of a run: each reads one chunk of a round, and they exchange them.
+
+    Attributes:
+        rank: number of this rank.
+        world_size: number of ranks.
+        exchange: function that sends the chunk of this rank and returns those of all ranks in order. All ranks call it
+            equally often.
+    """
+
+    rank: int
+    world_size: int
+    exchange: Callable[[Chunk], list[Chunk]]
+
+
 class ExampleReader(Protocol):
     """An endless iterator over the chunks of all epochs, in an order that the seed decides.
 
+    A reader with a share returns one chunk of each round of consecutive chunks, and skips the others unread.
+
     Attributes:
-        position: where the next chunk begins.
+        position: where the next round begins.
+        ends: where each chunk of the last round ends.
     """
 
     position: Position
+    ends: list[Position]
 
     def __next__(self) -> Chunk:
-        """Return the next chunk. Examples longer than the limits are left out."""
+        """Return this reader's chunk of the next round. Examples longer than the limits are left out."""
 
     def seek(self, position: Position) -> None:
         """Continue at a position of any reader of the same examples and seed."""
@@ -126,11 +146,12 @@ class Examples(Protocol):
             limits: most tokens of a source and of a target, special tokens included.
         """
 
-    def read(self, seed: int, limits: tuple[int, int], workers: int) -> ExampleReader:
+    def read(self, seed: int, limits: tuple[int, int], workers: int, share: tuple[int, int] = (0, 1)) -> ExampleReader:
         """Return a reader at the beginning of the first epoch.
 
         Args:
             seed: random seed of the order.
             limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
             workers: number of worker processes that prepare chunks ahead; 0 uses this process.
+            share: number of the chunk to read of each round, and number of chunks of a round.
         """

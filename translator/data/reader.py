@@ -21,10 +21,18 @@ class ChunkReader(Iterator[Chunk]):
     """Reads one epoch after the other, in chunks that end where the epoch ends.
 
     Attributes:
-        position: `[epoch, place]` where the next chunk begins.
+        position: `[epoch, place]` where the next round of chunks begins.
+        ends: `[epoch, place]` where each chunk of the last round ends.
     """
 
-    def __init__(self, corpus: Corpus, order: EpochOrder, limits: tuple[int, int], workers: int) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        order: EpochOrder,
+        limits: tuple[int, int],
+        workers: int,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         """Start at the first epoch.
 
         Args:
@@ -32,25 +40,29 @@ class ChunkReader(Iterator[Chunk]):
             order: order of the epochs.
             limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
             workers: number of worker processes that prepare chunks ahead; 0 uses this process.
+            share: number of the chunk to read of each round, and number of chunks of a round.
         """
         self.position: Position = [0, 0]
+        self.ends: list[Position] = []
         self._corpus = corpus
         self._order = order
         self._limits = limits
+        self._own, self._round = share
         self._pool = WorkerPool(corpus, limits, workers) if workers else None
-        self._submitted = self.position  # end of the chunks that the workers have been asked for
+        self._submitted = self.position  # end of the rounds that the workers have been asked for
 
     def __next__(self) -> Chunk:
-        """Return the next chunk. Examples longer than the limits are left out."""
-        task, after = self._task(self.position)
+        """Return this reader's chunk of the next round. Examples longer than the limits are left out."""
+        task, self.ends = self._task(self.position)
         if self._pool is None:
             source, target = self._corpus.pieces(task.examples, task.epoch, self._limits)
         else:
             while self._pool.has_capacity:
-                ahead, self._submitted = self._task(self._submitted)
+                ahead, ends = self._task(self._submitted)
+                self._submitted = ends[-1]
                 self._pool.submit(ahead)
             source, target = self._pool.result()
-        self.position = after
+        self.position = self.ends[-1]
         chunk = Chunk(source, target, self._corpus.objective.specials)
         fits = (chunk.lengths[0] <= self._limits[0]) & (chunk.lengths[1] <= self._limits[1])
         return chunk if fits.all() else chunk.take(np.flatnonzero(fits))
@@ -66,10 +78,16 @@ class ChunkReader(Iterator[Chunk]):
         if self._pool:
             self._pool.close()
 
-    def _task(self, position: Position) -> tuple[Task, Position]:
-        """Return the examples of the chunk at a position, and the position after it."""
+    def _task(self, position: Position) -> tuple[Task, list[Position]]:
+        """Return the examples of this reader's chunk in the round at a position, and where the chunks of it end."""
         epoch, place = position
-        while place >= len(order := self._order.epoch(epoch)):
-            epoch, place = epoch + 1, 0
-        examples = order[place : place + _CHUNK].astype(np.int64)
-        return Task(epoch, examples), [epoch, place + len(examples)]
+        ends: list[Position] = []
+        for number in range(self._round):
+            while place >= len(order := self._order.epoch(epoch)):
+                epoch, place = epoch + 1, 0
+            stop = min(place + _CHUNK, len(order))
+            if number == self._own:
+                task = Task(epoch, order[place:stop].astype(np.int64))
+            place = stop
+            ends.append([epoch, place])
+        return task, ends
