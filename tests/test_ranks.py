@@ -4,7 +4,7 @@ import pytest
 
 from translator.ranks import Rank, RankError
 
-NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 SLURM_NAMES = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID")
 
 
@@ -21,16 +21,24 @@ def test_a_process_without_torchrun_is_rank_0_of_1(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_place_of_a_process_is_what_torchrun_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in zip(NAMES, "681", strict=True):
+    for name, value in zip(NAMES, "6814", strict=True):
         monkeypatch.setenv(name, value)
-    assert Rank.of_environment() == Rank(rank=6, world_size=8, local_rank=1)
+    assert Rank.of_environment() == Rank(rank=6, world_size=8, local_rank=1, local_world_size=4)
 
 
 @pytest.mark.parametrize(
-    "values", [("x", "2", "0"), ("2", "2", "0"), ("0", "0", "0"), ("-1", "2", "0"), ("0", "1", "")]
+    "values",
+    [
+        ("x", "2", "0", "1"),
+        ("2", "2", "0", "1"),
+        ("0", "0", "0", "1"),
+        ("-1", "2", "0", "1"),
+        ("0", "1", "", "1"),
+        ("0", "1", "0", "0"),
+    ],
 )
 def test_an_environment_that_names_no_rank_is_refused(
-    monkeypatch: pytest.MonkeyPatch, values: tuple[str, str, str]
+    monkeypatch: pytest.MonkeyPatch, values: tuple[str, str, str, str]
 ) -> None:
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(name, value)
@@ -56,6 +64,6 @@ def test_a_batch_script_of_slurm_is_rank_0_of_1(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_torchrun_within_a_task_of_srun_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in zip((*NAMES, *SLURM_NAMES), "121021", strict=True):
+    for name, value in zip((*NAMES, *SLURM_NAMES), "1211021", strict=True):
         monkeypatch.setenv(name, value)
     assert Rank.of_environment() == Rank(rank=1, world_size=2, local_rank=1)

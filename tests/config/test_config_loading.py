@@ -219,6 +219,10 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
             "cuda_graphs requires compile: true. Received: compile: false.",
         ),
         (
+            values(training={"parallel": "hybrid", "compile": True}),
+            "parallel: hybrid requires compile: false. Received: compile: true.",
+        ),
+        (
             values(tokenizer={"joint": False}),
             "model.tied_embeddings: all requires one vocabulary. Received: tokenizer.joint=false.",
         ),

@@ -15,6 +15,7 @@ from translator.data.batch import Batch, Capacity
 from translator.data.corpus import Corpus
 from translator.data.files import DataError
 from translator.data.steps import StepStream, halves, micro_batches, shares
+from translator.packing import IGNORE_INDEX
 
 Make = Callable[..., Corpus]
 
@@ -64,6 +65,17 @@ def test_without_step_tokens_a_step_is_the_batches_of_the_rank(make_corpus: Make
     corpus = make_corpus(500)
     stream = steps(corpus, step_tokens=None, accumulation=2, rank=1, world_size=2)
     assert [batch.index for _ in range(2) for batch in next(stream)] == [1, 3, 5, 7]
+
+
+def test_a_rank_with_too_few_examples_repeats_one_without_labels(
+    make_corpus: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uneven = lambda lengths, count: [(0, 1), (1, len(lengths))]  # noqa: E731
+    monkeypatch.setattr("translator.data.steps.shares", uneven)
+    few, many = (next(steps(make_corpus(500), batch_tokens=150, rank=rank, world_size=2)) for rank in range(2))
+    assert len(few) == len(many) > 2
+    assert few[0].num_target_tokens and not any(batch.num_target_tokens for batch in few[1:])
+    assert all((batch.labels == IGNORE_INDEX).all() for batch in few[1:])
 
 
 def test_a_stream_resumes_with_another_split(make_corpus: Make) -> None:

@@ -47,10 +47,21 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny(corpus: Path, tmp_path: Path) -> Callable[..., Config]:
     """Makes a configuration of a tiny model; keyword arguments are sections to change."""
+    return tiny_in(tmp_path, corpus)
+
+
+@pytest.fixture(scope="module")
+def module_tiny(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Config]:
+    """As `tiny`, in a folder that the tests of a module share."""
+    return tiny_in(tmp_path_factory.mktemp("runs"), corpus)
+
+
+def tiny_in(folder: Path, corpus: Path) -> Callable[..., Config]:
+    """Return the function that `tiny` is, for outputs in a folder."""
 
     def make(output: str = "run", **sections: dict[str, Any]) -> Config:
         values: dict[str, Any] = {
-            "output": str(tmp_path / output),
+            "output": str(folder / output),
             "data": {
                 "source_language": "fr",
                 "target_language": "en",

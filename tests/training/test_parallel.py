@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from launching import environment
 
 from translator.training import parallel
 from translator.training.parallel import Ranks, scale_and_clip
 
 # Run by each of two ranks; every property is asserted in both processes.
 TWO_RANKS = """
+import pathlib
 import torch
 from translator.errors import UserError
 from translator.ranks import RankError
-from translator.training import parallel
 from translator.training.parallel import Ranks
 
 ranks = Ranks.join()
@@ -51,13 +51,17 @@ except UserError as error:
     assert str(error) == ("no such file" if mine == 1 else "rank 1 stopped: no such file")
     assert isinstance(error, RankError) == (mine == 0)
 
-for bucket_bytes in (1, 40, 10**9):
-    parallel._BUCKET_BYTES = bucket_bytes
-    shapes = [(2, 3), (), (5,), (0,), (4,)]
-    tensors = [torch.full(shape, float(number + 10 * mine)) for number, shape in enumerate(shapes)]
-    ranks.sum(tensors)
-    for number, tensor in enumerate(tensors):
-        assert (tensor == 2 * number + 10).all(), (number, tensor)
+tensors = [torch.full((2, 3), float(10 * mine)), torch.tensor(1.0 + mine)]
+ranks.sum(tensors)
+assert (tensors[0] == 10).all() and tensors[1] == 3
+
+assert ranks.exchange(("item", mine)) == [("item", 0), ("item", 1)]
+
+here = pathlib.Path("shared").resolve()
+here.mkdir(exist_ok=True)
+assert ranks.share(here)
+assert not ranks.share(here if mine == 0 else here / "other")
+assert mine == 1 or list(here.iterdir()) == []
 
 torch.manual_seed(mine)
 model = torch.nn.Linear(3, 2)
@@ -76,11 +80,6 @@ def test_ranks_share_what_rank_0_has_and_fail_together(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.split()) == ["0", "1", "done", "done"]
-
-
-def environment() -> dict[str, str]:
-    """The environment of this process, with this checkout first on the path of Python."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def test_one_rank_does_everything_itself() -> None:

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from launching import finish, start_ranks
 
 from translator.checkpoint import read_weights
 from translator.config import Config, to_yaml
 from translator.training.trainer import train
 
 Tiny = Callable[..., Config]
-
-
-def start_ranks(folders: list[Path], *overrides: str) -> list[subprocess.Popen[str]]:
-    """Start training with one rank in each folder."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "translator", "train", "config.yaml", *overrides]
-    processes = []
-    for rank, folder in enumerate(folders):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": len(folders), "MASTER_ADDR": "127.0.0.1"}
-        place |= {"MASTER_PORT": port, "OMP_NUM_THREADS": 1, "PYTHONPATH": Path(__file__).parents[2]}
-        environment = {**os.environ, **{name: str(value) for name, value in place.items()}}
-        processes.append(subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True))
-    return processes
-
-
-def finish(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
-    """Wait for processes; return their exit codes and what they wrote to standard error."""
-    errors = [process.communicate(timeout=300)[1] for process in processes]
-    return [(process.returncode, error) for process, error in zip(processes, errors, strict=True)]
 
 
 @pytest.fixture
@@ -59,13 +35,18 @@ def disks(tiny: Tiny, corpus: Path, tmp_path: Path) -> list[Path]:
     return folders
 
 
-def test_ranks_without_a_shared_disk_give_the_result_of_one_rank_and_resume(disks: list[Path], tiny: Tiny) -> None:
+@pytest.mark.parametrize("parallel", ["replicate", "shard"])
+def test_ranks_without_a_shared_disk_give_the_result_of_one_rank_and_resume(
+    disks: list[Path], tiny: Tiny, parallel: str
+) -> None:
     one = tiny("one", model={"dropout": 0.1}, training={"ema_decay": 0.9, "accumulation": 2})
     train(one)
     expected, _ = read_weights(Path(one.output) / "last" / "model.safetensors")
-    assert [code for code, _ in finish(start_ranks(disks, "training.max_steps=6"))] == [0, 0]
+    assert [
+        code for code, _ in finish(start_ranks(disks, f"training.parallel={parallel}", "training.max_steps=6"))
+    ] == [0, 0]
     shutil.rmtree(disks[1] / "cache")  # the second machine is replaced
-    results = finish(start_ranks(disks))
+    results = finish(start_ranks(disks, f"training.parallel={parallel}"))
     assert [code for code, _ in results] == [0, 0], results
     assert "resuming from step 6 of 12" in results[0][1] and "resuming" not in results[1][1]
     found, _ = read_weights(disks[0] / "run" / "last" / "model.safetensors")

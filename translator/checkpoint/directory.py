@@ -1,7 +1,7 @@
 """Run directories: checkpoints that are complete or absent, and the lock of a run.
 
     config.yaml  tokenizer.model  metrics.jsonl  README.md
-    checkpoints/step-N/{model.safetensors, training_state.pt}
+    checkpoints/step-N/{model.safetensors, training_state.pt}    and shards/, if the run is sharded
     best -> checkpoints/step-N    last -> checkpoints/step-N
 
 A checkpoint is written under a temporary name, synced to the disk and renamed.
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from translator.atomic_io import new_folder
 from translator.checkpoint.links import LINKS, follow
+from translator.checkpoint.shards import check_shards
 from translator.checkpoint.training_state import (
     STATE_FILE,
     StateVersionError,
@@ -38,17 +39,15 @@ CARD_FILE = "README.md"
 _log = logging.getLogger(__name__)
 
 
-def write_checkpoint(
-    run: Path, name: str, weights: Mapping[str, Tensor], tokenizers: Tokenizers, state: dict[str, Any] | None = None
-) -> Path:
-    """Write `checkpoints/name` atomically. The caller holds the lock of the run.
+@contextlib.contextmanager
+def new_checkpoint(run: Path, name: str) -> Iterator[Path]:
+    """Yield a temporary folder, which becomes `checkpoints/name` at the end of the block, or is deleted if it fails.
+
+    The caller holds the lock of the run.
 
     Args:
         run: run directory.
         name: `step-N`, or `average`.
-        weights: tensors by name; stored as float32.
-        tokenizers: tokenizers that the weights were trained with.
-        state: training state, if training can resume from this checkpoint.
 
     Raises:
         CheckpointError: if the disk is full or not writable; earlier checkpoints are untouched.
@@ -57,15 +56,42 @@ def write_checkpoint(
     try:
         # Replaced is a checkpoint of a run that was killed before it linked to it.
         with new_folder(final, is_locked=True, replace=True) as temporary:
-            save_weights(temporary / WEIGHTS_FILE, weights, tokenizers.fingerprint)
-            if state is not None:
-                save_training_state(temporary / STATE_FILE, state)
+            yield temporary
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"A checkpoint could not be written to {final}: {error}. Earlier checkpoints are untouched. "
-            "Free some space or make the directory writable, then run the same command again."
-        ) from error
-    return final
+        raise not_written(final, str(error)) from error
+
+
+def not_written(checkpoint: Path, reason: str) -> CheckpointError:
+    """Return the error to raise if a checkpoint cannot be written."""
+    return CheckpointError(
+        f"A checkpoint could not be written to {checkpoint}: {reason}. Earlier checkpoints are untouched. "
+        "Free some space or make the directory writable, then run the same command again."
+    )
+
+
+def write_files(
+    folder: Path, weights: Mapping[str, Tensor], tokenizers: Tokenizers, state: dict[str, Any] | None = None
+) -> None:
+    """Write the files of a checkpoint into a folder.
+
+    Args:
+        folder: existing folder.
+        weights: tensors by name; stored as float32.
+        tokenizers: tokenizers that the weights were trained with.
+        state: training state, if training can resume from this checkpoint.
+    """
+    save_weights(folder / WEIGHTS_FILE, weights, tokenizers.fingerprint)
+    if state is not None:
+        save_training_state(folder / STATE_FILE, state)
+
+
+def write_checkpoint(
+    run: Path, name: str, weights: Mapping[str, Tensor], tokenizers: Tokenizers, state: dict[str, Any] | None = None
+) -> Path:
+    """Write `checkpoints/name` atomically. Arguments and errors as in `new_checkpoint` and `write_files`."""
+    with new_checkpoint(run, name) as folder:
+        write_files(folder, weights, tokenizers, state)
+    return run / "checkpoints" / name
 
 
 def newest_checkpoint(run: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -90,6 +116,7 @@ def newest_checkpoint(run: Path) -> tuple[Path, dict[str, Any]] | None:
         try:
             read_weights(checkpoint / WEIGHTS_FILE)
             state = read_training_state(checkpoint)
+            check_shards(checkpoint, state)
         except StateVersionError:
             raise  # older checkpoints are of this version too
         except CheckpointError as error:

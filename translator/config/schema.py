@@ -208,6 +208,9 @@ class TrainingConfig(Section):
         compile: compile the model with torch.compile.
         cuda_graphs: launch compiled code as CUDA graphs, which is faster if the host is slower than the GPU; requires
             compile and changes nothing on the CPU.
+        parallel: what several ranks divide. `replicate` gives every rank the whole model. `shard` divides weights,
+            gradients and optimizer states among all ranks (FSDP2), for models that do not fit one GPU. `hybrid` divides
+            them among the ranks of a machine. One rank ignores it.
         ema_decay: decay of the exponential moving average of the weights, which is then used for validation and
             decoding; 0 disables it.
         validate_every: steps between validations.
@@ -244,6 +247,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     compile: bool = False
     cuda_graphs: bool = False
+    parallel: Literal["replicate", "shard", "hybrid"] = "replicate"
     ema_decay: Probability = 0.0
     validate_every: PositiveInt = 1000
     save_every: PositiveInt = 1000
@@ -283,6 +287,8 @@ class TrainingConfig(Section):
             )
         if self.cuda_graphs and not self.compile:
             problems.append("cuda_graphs requires compile: true. Received: compile: false.")
+        if self.parallel != "replicate" and self.compile:
+            problems.append(f"parallel: {self.parallel} requires compile: false. Received: compile: true.")
         if self.average_checkpoints > self.keep_last:
             problems.append(
                 "average_checkpoints must not exceed keep_last. "

@@ -6,17 +6,20 @@ What a step learns is a function of (seed, examples, step). How it is divided ch
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 
 from translator.data.batch import Batch, Capacity
 from translator.data.batching import BatchStream, capacity_of
 from translator.data.cleaning import SourceReport
-from translator.data.examples import Examples
+from translator.data.examples import Examples, Sharing
 from translator.data.files import DataError
 from translator.data.store import IntArray
+from translator.packing import IGNORE_INDEX
 
 _Range = tuple[int, int]
 
@@ -25,8 +28,9 @@ class StepStream(Iterator[list[Batch]]):
     """The endless stream of optimizer steps of one rank, each as a list of micro-batches without padding.
 
     With `step_tokens`, each step is one batch of the stream of examples, which is divided among the ranks and cut into
-    micro-batches of up to `batch_tokens`. All ranks have equally many, unless a step has too few examples. Otherwise, a
-    step is `accumulation` batches of `batch_tokens` per rank.
+    micro-batches of up to `batch_tokens`. All ranks have equally many, because they communicate in each pass of a
+    sharded model: a rank with too few examples repeats one without labels. Otherwise, a step is `accumulation` batches
+    of `batch_tokens` per rank.
 
     Attributes:
         capacity: token budgets of a micro-batch, and the sizes to which it can be padded.
@@ -43,6 +47,7 @@ class StepStream(Iterator[list[Batch]]):
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
+        sharing: Sharing | None = None,
     ) -> None:
         """Start at step 1.
 
@@ -55,6 +60,7 @@ class StepStream(Iterator[list[Batch]]):
             rank: number of this rank.
             world_size: number of ranks.
             workers: number of worker processes that prepare examples ahead; 0 uses this process.
+            sharing: how the ranks divide the work of reading examples, as in `BatchStream`.
 
         Raises:
             DataError: if too many examples are longer than a batch, or a step is too small for the ranks.
@@ -63,7 +69,13 @@ class StepStream(Iterator[list[Batch]]):
         self._is_divided = step_tokens is not None
         if step_tokens is None:
             self._batches = BatchStream(
-                examples, seed=seed, batch_tokens=batch_tokens, rank=rank, world_size=world_size, workers=workers
+                examples,
+                seed=seed,
+                batch_tokens=batch_tokens,
+                rank=rank,
+                world_size=world_size,
+                workers=workers,
+                sharing=sharing,
             )
             self.capacity = self._batches.capacity
             return
@@ -74,7 +86,7 @@ class StepStream(Iterator[list[Batch]]):
                 f"Received: {step_tokens}, for {limits[0]} source and {limits[1]} target tokens, with "
                 f"{world_size} x {examples.max_positions}. Raise it, use fewer processes, or lower max_positions."
             )
-        self._batches = BatchStream(examples, seed=seed, batch_tokens=step_tokens, workers=workers)
+        self._batches = BatchStream(examples, seed=seed, batch_tokens=step_tokens, workers=workers, sharing=sharing)
         budgets = examples.objective.budgets(batch_tokens, examples.length_ratio)
         # The longest example fits, and no budget is above that of the whole step.
         source, target = (
@@ -90,7 +102,8 @@ class StepStream(Iterator[list[Batch]]):
         lengths = step.lengths
         parts = [micro_batches(lengths, share, self.capacity) for share in shares(lengths, self._world_size)]
         count = max(map(len, parts))
-        return [step.part(*some) for some in _divided(lengths, parts[self._rank], count)]
+        batches = [step.part(*some) for some in _divided(lengths, parts[self._rank], count)]
+        return batches + [_without_labels(batches[-1])] * (count - len(batches))
 
     @property
     def report(self) -> tuple[SourceReport, ...]:
@@ -144,6 +157,11 @@ def micro_batches(lengths: IntArray, some: _Range, capacity: Capacity) -> list[_
         ranges.append((start, end))
         start = end
     return ranges
+
+
+def _without_labels(batch: Batch) -> Batch:
+    """Return a batch that adds nothing to loss and gradients."""
+    return replace(batch, labels=torch.full_like(batch.labels, IGNORE_INDEX), num_target_tokens=0)
 
 
 def _divided(lengths: IntArray, ranges: list[_Range], count: int) -> list[_Range]:

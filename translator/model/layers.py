@@ -105,12 +105,22 @@ class TransformerLayer(nn.Module):
         self.feed_forward = FeedForward(d_model, options.d_ff, options.activation, options.activation_dropout)
         self.feed_forward_norm = nn.LayerNorm(d_model)
         self.dropout = Dropout(options.dropout)
+        self._product_dtype: torch.dtype | None = None
 
     @property
     def product_dtype(self) -> torch.dtype:
-        """Data type that linear layers take: bfloat16 in bfloat16 training, in which `x` and the norms are float32."""
+        """Data type that linear layers take: bfloat16 in bfloat16 training, in which `x` and the norms are float32.
+
+        It is that of their weights, unless it is set because weights are stored in another type than they compute in.
+        """
+        if self._product_dtype is not None:
+            return self._product_dtype
         projection = self.feed_forward.inner_projection
         return projection.weight.dtype if isinstance(projection, nn.Linear) else torch.float32
+
+    @product_dtype.setter
+    def product_dtype(self, dtype: torch.dtype) -> None:
+        self._product_dtype = dtype
 
     def forward(
         self,

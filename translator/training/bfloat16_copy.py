@@ -7,6 +7,8 @@ converted once per optimizer step.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,13 +24,15 @@ class Bfloat16Copy:
 
     Args:
         model: model with float32 weights, on its device.
+        on_gradient: called with each weight of a linear layer in a backward pass, when its gradient is complete.
 
     Attributes:
         model: the copy.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, on_gradient: Callable[[Tensor], None] | None = None) -> None:
         shared = (*model.parameters(), *model.buffers())
+        self._on_gradient = on_gradient
         self.model = copy.deepcopy(model, {id(tensor): tensor for tensor in shared})
         self._weights: list[Tensor] = []
         self._copies: list[Tensor] = []
@@ -37,6 +41,7 @@ class Bfloat16Copy:
                 for name, weight in original.named_parameters(recurse=False):
                     narrow = nn.Parameter(weight.detach().to(torch.bfloat16))
                     setattr(copied, name, narrow)
+                    narrow.register_post_accumulate_grad_hook(partial(self._move_gradient, weight))  # type: ignore[no-untyped-call]
                     self._weights.append(weight)
                     self._copies.append(narrow)
 
@@ -46,13 +51,13 @@ class Bfloat16Copy:
         torch._foreach_copy_(self._copies, self._weights)
 
     @torch.no_grad()
-    def move_gradients(self) -> None:
-        """Add the gradients of the copy to those of the model, in float32, and clear them."""
-        for weight, narrow in zip(self._weights, self._copies, strict=True):
-            if narrow.grad is None:
-                continue
-            if weight.grad is None:
-                weight.grad = narrow.grad.to(weight.dtype)
-            else:
-                weight.grad.add_(narrow.grad)
-            narrow.grad = None
+    def _move_gradient(self, weight: Tensor, narrow: Tensor) -> None:
+        """Add a gradient of the copy to that of the model, in float32, and clear it. Autograd calls it."""
+        assert narrow.grad is not None
+        if weight.grad is None:
+            weight.grad = narrow.grad.to(weight.dtype)
+        else:
+            weight.grad.add_(narrow.grad)
+        narrow.grad = None
+        if self._on_gradient is not None:
+            self._on_gradient(weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,13 @@ from torch import Tensor
 from translator.checkpoint import (
     average_weights,
     follow,
+    new_checkpoint,
     point,
     prune,
     step_checkpoints,
     step_of,
     write_checkpoint,
+    write_files,
 )
 from translator.config import TrainingConfig
 from translator.tokenizer import Tokenizers
@@ -51,23 +55,41 @@ class RunCheckpoints:
             if step_of(path) % self._options.save_every == 0 or step_of(path) in final
         ]
 
-    def save(self, step: int, weights: dict[str, Tensor], state: dict[str, Any], *, is_best: bool) -> None:
-        """Write a checkpoint, make `last` point to it, and `best` if it is the best, and delete old ones.
+    @contextlib.contextmanager
+    def new(self, step: int, *, is_best: bool) -> Iterator[Path]:
+        """Yield a folder for the files of a checkpoint. At the end of the block, it appears under its name.
+
+        `last` then points to it, and `best` if it is the best, and old checkpoints are deleted.
 
         Args:
             step: number of optimizer steps done.
-            weights: weights that validate and decode.
-            state: training state.
             is_best: whether its validation result is the best so far.
 
         Raises:
             CheckpointError: if the checkpoint cannot be written.
         """
-        checkpoint = write_checkpoint(self._run, f"step-{step}", weights, self._tokenizers, state)
+        with new_checkpoint(self._run, f"step-{step}") as folder:
+            yield folder
+        checkpoint = self._run / "checkpoints" / f"step-{step}"
         point(self._run, "last", checkpoint)
         if is_best:
             point(self._run, "best", checkpoint)
         prune(self._run, self.regular()[-self._options.keep_last :])
+
+    def write(self, folder: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Write the files of a checkpoint into a folder.
+
+        Args:
+            folder: folder that `new` made.
+            weights: weights that validate and decode.
+            state: training state.
+        """
+        write_files(folder, weights, self._tokenizers, state)
+
+    def save(self, step: int, weights: dict[str, Tensor], state: dict[str, Any], *, is_best: bool) -> None:
+        """Write a checkpoint; arguments and errors as in `new` and `write`."""
+        with self.new(step, is_best=is_best) as folder:
+            self.write(folder, weights, state)
 
     def restore_links(self, step: int, best_step: int | None) -> None:
         """Make `last` and `best` point where a run stood after a step, if they were lost or the run was killed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,11 +22,20 @@ class ForwardBackward:
         options: the options `compile`, `cuda_graphs`, `accumulation` and `step_tokens` are read.
         dtype: data type of matrix products, float32 or bfloat16 (see `Bfloat16Copy`).
         static_shapes: whether all batches have the same shapes.
+        on_gradient: see `Bfloat16Copy`.
     """
 
-    def __init__(self, model: Model, options: TrainingConfig, dtype: torch.dtype, *, static_shapes: bool) -> None:
+    def __init__(
+        self,
+        model: Model,
+        options: TrainingConfig,
+        dtype: torch.dtype,
+        *,
+        static_shapes: bool,
+        on_gradient: Callable[[Tensor], None] | None = None,
+    ) -> None:
         self._model = model
-        self._copy = Bfloat16Copy(model) if dtype == torch.bfloat16 else None
+        self._copy = Bfloat16Copy(model, on_gradient) if dtype == torch.bfloat16 else None
         self._has_graphs = options.cuda_graphs
         self._accumulates = options.accumulation > 1 or options.step_tokens is not None
         self._eager_loss: Any = model.loss if self._copy is None else self._copy.model.loss
@@ -55,8 +65,6 @@ class ForwardBackward:
             self._copy.update()
         loss, count = (self._eager_loss if is_eager else self._loss)(batch, seeds)
         loss.backward()
-        if self._copy is not None:
-            self._copy.move_gradients()
         if self._has_graphs and self._accumulates and number == 0:
             self._copy_gradients()
         return loss.detach(), count

@@ -1,4 +1,4 @@
-"""Data-parallel training over several ranks: the only module with communication between processes.
+"""Communication between the ranks of a run. `gradient_sum`, `sharding` and `sharded_checkpoints` build on it.
 
 Every method that communicates must be called by all ranks, in the same order. Nothing assumes a shared disk: rank 0
 reads and writes the run directory, and the other ranks receive what they need.
@@ -6,12 +6,15 @@ reads and writes the run directory, and the other ranks receive what they need.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -19,16 +22,18 @@ from torch import Tensor, nn
 from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from translator.checkpoint import set_weights, weights_of
+from translator.checkpoint import weights_of
 from translator.errors import UserError, shorten
 from translator.ranks import Rank, RankError
 from translator.training.memory import is_out_of_memory
+
+if TYPE_CHECKING:  # a slow import, which only sharded runs need
+    from torch.distributed.tensor import DTensor
 
 T = TypeVar("T")
 
 # For one collective operation. What takes longer on one rank than on the others is waited for through the store.
 _TIMEOUT = timedelta(minutes=15)
-_BUCKET_BYTES = 25 * 2**20  # of gradients that are summed in one message
 _MAX_PAUSE = 0.1  # seconds between two looks into the store
 
 
@@ -40,21 +45,30 @@ class Ranks:
         world_size: number of processes.
         device: device that this process computes on.
         store: key-value store that all ranks reach; None for one rank.
+        local_world_size: number of processes on this machine.
 
     Attributes:
-        rank, world_size, device: as above.
+        rank, world_size, device, local_world_size: as above.
     """
 
-    def __init__(self, rank: int, world_size: int, device: torch.device, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        rank: int,
+        world_size: int,
+        device: torch.device,
+        store: Store | None = None,
+        local_world_size: int = 1,
+    ) -> None:
         self.rank = rank
         self.world_size = world_size
         self.device = device
+        self.local_world_size = local_world_size
         self._store = store
         self._meetings = 0
 
     @classmethod
     def join(cls) -> Ranks:
-        """Connect to the other ranks, by NCCL on CUDA and by gloo on the CPU.
+        """Connect to the other ranks, by NCCL for tensors on CUDA and by gloo for everything else.
 
         Raises:
             RankError: if the environment is not one that torchrun sets.
@@ -71,13 +85,13 @@ class Ranks:
         except ValueError as error:
             raise RankError(f"Several ranks must be started with torchrun ({error}).") from error
         dist.init_process_group(
-            "nccl" if is_cuda else "gloo",
+            "cpu:gloo,cuda:nccl" if is_cuda else "gloo",
             store=PrefixStore("collectives", store),
             rank=rank,
             world_size=world_size,
             timeout=_TIMEOUT,
         )
-        return cls(rank, world_size, device, PrefixStore("meetings", store))
+        return cls(rank, world_size, device, PrefixStore("meetings", store), place.local_world_size)
 
     def leave(self) -> None:
         """Disconnect from the other ranks."""
@@ -107,8 +121,8 @@ class Ranks:
         with self.together():
             if self.is_main:
                 result[0] = work()
-        with _communication():
-            dist.broadcast_object_list(result, src=0, device=self.device)
+        with communication():
+            dist.broadcast_object_list(result, src=0)
         return result[0]  # type: ignore[return-value]  # T may include None
 
     @contextmanager
@@ -134,29 +148,55 @@ class Ranks:
                 raise RankError(f"rank {rank} stopped: {message[1:]}")
 
     def sum(self, tensors: Sequence[Tensor]) -> None:
-        """Replace float tensors by their sums over all ranks."""
+        """Replace tensors by their sums over all ranks. `GradientSum` is faster for gradients."""
         if self.world_size == 1:
             return
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.flatten() for tensor in bucket])
-            with _communication():
-                dist.all_reduce(flat)
-            for tensor, part in zip(bucket, torch.split(flat, [tensor.numel() for tensor in bucket]), strict=True):
-                tensor.copy_(part.view_as(tensor))
+        for tensor in tensors:
+            with communication():
+                dist.all_reduce(tensor)
+
+    def exchange(self, item: T) -> list[T]:
+        """Send an object to all ranks; return those of all ranks in order, on every rank."""
+        if self.world_size == 1:
+            return [item]
+        items: list[T] = [item] * self.world_size
+        with communication():
+            dist.all_gather_object(items, item)
+        return items
 
     def replicate(self, model: nn.Module) -> None:
         """Give the models of all ranks the weights of rank 0."""
         if self.world_size > 1:
-            with _communication():
+            with communication():
                 for weight in weights_of(model).values():
                     dist.broadcast(weight, src=0)
+
+    def share(self, directory: Path) -> bool:
+        """Return True, on all ranks, if every rank can write into a directory of rank 0."""
+        if self.world_size == 1:
+            return True
+
+        def make() -> str:
+            name = f".ranks-{os.urandom(8).hex()}"
+            (directory / name).mkdir()
+            return name
+
+        def count() -> int:
+            found = len(list((directory / name).iterdir()))
+            shutil.rmtree(directory / name)
+            return found
+
+        name = self.on_main(make)
+        with self.together(), contextlib.suppress(OSError):
+            (directory / name / str(self.rank)).touch()
+        return self.on_main(count) == self.world_size
 
     def _exchange(self, message: str) -> list[str]:
         """Return the messages of all ranks, which wait for each other."""
         assert self._store is not None
         self._meetings += 1
         keys = [f"{self._meetings}/{rank}" for rank in range(self.world_size)]
-        with _communication():
+        with communication():
             self._store.set(keys[self.rank], message)
             pause = 0.001
             while not self._store.check(keys):  # in Python, so that signals are handled
@@ -166,38 +206,50 @@ class Ranks:
 
 
 @contextmanager
-def _communication() -> Iterator[None]:
+def communication() -> Iterator[None]:
     """Raise RankError in place of the errors by which torch reports that another rank is gone or does not answer."""
     try:
         yield
     except RuntimeError as error:
         if is_out_of_memory(error):
             raise
-        raise RankError(
-            f"Another rank ended, or did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes "
-            f"({shorten(str(error).splitlines()[0])}). Its own message says why. The same command resumes the run."
-        ) from error
+        raise lost_rank(error) from error
 
 
-def full_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return the whole weights of a model on every rank; where weights are sharded, this gathers them."""
-    return weights_of(model)
+def is_lost_rank(error: Exception) -> bool:
+    """Return True if torch reports by an error that another rank is gone or does not answer.
 
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:
-    """Copy whole weights into a model on every rank; where weights are sharded, each rank takes its part.
-
-    Raises:
-        CheckpointError: if names or shapes differ.
+    Sharded models communicate within forward and backward passes, whose other errors are no matter of ranks.
     """
-    set_weights(model, weights, origin)
+    return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
+
+
+def lost_rank(error: Exception) -> RankError:
+    """Return the error to raise in place of one that reports a lost rank."""
+    return RankError(
+        f"Another rank ended, or did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes "
+        f"({shorten(str(error).splitlines()[0])}). Its own message says why. The same command resumes the run."
+    )
+
+
+def is_sharded(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Return True if a tensor is divided among the ranks."""
+    return hasattr(tensor, "full_tensor")
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a whole tensor on every rank. Communicates if the tensor is sharded."""
+    if not is_sharded(tensor):
+        return tensor
+    with communication():
+        return tensor.full_tensor()
 
 
 def scale_and_clip(gradients: Iterable[Tensor], scale: Tensor, clip_norm: float) -> Tensor:
     """Multiply gradients by `scale`, then clip their total norm, in one pass over them.
 
     Args:
-        gradients: changed in place; the same on all ranks.
+        gradients: changed in place; whole and the same on all ranks, or sharded.
         scale: float32 scalar: 1 / number of tokens that the gradients sum over.
         clip_norm: maximum norm; 0 disables clipping.
 
@@ -205,22 +257,8 @@ def scale_and_clip(gradients: Iterable[Tensor], scale: Tensor, clip_norm: float)
         The norm after scaling and before clipping, a float32 scalar.
     """
     gradients = list(gradients)
-    norm = torch.nn.utils.get_total_norm(gradients) * scale
+    norm = whole(torch.nn.utils.get_total_norm(gradients)) * scale
     if clip_norm:
         scale = scale * (clip_norm / (norm + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_(gradients, scale)
     return norm
-
-
-def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Split tensors into groups of at most `_BUCKET_BYTES`, in order; a larger tensor is a group of its own."""
-    bucket: list[Tensor] = []
-    size = 0
-    for tensor in tensors:
-        if bucket and size + tensor.nbytes > _BUCKET_BYTES:
-            yield bucket
-            bucket, size = [], 0
-        bucket.append(tensor)
-        size += tensor.nbytes
-    if bucket:
-        yield bucket

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from translator.atomic_io import atomic_write
-from translator.checkpoint import CONFIG_FILE, newest_checkpoint, step_checkpoints
+from translator.checkpoint import CONFIG_FILE, newest_checkpoint, read_whole_state, step_checkpoints
 from translator.config import Config, ConfigError, ModelConfig, describe_differences, differences, load_config, to_yaml
 from translator.data.corpus import Corpus, load_corpus, read_clean_rows
 from translator.data.objectives import objective_of
@@ -31,6 +31,7 @@ _MAY_CHANGE = (
     "training.keep_last",
     "training.data_workers",
     "training.cuda_graphs",
+    "training.parallel",
     "decoding.",
 )
 # Options that may differ between ranks: paths. What the data are is compared by the fingerprint of the corpus.
@@ -49,18 +50,20 @@ class Setup:
         tokenizers: tokenizers of the run, the same on all ranks.
         corpus: training corpus, with the same fingerprint on all ranks.
         checkpoint: name of the checkpoint to resume from; None for a new run.
-        state: training state of that checkpoint.
+        state: training state of that checkpoint. It lacks the large tensors if they are shards, which all ranks read.
+        is_shared: whether every rank can write into the run directory.
     """
 
     tokenizers: Tokenizers
     corpus: Corpus
     checkpoint: str | None = None
     state: dict[str, Any] | None = None
+    is_shared: bool = True
 
 
 @dataclass(frozen=True)
 class _Shared:
-    """Setup that rank 0 sends to the other ranks."""
+    """Setup that rank 0 sends to the other ranks; the checkpoint is a path within the run directory."""
 
     config: Config
     tokenizers: Tokenizers
@@ -83,6 +86,10 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
         UserError: if directory, data or configuration cannot be used, on every rank.
     """
     corpora: list[Corpus] = []
+    is_divided = config.training.parallel != "replicate" and ranks.world_size > 1
+    is_shared = is_divided and ranks.share(run)
+    if is_divided and not is_shared:
+        say("the ranks do not share the run directory: rank 0 gathers and writes whole checkpoints")
 
     def prepare() -> _Shared:
         check_attention(config.model, ranks.device)
@@ -95,8 +102,11 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
             for finding in check_data(config, say, is_cheap=True).findings:
                 say(f"warning: {finding.text}")
             return _Shared(config, tokenizers, fingerprint, None, None)
-        _check_corpus(run, found[1], fingerprint)
-        return _Shared(config, tokenizers, fingerprint, str(found[0]), found[1])
+        checkpoint, state = found
+        _check_corpus(run, state, fingerprint)
+        if not is_shared:
+            state = read_whole_state(checkpoint, state)
+        return _Shared(config, tokenizers, fingerprint, str(checkpoint.relative_to(run)), state)
 
     shared = ranks.on_main(prepare)
     with ranks.together():
@@ -108,7 +118,8 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
                     "All ranks must read the same training data. Received: a corpus with fingerprint "
                     f"{corpora[0].fingerprint[:12]}, and {shared.corpus[:12]} on rank 0. Copy the data of rank 0."
                 )
-    return Setup(shared.tokenizers, corpora[0], shared.checkpoint, shared.state)
+    checkpoint = None if shared.checkpoint is None else str(run / shared.checkpoint)
+    return Setup(shared.tokenizers, corpora[0], checkpoint, shared.state, is_shared)
 
 
 def check_attention(model: ModelConfig, device: torch.device) -> None:

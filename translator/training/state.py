@@ -6,18 +6,20 @@ example).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from translator.checkpoint import CheckpointError
+from translator.checkpoint import MOMENTS, CheckpointError, join_state, weights_of
 from translator.data.steps import StepStream
 from translator.errors import UserError
 from translator.training.metrics import Window
 from translator.training.optimizer import WeightAverage
-from translator.training.parallel import full_weights, load_weights
+from translator.training.parallel import Ranks
+from translator.training.sharding import gather, load_weights, part_of
 
 
 @dataclass
@@ -51,26 +53,48 @@ class TrainingState:
     skipped_steps: int = 0
 
     def decoding_weights(self) -> dict[str, Tensor]:
-        """Return the weights to validate and decode with: the average if there is one."""
-        return self.average.weights if self.average else full_weights(self.model)
+        """Return the weights to validate and decode with: the average if there is one. Sharded if the model is."""
+        return self.average.weights if self.average else weights_of(self.model)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values."""
+    def state_dict(self, ranks: Ranks) -> dict[str, Any]:
+        """Return the state as whole tensors and plain values, on rank 0. Called by all ranks."""
+        tensors = gather(self.tensors(), ranks)
+        return join_state(self.plain_state(), tensors) if ranks.is_main else {}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the large tensors of the state under the names of `join_state`. Sharded if the model is."""
+        parameters = dict(self.model.named_parameters())
+        found = {f"weights.{name}": weight for name, weight in weights_of(self.model).items()}
+        for moment in MOMENTS:
+            states = {name: self.optimizer.state.get(parameter, {}) for name, parameter in parameters.items()}
+            found |= {f"{moment}.{name}": state[moment] for name, state in states.items() if moment in state}
+        if self.average is not None:
+            found |= {f"average.{name}": weight for name, weight in self.average.weights.items()}
+        return found
+
+    def plain_state(self) -> dict[str, Any]:
+        """Return everything but the large tensors, by value."""
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
+        optimizer = self.optimizer.state_dict()
+        steps = {number: {"step": state["step"].clone()} for number, state in optimizer["state"].items()}
         return {
-            "weights": full_weights(self.model),
-            "optimizer": self.optimizer.state_dict(),
+            "parameters": [names[id(parameter)] for parameter in self._optimized()],
+            "optimizer": {**optimizer, "state": steps},
             "stream": self.stream.state_dict(),
-            "average": self.average and {"weights": self.average.weights, "updates": self.average.updates},
+            "average": self.average and {"updates": self.average.updates},
             "progress": {name: getattr(self, name) for name in _PROGRESS},
             "window": self.window.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any], origin: str) -> None:
+    def load_state_dict(
+        self, state: dict[str, Any], origin: str, read_shards: Callable[[dict[str, Tensor]], None] | None = None
+    ) -> None:
         """Return to the state that `state_dict` returned.
 
         Args:
             state: training state; those of earlier versions lack `window` and `best_step`.
             origin: where the state comes from, for error messages.
+            read_shards: function that fills given tensors by name, if `state` is a `plain_state`.
 
         Raises:
             CheckpointError: if the state is incomplete or of another model.
@@ -78,12 +102,16 @@ class TrainingState:
         """
         try:
             progress = {"best_step": None, **state["progress"]}
-            load_weights(self.model, state["weights"], origin)
+            if read_shards is None:
+                load_weights(self.model, state["weights"], origin)
             if self.average is not None and state["average"] is not None:
                 self.average.updates = state["average"]["updates"]
-                for name, weight in self.average.weights.items():
-                    weight.copy_(state["average"]["weights"][name])
-            self.optimizer.load_state_dict(state["optimizer"])
+                for name, weight in self.average.weights.items() if read_shards is None else ():
+                    weight.copy_(part_of(state["average"]["weights"][name], weight))
+            self._load_optimizer(state["optimizer"], has_moments=read_shards is None)
+            if read_shards is not None:
+                tensors = self.tensors().items()
+                read_shards({name: t for name, t in tensors if state["average"] or not name.startswith("average.")})
             self.stream.load_state_dict(state["stream"])
             if "window" in state:
                 self.window.load_state_dict(state["window"])
@@ -97,6 +125,24 @@ class TrainingState:
                 f"Training must resume from a complete training state. Received: {origin}, which {what}. "
                 "Delete this checkpoint to resume from an older one, or choose another output."
             ) from error
+
+    def _load_optimizer(self, state: dict[str, Any], *, has_moments: bool) -> None:
+        """Load the state of the optimizer; without moments, zeros take their place."""
+        placed: dict[int, dict[str, Tensor]] = {}
+        for number, parameter in enumerate(self._optimized()):
+            own = state["state"].get(number)
+            if own is not None:
+                moments = own if has_moments else dict.fromkeys(MOMENTS)
+                placed[number] = {"step": own["step"]} | {
+                    name: torch.zeros_like(parameter.detach()) if value is None else part_of(value, parameter)
+                    for name, value in moments.items()
+                    if name != "step"
+                }
+        self.optimizer.load_state_dict({**state, "state": placed})
+
+    def _optimized(self) -> list[nn.Parameter]:
+        """Return the parameters in the order of the optimizer."""
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
 _PROGRESS = ("step", "target_tokens", "best", "best_step", "worse_validations", "skipped_steps")

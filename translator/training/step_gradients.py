@@ -12,6 +12,7 @@ from translator.data.batch import Batch, Capacity
 from translator.data.steps import halves
 from translator.model import Model
 from translator.training.forward_backward import ForwardBackward
+from translator.training.gradient_sum import GradientSum
 from translator.training.memory import is_out_of_memory, return_freed_memory
 
 
@@ -28,6 +29,8 @@ class StepGradients:
         seed: random seed of the run.
         capacity: sizes to which micro-batches are padded, so that one compiled graph serves all; None for no padding.
         say: function that shows a line.
+        gradient_sum: told which pass of a step is the last, and which gradients are complete.
+        can_retry: whether a step can be computed again: not if other ranks take part in its passes.
     """
 
     def __init__(
@@ -38,10 +41,16 @@ class StepGradients:
         seed: int,
         capacity: Capacity | None,
         say: Callable[[str], None],
+        gradient_sum: GradientSum,
+        *,
+        can_retry: bool = True,
     ) -> None:
         self._model, self._seed, self._capacity, self._say = model, seed, capacity, say
         self._device = next(model.parameters()).device
-        self._forward_backward = ForwardBackward(model, options, dtype, static_shapes=capacity is not None)
+        self._gradient_sum, self._can_retry = gradient_sum, can_retry
+        self._forward_backward = ForwardBackward(
+            model, options, dtype, static_shapes=capacity is not None, on_gradient=gradient_sum.add
+        )
 
     def __call__(self, batches: Sequence[Batch]) -> Tensor:
         """Compute the gradients of a step; those of the model must be None before.
@@ -56,7 +65,7 @@ class StepGradients:
                 sums[2].fill_(smaller is not None)  # an assignment would copy a number and synchronize
                 return sums
             except (MemoryError, RuntimeError) as error:
-                if not is_out_of_memory(error):
+                if not is_out_of_memory(error) or not self._can_retry:
                     raise
                 count = len(batches if smaller is None else smaller)
                 smaller = [half for batch in (smaller or batches) for half in halves(batch)]
@@ -76,7 +85,8 @@ class StepGradients:
             batch = batch.seeded(self._seed)
             torch.manual_seed(int(batch.seeds[0]))  # for attention dropout with sdpa, which draws from the generator
             batch = batch.to(self._device)
-            loss, count = self._forward_backward(batch, number, batch.seeds, is_eager=is_retry)
+            with self._gradient_sum.last_pass(number == len(batches) - 1):
+                loss, count = self._forward_backward(batch, number, batch.seeds, is_eager=is_retry)
             sums[0] += loss
             sums[1] += count
         return sums

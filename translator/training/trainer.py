@@ -5,23 +5,27 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from translator.checkpoint import build_with_weights, locked
+from translator.checkpoint import SHARDS_KEY, build_with_weights, locked
 from translator.config import Config, TrainingConfig
 from translator.data.cleaning import table
 from translator.data.corpus import read_rows
+from translator.data.examples import Sharing
 from translator.data.steps import StepStream
 from translator.file_input import expand_user
 from translator.model import Model, build_model
 from translator.training.batch_size import choose_batch_tokens
 from translator.training.card import write_card
 from translator.training.checkpoints import RunCheckpoints
+from translator.training.gradient_sum import GradientSum
 from translator.training.initialization import initialize_model
 from translator.training.interruption import Interruption
 from translator.training.memory import (
@@ -34,13 +38,17 @@ from translator.training.memory import (
 )
 from translator.training.metrics import Metrics, StepResult, StepResultQueue, StepTotals, TrainingProgress
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
-from translator.training.parallel import Ranks, scale_and_clip
+from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_rank, scale_and_clip
 from translator.training.precision import choose_precision
 from translator.training.schedule import learning_rate
 from translator.training.setup import Setup, TrainingError, set_up
+from translator.training.sharding import gather, shard
 from translator.training.state import TrainingState
 from translator.training.step_gradients import StepGradients
 from translator.training.validation import Validator, is_better
+
+if TYPE_CHECKING:  # a slow import, which only sharded runs need
+    from translator.training.sharded_checkpoints import ShardedCheckpoints
 
 __all__ = ["Trainer", "TrainingError", "train"]
 
@@ -74,8 +82,13 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
             trainer = Trainer(
                 config, run, ranks, set_up(run, config, ranks, allow_config_change=allow_config_change, say=say)
             )
-            trainer.run()
+            try:
+                trainer.run()
+            finally:
+                trainer.close()
     except (MemoryError, RuntimeError) as error:
+        if ranks.world_size > 1 and is_lost_rank(error):
+            raise lost_rank(error) from error
         if not is_out_of_memory(error):
             raise
         raise TrainingError(_too_large_to_begin() if trainer is None else _too_large(config.training, run)) from error
@@ -106,14 +119,30 @@ class Trainer:
         earlier = None if setup.state is None else setup.state.get("precision")
         self.precision = ranks.on_main(lambda: choose_precision(self.options.precision, ranks.device, earlier, _say))
         self.options = self._with_batch_tokens(None if setup.state is None else setup.state.get("batch_tokens"))
+        shard(self.model, ranks, self.options.parallel, self.precision.dtype)
+        self.is_sharded = any(is_sharded(parameter) for parameter in self.model.parameters())
+        self.sharded_checkpoints: ShardedCheckpoints | None = None
+        if self.is_sharded and setup.is_shared:
+            from translator.training.sharded_checkpoints import ShardedCheckpoints
+
+            self.sharded_checkpoints = ShardedCheckpoints(run, ranks)
         self.state = self._initial_state()
         if setup.state is not None:
-            self.state.load_state_dict(setup.state, str(setup.checkpoint))
+            self._load_state(setup.state, str(setup.checkpoint))
             ranks.on_main(lambda: self.checkpoints.restore_links(self.state.step, self.state.best_step))
         self.progress = TrainingProgress(self.state.step, self.options.max_steps, ranks.is_main and is_shown)
         capacity = self.state.stream.capacity if self._has_static_shapes else None
+        # Sharded gradients are summed by the backward pass itself
+        self.gradient_sum = GradientSum([] if self.is_sharded else list(self.model.parameters()), ranks)
         self.gradients = StepGradients(
-            self.model, self.options, self.precision.dtype, config.seed, capacity, self.progress.say
+            self.model,
+            self.options,
+            torch.float32 if self.is_sharded else self.precision.dtype,  # a sharded model converts its weights itself
+            config.seed,
+            capacity,
+            self.progress.say,
+            self.gradient_sum,
+            can_retry=not self.is_sharded,
         )
         self.validator: Validator | None = None
         ranks.on_main(self._prepare_validation)
@@ -130,7 +159,7 @@ class Trainer:
         window.start_clock()
         with Interruption() as interruption, contextlib.closing(self.progress):
             while not self._is_finished():
-                results.add(self.step(is_asked_to_stop=interruption.signal is not None))
+                results.add(self.step(is_asked_to_stop=interruption.signal is not None or self._has_failed_checkpoint))
                 self.progress.advance()
                 must_stop = self._account(results.due())
                 if must_stop or self._is_milestone(state.step):  # what follows needs the totals of all steps so far
@@ -148,14 +177,21 @@ class Trainer:
                     with window.paused():
                         self._save(is_best)
                 if must_stop:
+                    self._wait_for_checkpoint()
                     self.progress.say(f"stopped after step {state.step}; the same command resumes from there")
                     interruption.raise_if_requested()
                     return
+        self._wait_for_checkpoint()
         self._finish(metrics)
         if metrics is not None:
             metrics.close()
         if state.step > step:
             self._say_summary(time.monotonic() - started, state.target_tokens - target_tokens)
+
+    def close(self) -> None:
+        """Finish what is written in the background, in whatever state the other ranks are."""
+        if self.sharded_checkpoints is not None:
+            self.sharded_checkpoints.close()
 
     def step(self, is_asked_to_stop: bool = False) -> StepResult:
         """Take one optimizer step over its micro-batches on every rank, without synchronization on CUDA."""
@@ -164,8 +200,9 @@ class Trainer:
         sums = F.pad(self.gradients(next(state.stream)), (0, 1))  # loss, target tokens, retries, requests to stop
         sums[3].fill_(is_asked_to_stop)  # an assignment would copy a number from the host and synchronize
 
+        self.gradient_sum.finish()
+        self.ranks.sum([sums])
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
-        self.ranks.sum([*gradients, sums])
         norm = scale_and_clip(gradients, 1 / sums[1], options.clip_norm)
         state.step += 1
         rate = learning_rate(options, state.step)
@@ -270,7 +307,7 @@ class Trainer:
         if not self.config.data.valid:
             return False
         state = self.state
-        weights = state.decoding_weights()
+        weights = gather(state.decoding_weights(), self.ranks)
         value = self.ranks.on_main(lambda: self._measure(weights, metrics, f"step {state.step}", "valid"))
         is_best = is_better(self.options.metric, value, state.best)
         if is_best:
@@ -292,21 +329,49 @@ class Trainer:
         """Write a checkpoint."""
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
-        step, weights = self.state.step, self.state.decoding_weights()
+        step, weights = self.state.step, gather(self.state.decoding_weights(), self.ranks)
         identity = {
             "corpus": self.corpus.fingerprint,
             "precision": self.precision.state_dict(),
             "batch_tokens": self.options.batch_tokens,
         }
-        state = {**self.state.state_dict(), **identity}
-        self.ranks.on_main(lambda: self.checkpoints.save(step, weights, state, is_best=is_best))
+        if self.sharded_checkpoints is None:
+            state = {**self.state.state_dict(self.ranks), **identity}
+            self.ranks.on_main(lambda: self.checkpoints.save(step, weights, state, is_best=is_best))
+            return
+        plain = {**self.state.plain_state(), **identity}
+        self.sharded_checkpoints.save(
+            f"step-{step}",
+            self.state.tensors(),
+            lambda: self.checkpoints.new(step, is_best=is_best),
+            lambda folder, shards: self.checkpoints.write(folder, weights, {**plain, SHARDS_KEY: shards}),
+        )
+
+    @property
+    def _has_failed_checkpoint(self) -> bool:
+        """Whether a checkpoint could not be written in the background: a reason to stop, as `_save` then says."""
+        return self.sharded_checkpoints is not None and self.sharded_checkpoints.has_failed
+
+    def _wait_for_checkpoint(self) -> None:
+        """Wait until the last checkpoint is written."""
+        if self.sharded_checkpoints is not None:
+            self.sharded_checkpoints.wait()
+
+    def _load_state(self, state: dict[str, Any], checkpoint: str) -> None:
+        """Resume from a training state; that of a sharded checkpoint lacks the tensors, which each rank then reads."""
+        if SHARDS_KEY not in state:
+            self.state.load_state_dict(state, checkpoint)
+            return
+        from translator.training.sharded_checkpoints import read_shards
+
+        self.state.load_state_dict(state, checkpoint, partial(read_shards, Path(checkpoint)))
 
     def _finish(self, metrics: Metrics | None) -> None:
         """Average the last checkpoints if asked, keep the average if it is better, and write the model card."""
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
             self.progress.say(self._early_stop())
-        num_parameters = sum(weight.numel() for weight in self.state.decoding_weights().values())
+        num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.ranks.on_main(lambda: self._write_results(metrics, num_parameters))
 
     def _write_results(self, metrics: Metrics | None, num_parameters: int) -> None:
@@ -347,6 +412,7 @@ class Trainer:
             rank=self.ranks.rank,
             world_size=self.ranks.world_size,
             workers=options.data_workers,
+            sharing=Sharing(self.ranks.rank, self.ranks.world_size, self.ranks.exchange),
         )
         parameters = dict(self.model.named_parameters())
         average = WeightAverage(parameters, options.ema_decay) if options.ema_decay else None

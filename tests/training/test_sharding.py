@@ -1,0 +1,120 @@
+"""Sharded training by real ranks: the result of one rank, and checkpoints that any number of ranks resume from."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from launching import finish, start_ranks
+
+from translator.checkpoint import CheckpointError, newest_checkpoint, read_weights
+from translator.config import Config, to_yaml
+from translator.training.trainer import train
+
+Tiny = Callable[..., Config]
+
+
+def prepare(config: Config) -> Path:
+    """Write a configuration beside its output, and return the folder of both."""
+    folder = Path(config.output).parent
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    return folder
+
+
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    return read_weights(run / "last" / "model.safetensors")[0]
+
+
+def without_key_bias(name: str, weight: torch.Tensor) -> torch.Tensor:
+    """Leave out the biases of keys: their gradient is zero, and Adam makes steps of its rounding errors."""
+    parts = {"query_key_value_projection.bias": (3, (0, 2)), "key_value_projection.bias": (2, (1,))}
+    for ending, (count, kept) in parts.items():
+        if name.endswith(f".{ending}"):
+            return torch.cat([weight.chunk(count)[part] for part in kept])
+    return weight
+
+
+@pytest.fixture(scope="module")
+def expected(module_tiny: Tiny) -> dict[str, torch.Tensor]:
+    """The averaged weights of one rank after 12 steps of four micro-batches."""
+    config = module_tiny("one", model={"dropout": 0.1}, training={"ema_decay": 0.9, "accumulation": 4})
+    return last_weights(train(config))
+
+
+@pytest.fixture(scope="module")
+def four(module_tiny: Tiny) -> Path:
+    """The folder of a run of four ranks on two machines that was stopped after step 6."""
+    config = module_tiny(
+        "four", model={"dropout": 0.1}, training={"ema_decay": 0.9, "parallel": "hybrid", "keep_last": 2}
+    )
+    folder = prepare(config)
+    results = finish(start_ranks([folder] * 4, "training.max_steps=6", local_world_size=2))
+    assert [code for code, _ in results] == [0] * 4, results
+    return folder
+
+
+def test_a_run_of_four_sharded_ranks_resumes_on_two_and_on_one(
+    four: Path, expected: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    shutil.copytree(four / "four", tmp_path / "four", symlinks=True)
+    shutil.copy(four / "config.yaml", tmp_path)
+    assert len(list((tmp_path / "four" / "last" / "shards").iterdir())) == 4
+    options = ["output=four"]
+    for ranks, stop, accumulation in ((2, 9, 2), (1, 12, 4)):
+        more = ["training.parallel=shard", f"training.max_steps={stop}", f"training.accumulation={accumulation}"]
+        results = finish(start_ranks([tmp_path] * ranks, *options, *more, "--allow-config-change"))
+        assert [code for code, _ in results] == [0] * ranks, results
+        assert f"of {stop}" in results[0][1] and "resuming from step" in results[0][1]
+    found = last_weights(tmp_path / "four")
+    for name in expected:
+        found_part, expected_part = (without_key_bias(name, weights[name]) for weights in (found, expected))
+        torch.testing.assert_close(found_part, expected_part, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("harm", ["delete", "damage"])
+def test_a_checkpoint_without_one_of_its_shards_is_passed_over(
+    four: Path, tmp_path: Path, harm: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "four"
+    shutil.copytree(four / "four", run, symlinks=True)
+    for step, is_last in ((6, False), (4, True)):
+        shard = sorted((run / "checkpoints" / f"step-{step}" / "shards").iterdir())[2]
+        if harm == "delete":
+            shard.unlink()
+        else:
+            content = bytearray(shard.read_bytes())
+            content[-1] ^= 1
+            shard.write_bytes(content)
+        problem = f"its shard {shard.name} is {'missing' if harm == 'delete' else 'damaged'}"
+        if is_last:
+            with pytest.raises(CheckpointError, match=f"none that is complete.*(\n.*)*{problem}"):
+                newest_checkpoint(run)
+        else:
+            found = newest_checkpoint(run)
+            assert found is not None and found[0].name == "step-4"
+            assert problem in caplog.text
+
+
+def test_sharded_bfloat16_training_agrees_with_that_of_one_rank(module_tiny: Tiny) -> None:
+    options = {"precision": "bfloat16", "max_steps": 6, "validate_every": 100}
+    one = last_weights(train(module_tiny("one-bfloat16", training={**options, "accumulation": 2})))
+    folder = prepare(module_tiny("two-bfloat16", training={**options, "parallel": "shard"}))
+    results = finish(start_ranks([folder] * 2))
+    assert [code for code, _ in results] == [0, 0], results
+    two = last_weights(folder / "two-bfloat16")
+    start = 0.003  # learning rate: six steps of Adam move a weight by at most about six times as much
+    for name in one:
+        assert float((two[name] - one[name]).abs().mean()) < 0.05 * start, name
+
+
+def test_a_full_disk_of_one_rank_stops_all_ranks_with_the_reason(module_tiny: Tiny) -> None:
+    folder = prepare(module_tiny("full", training={"parallel": "shard", "max_steps": 1000, "validate_every": 1000}))
+    limits = [None, 40_000]  # bytes: more than a marker of a rank, less than a shard
+    for code, error in finish(start_ranks([folder] * 2, file_sizes=limits)):
+        assert code == 2, error
+        assert "step-4: rank 1: [Errno 27] File too large. Earlier checkpoints are untouched." in error, error
+        assert "Traceback" not in error
+    assert list((folder / "full" / "checkpoints").iterdir()) == []

@@ -1,0 +1,120 @@
+"""Sharded training with FSDP2: weights, gradients and optimizer states are divided among the ranks.
+
+A sharded tensor is a `DTensor`, of which each rank holds a part of the first dimension. The functions that take tensors
+accept whole ones too, so that nothing else depends on whether a model is sharded. Those that communicate say so, and
+must be called by all ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from translator.checkpoint import check_shapes, weights_of
+from translator.model import Model
+from translator.model.layers import TransformerLayer
+from translator.ranks import RankError
+from translator.training.parallel import Ranks, communication, is_sharded, whole
+
+if TYPE_CHECKING:  # slow imports, which only sharded runs need
+    from torch.distributed.device_mesh import DeviceMesh
+
+
+def shard(model: Model, ranks: Ranks, kind: str, dtype: torch.dtype) -> None:
+    """Divide a model among the ranks, in place. Its gradients are then summed over the ranks in each backward pass.
+
+    The linear layers of each Transformer layer are one group: they are gathered before the layer is computed, and freed
+    after it. Embeddings and norms are the last group, which stays gathered during a step, because the first and the
+    last operation of the model need it.
+
+    Args:
+        model: model with the same weights on all ranks.
+        ranks: ranks of the run; with one rank, nothing is done.
+        kind: `shard` or `hybrid`, as in `training.parallel`; `replicate` does nothing.
+        dtype: data type of matrix products. In bfloat16, linear layers are gathered in bfloat16; their gradients are
+            summed in float32, and so are the weights.
+
+    Raises:
+        RankError: if `hybrid` cannot divide the ranks into machines.
+    """
+    if kind == "replicate" or ranks.world_size == 1:
+        return
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
+    mesh = _mesh(ranks, kind)
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    groups: list[Any] = []
+    for layer in [module for module in model.modules() if isinstance(module, TransformerLayer)]:
+        layer.product_dtype = dtype  # the stored weights are float32
+        sublayers = [layer.self_attention, layer.cross_attention, layer.feed_forward]
+        groups.append(fully_shard([part for part in sublayers if part is not None], mesh=mesh, mp_policy=policy)[0])
+    groups.append(fully_shard(model, mesh=mesh))
+    register_fsdp_forward_method(model, "loss")
+    for group in groups:
+        # A sum, because the gradients are divided by the number of tokens of all ranks
+        group.set_gradient_divide_factor(1.0)
+        group.set_force_sum_reduction_for_comms(True)  # gloo has no product with a factor
+
+
+def _mesh(ranks: Ranks, kind: str) -> DeviceMesh:
+    """Return all ranks in one dimension, or machines and their ranks in two."""
+    from torch.distributed.device_mesh import init_device_mesh
+
+    shape: tuple[int, ...] = (ranks.world_size,)
+    names: tuple[str, ...] = ("shard",)
+    if kind == "hybrid":
+        local = ranks.local_world_size
+        if ranks.world_size % local:
+            raise RankError(
+                "training.parallel: hybrid requires the same number of ranks on every machine. "
+                f"Received: {ranks.world_size} ranks, {local} of them on this machine. Use training.parallel=shard."
+            )
+        shape, names = (ranks.world_size // local, local), ("replicate", "shard")
+    with communication():
+        return init_device_mesh(ranks.device.type, shape, mesh_dim_names=names)
+
+
+def gather(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
+    """Return whole tensors on rank 0. Communicates if tensors are sharded; other ranks then get no tensors.
+
+    Args:
+        tensors: tensors by name, the same names in the same order on all ranks.
+        ranks: ranks of the run.
+    """
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        complete = whole(tensor)
+        if ranks.is_main or not is_sharded(tensor):
+            found[name] = complete
+    return found
+
+
+def part_of(tensor: Tensor, like: Tensor) -> Tensor:
+    """Return the part of a whole tensor that this rank holds of `like`, as a sharded tensor if `like` is one.
+
+    Args:
+        tensor: the same on all ranks.
+        like: tensor of the same shape.
+    """
+    if not is_sharded(like):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    placed = tensor.to(like.device)
+    return distribute_tensor(placed, like.device_mesh, like.placements, src_data_rank=None)  # without communication
+
+
+@torch.no_grad()
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | str) -> None:
+    """Copy whole weights into a model on every rank. Where it is sharded, each rank takes its part.
+
+    Raises:
+        CheckpointError: if names or shapes differ.
+    """
+    check_shapes(model, weights, origin)
+    for name, parameter in weights_of(model).items():
+        parameter.copy_(part_of(weights[name], parameter))
