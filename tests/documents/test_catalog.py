@@ -116,6 +116,11 @@ def test_text_that_the_encoding_lacks_makes_it_utf8() -> None:
     assert "charset=UTF-8" in found and 'msgstr "€"' in found
 
 
+def test_bytes_that_are_not_in_the_encoding_are_replaced() -> None:
+    found = rewritten(Catalog(HEADER.encode() + b'# \xff\nmsgid "x"\nmsgstr ""\n'))
+    assert "\ufffd" in found.decode()
+
+
 def test_line_ends_are_kept() -> None:
     data = FILE.replace("\n", "\r\n").encode()
     assert rewritten(Catalog(data)).count(b"\r\n") == rewritten(Catalog(FILE.encode())).count(b"\n")

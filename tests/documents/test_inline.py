@@ -4,7 +4,7 @@ import pytest
 from changes import in_capitals, outline
 
 from translator.documents.inline import (
-    ADDRESS,
+    KEPT,
     Atom,
     Content,
     Span,
@@ -63,11 +63,13 @@ def test_texts_are_between_breaks_and_without_what_is_at_their_ends(
         ("Voir https://exemple.fr/a_b?c=d#e.", "https://exemple.fr/a_b?c=d#e"),
         ("(www.exemple.fr)", "www.exemple.fr"),
         ("Écrire à jean.dupont@exemple.fr, merci", "jean.dupont@exemple.fr"),
+        ("Bonjour {{ nom }} !", "{{ nom }}"),
+        ("un {% if x %}deux", "{% if x %}"),
         ("Ratio 3:4 ; l'un/l'autre", None),
     ],
 )
 def test_addresses_end_before_punctuation(text: str, address: str | None) -> None:
-    found = ADDRESS.search(text)
+    found = KEPT.search(text)
     assert (found[0] if found else None) == address
 
 
@@ -83,6 +85,13 @@ def test_tags_without_a_counterpart_are_breaks() -> None:
     assert outline(nest([tag("b"), "un", tag("i"), "deux", tag("/i"), tag("/b")])) == "[un[deux]]"
     assert outline(nest([tag("b"), "un", tag("i"), "deux", tag("/b"), tag("/i")])) == "[un|deux]|"
     assert outline(nest([tag("/b"), "un", tag("b")])) == "|un|"
+
+
+def test_very_deep_nesting_ends_in_breaks() -> None:
+    deep = [*(Tag("b", False, "<b>") for _ in range(3000)), "un", *(Tag("b", True, "</b>") for _ in range(3000))]
+    content = change_texts(nest(deep), in_capitals)
+    assert plain_text(content) == "UN"
+    assert write_marks(content) == "<b>" * 3000 + "UN" + "</b>" * 3000
 
 
 def test_marks_at_both_ends_of_a_range_become_a_span_unless_ranges_overlap() -> None:

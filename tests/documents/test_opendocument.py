@@ -142,6 +142,13 @@ def test_elements_are_text_spans_atoms_or_breaks(xml: str, expected: str) -> Non
     assert [outline(content) for content in again.contents] == [expected]
 
 
+def test_very_deep_nesting_is_kept() -> None:
+    body = '<text:span text:style-name="T3">' * 200 + "un" + "</text:span>" * 200
+    document = OpenDocument(packed(f"<text:p>{body} deux</text:p>", EDITED))
+    assert [outline(content) for content in document.contents] == ["[" * 40 + "|" + "]" * 40 + " deux"]
+    assert b">un<" in zipfile.ZipFile(io.BytesIO(rewritten(document))).read("content.xml")
+
+
 def test_comments_and_deleted_text_are_not_translated() -> None:
     body = (
         "<text:tracked-changes><text:changed-region><text:deletion><text:p>effacé</text:p></text:deletion>"

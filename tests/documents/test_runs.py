@@ -83,6 +83,14 @@ def test_nested_fields_and_links_inside_fields_are_kept_whole() -> None:
     assert [child.tag for child in element._p.iter() if word_name(child) in ("fldChar", "instrText", "t")] == before
 
 
+def test_very_deep_nesting_is_kept() -> None:
+    smart, end = '<w:smartTag w:element="x">', "</w:smartTag>"
+    element, paragraph = read(smart * 200 + run("un") + end * 200, run("deux"))
+    assert outline(paragraph.content) == "[" * 40 + "*" + "]" * 40 + "deux"
+    paragraph.write(paragraph.content)
+    assert element._p.xpath("string(.)") == "undeux"
+
+
 def test_names_outside_wordprocessing_are_empty() -> None:
     element, _ = read("<w:r><w:t>a</w:t></w:r>")
     assert word_name(element._p) == "p"

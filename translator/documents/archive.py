@@ -78,7 +78,7 @@ class Archive:
                 f"{name} in a {self._suffix} file must have at most {_MAX_XML_BYTES:,} bytes. "
                 f"Received: {len(content):,} bytes."
             )
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
+        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)
         try:
             return etree.fromstring(content, parser)
         except etree.XMLSyntaxError as error:

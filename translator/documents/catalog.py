@@ -12,6 +12,7 @@ from translator.documents.inline import Atom, Content, Inline, Tag, nest, write_
 from translator.documents.text_files import decode_text
 from translator.errors import shorten
 from translator.inference.document import Document
+from translator.inference.texts import clean
 
 _CHARSET = re.compile(rb"charset=([\w-]+)")
 _NUM_PLURALS = re.compile(r"nplurals\s*=\s*(\d)")
@@ -73,7 +74,7 @@ class Catalog:
             else:
                 first = 1 if self._num_plurals > 1 else 0
                 entry.msgstr_plural |= dict.fromkeys(range(first, self._num_plurals), text)
-        text = f"{self._catalog}".replace("\n", self._line_end)
+        text = clean(f"{self._catalog}".replace("\n", self._line_end))
         try:
             return text.encode(self._encoding)
         except UnicodeEncodeError:

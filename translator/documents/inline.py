@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-# Web and e-mail addresses, without punctuation marks that follow them.
-ADDRESS = re.compile(
+# Web and e-mail addresses, without punctuation marks that follow them; and fields of templates.
+KEPT = re.compile(
     r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bmailto:|\bwww\.)[^\s<>\"«»]*[^\s<>\"«».,;:!?…)\]'’]"
-    r"|\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+",
+    r"|\b[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+|\{\{[^{}\n]*\}\}|\{%[^{}\n]*%\}",
     re.IGNORECASE,
 )
 
 
+MAX_DEPTH = 40  # spans inside each other; deeper ones are breaks, so that recursion is bounded
 _FINAL_PERIOD = re.compile(
     r"(?:\A|(?<![\w.])(?!(?:etc|inc|ltd)\.)[^\W\d_]{3,}|\d[\w%]*|[»”\"’')\]])\.\Z", re.IGNORECASE
 )
@@ -82,8 +83,8 @@ def plain_text(content: Content) -> str:
 
 
 def is_translatable(content: Content) -> bool:
-    """Return True if there is a letter outside web and e-mail addresses."""
-    return any(map(str.isalpha, ADDRESS.sub("", plain_text(content))))
+    """Return True if there is a letter outside addresses and fields of templates."""
+    return any(map(str.isalpha, KEPT.sub("", plain_text(content))))
 
 
 def merge_text(content: Content) -> Content:
@@ -107,6 +108,8 @@ def nest(nodes: Iterable[Inline | Tag]) -> Content:
         if not isinstance(node, Tag):
             levels[-1][1].append(node)
         elif not node.is_end:
+            if len(levels) > MAX_DEPTH:
+                _dissolve(levels)
             levels.append((node, []))
         elif node.name in [tag.name for tag, _ in levels if tag]:
             while (tag := levels[-1][0]) and tag.name != node.name:

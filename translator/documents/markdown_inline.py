@@ -11,7 +11,7 @@ from typing import Any
 from markdown_it.token import Token
 
 from translator.documents.inline import (
-    ADDRESS,
+    KEPT,
     Atom,
     Content,
     Inline,
@@ -25,7 +25,7 @@ from translator.documents.inline import (
 # Marks inside text that only some readers of Markdown know: notes, alerts, boxes of tasks, formulas, emoji.
 _KEPT = re.compile(
     r"\[\^[^\]\s]+\]:?|^\[![A-Za-z]+\]|^\[[ xX]\](?=\s)|\$\$.+?\$\$|\$(?=\S)[^$]+(?<=\S)\$(?!\d)"
-    rf"|:[a-z0-9_+-]+:(?=\s|$)|{ADDRESS.pattern}",
+    rf"|:[a-z0-9_+-]+:(?=\s|$)|{KEPT.pattern}",
     re.IGNORECASE,
 )
 _SPECIAL = re.compile(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from translator.documents.inline import ADDRESS, Atom, Content, Inline, Span, merge_text, plain_text
+from translator.documents.inline import KEPT, Atom, Content, Inline, Span, merge_text, plain_text
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -15,11 +15,11 @@ _WHITE_SPACE = re.compile(r"[ \t\n\r\f\v\x85\u2028\u2029]+")
 
 
 class Markup:
-    """A text as an XML fragment in which each span, atom and address is an element with a number.
+    """A text as an XML fragment in which each span, atom and kept part of the text is an element with a number.
 
     Args:
         content: the text.
-        has_alignment: False to translate addresses like other text, and to leave out what is optional.
+        has_alignment: False to translate addresses and fields like other text, and to leave out what is optional.
 
     Attributes:
         xml: the fragment.
@@ -47,9 +47,9 @@ class Markup:
                 written.append(self._kept(node, node.text))
             else:
                 place = 0
-                for address in ADDRESS.finditer(node) if self._has_alignment else ():
-                    written += [_escaped(node[place : address.start()]), self._kept(address[0], address[0])]
-                    place = address.end()
+                for part in KEPT.finditer(node) if self._has_alignment else ():
+                    written += [_escaped(node[place : part.start()]), self._kept(part[0], part[0])]
+                    place = part.end()
                 written.append(_escaped(node[place:]))
         return "".join(written)
 

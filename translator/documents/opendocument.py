@@ -9,7 +9,7 @@ from lxml import etree
 
 from translator.documents.archive import Archive
 from translator.documents.errors import DocumentError
-from translator.documents.inline import Atom, Content, Inline, Span, merge_text, pair_marks
+from translator.documents.inline import MAX_DEPTH, Atom, Content, Inline, Span, merge_text, pair_marks
 
 _TYPE = "application/vnd.oasis.opendocument.text"
 _PARTS = ("content.xml", "styles.xml")  # styles.xml has headers and footers
@@ -76,17 +76,19 @@ def _plain_styles(root: etree._Element) -> set[str]:
     return plain
 
 
-def _content(element: etree._Element, plain_styles: set[str]) -> Content:
-    return pair_marks(merge_text(tuple(_nodes(element, plain_styles))))
+def _content(element: etree._Element, plain_styles: set[str], depth: int = 0) -> Content:
+    return pair_marks(merge_text(tuple(_nodes(element, plain_styles, depth))))
 
 
-def _nodes(element: etree._Element, plain_styles: set[str]) -> Iterator[Inline]:
+def _nodes(element: etree._Element, plain_styles: set[str], depth: int) -> Iterator[Inline]:
     yield _spaced(element.text)
     for child in element:
-        if child.tag == f"{_TEXT}span" and child.get(f"{_TEXT}style-name") in plain_styles:
-            yield from _nodes(child, plain_styles)
+        if depth >= MAX_DEPTH:
+            yield Atom(child, is_break=True)
+        elif child.tag == f"{_TEXT}span" and child.get(f"{_TEXT}style-name") in plain_styles:
+            yield from _nodes(child, plain_styles, depth + 1)
         elif child.tag in _SPANS:
-            yield Span(child, _content(child, plain_styles))
+            yield Span(child, _content(child, plain_styles, depth + 1))
         elif child.tag == f"{_TEXT}s" and child.get(f"{_TEXT}c", "1") == "1":
             yield " "
         elif child.tag != f"{_TEXT}soft-page-break":

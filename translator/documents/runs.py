@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from translator.documents.inline import Atom, Content, Inline, Span, pair_marks
+from translator.documents.inline import MAX_DEPTH, Atom, Content, Inline, Span, pair_marks
 
 _NAMESPACES = (
     "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
@@ -121,18 +121,18 @@ class Paragraph:
         _refill(self._element, _written(content, namespace, self._properties))
 
 
-def _items(parent: etree._Element) -> Iterator[_Item]:
+def _items(parent: etree._Element, depth: int = 0) -> Iterator[_Item]:
     """Yield the children of a paragraph or container; those of runs one by one."""
     for child in parent:
         name = word_name(child)
         if name in (*_SETTINGS, *_DROPPED):
             continue
+        inner = _inner(child, name) if depth < MAX_DEPTH else None
         if name == "r":
             yield from _run_items(child)
-        elif name in _CONTAINERS or (name == "fldSimple" and _LINK.match(_attribute(child, "instr"))):
-            yield _container(child, child)
-        elif name == "sdt" and (inner := _control_content(child)) is not None:
-            yield _container(child, inner)
+        elif inner is not None:
+            content, properties = _content(_fold_fields(list(_items(inner, depth + 1))))
+            yield Span(_Container(child, inner, properties), content)
         else:
             yield Atom([_Piece(child)], pair=_pair(child, name))
 
@@ -155,9 +155,11 @@ def _run_items(run: etree._Element) -> Iterator[_Item]:
             yield Atom([piece], is_break=name in _BREAKS)
 
 
-def _container(element: etree._Element, inner: etree._Element) -> Span:
-    content, properties = _content(_fold_fields(list(_items(inner))))
-    return Span(_Container(element, inner, properties), content)
+def _inner(element: etree._Element, name: str) -> etree._Element | None:
+    """Return the element that holds the runs of a container, often itself; None for what is not a container."""
+    if name in _CONTAINERS or (name == "fldSimple" and _LINK.match(_attribute(element, "instr"))):
+        return element
+    return _control_content(element) if name == "sdt" else None
 
 
 def _control_content(control: etree._Element) -> etree._Element | None:
