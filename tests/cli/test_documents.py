@@ -127,8 +127,8 @@ def test_a_sentence_is_not_a_file_name(text: str, model_directory: Path, capsys:
         (["a.html"], ["-o", "c.docx"], "The output of a .html document must end with .html, .htm or .xhtml."),
         (["a.html"], ["-o", "a.html"], "--output must not be the file that is read. Received: a.html."),
         (["a.html"], ["-o", "folder"], "--output must be a writable file. Received: folder"),
-        (["a.docx"], ["-o", "c.docx"], "A .docx file must be a complete ZIP archive. Received: damaged or other data"),
-        (["a.srt"], ["-o", "c.srt"], "An .srt file must hold numbered subtitles"),
+        (["a.docx"], ["-o", "c.docx"], "The .docx file must be a complete ZIP archive. Received: damaged"),
+        (["a.srt"], ["-o", "c.srt"], "The .srt file must hold numbered subtitles"),
     ],
 )  # fmt: skip
 def test_documents_that_cannot_be_translated_give_one_message_and_no_file(
@@ -161,4 +161,4 @@ def test_binary_documents_are_not_written_to_a_terminal(
         patch.setattr(sys, "stdout", stdout)
         assert main(["translate", str(model_directory), str(tmp_path / "a.docx")]) == 2
     os.close(controller)
-    assert "A .docx document is not written to a terminal. Give --output." in capsys.readouterr().err
+    assert "The .docx document is not written to a terminal. Give --output." in capsys.readouterr().err

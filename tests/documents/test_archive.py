@@ -59,7 +59,7 @@ GOOD = zipped({"word/document.xml": b"<a>" + b"text " * 200 + b"</a>"})
         (b"Bonjour.", r"must be a complete ZIP archive"),
         (GOOD[: len(GOOD) // 2], r"must be a complete ZIP archive"),
         (damaged(GOOD), r"must be a complete ZIP archive"),
-        (encrypted(GOOD), r"A \.docx file must not be encrypted. Remove its password first."),
+        (encrypted(GOOD), r"The \.docx file must not be encrypted. Remove its password first."),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
             "Received: an older Office document. Save it as .docx first",
@@ -77,7 +77,7 @@ def test_what_is_not_a_readable_archive_is_refused(data: bytes, message: str) ->
 
 def test_archives_of_very_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive_module, "_MAX_XML_BYTES", 1000)
-    with pytest.raises(DocumentError, match=r"word/document\.xml in a \.docx file must have at most 1,000 bytes"):
+    with pytest.raises(DocumentError, match=r"word/document\.xml in the \.docx file must have at most 1,000 bytes"):
         Archive(GOOD, ".docx").xml("word/document.xml")
     monkeypatch.setattr(archive_module, "_MAX_BYTES", 1000)
     with pytest.raises(DocumentError, match=r"must hold at most 1,000 bytes uncompressed\. Received: 1,007"):

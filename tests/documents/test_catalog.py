@@ -132,6 +132,6 @@ def test_an_empty_file_has_no_messages() -> None:
 
 def test_other_text_is_refused() -> None:
     with pytest.raises(
-        DocumentError, match=r"A \.po file must be a message catalog of gettext. Received: Syntax error"
+        DocumentError, match=r"The \.po file must be a message catalog of gettext. Received: Syntax error"
     ):
         Catalog(b"Bonjour.\n")

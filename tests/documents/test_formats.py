@@ -52,7 +52,7 @@ def test_a_missing_extra_is_named(suffix: str, package: str, monkeypatch: pytest
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     message = (
-        rf"A {suffix} document requires {package}, which is not installed\. Run `pip install 'translator\[documents\]'`"
+        rf"The {suffix} document requires {package}, which is not installed\. Run `pip install 'translator\[documents"
     )
     with pytest.raises(DocumentError, match=message):
         read_document(b"", suffix)

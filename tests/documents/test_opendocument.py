@@ -173,7 +173,7 @@ def test_encrypted_documents_and_other_kinds_are_refused() -> None:
         '<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"><m:file-entry>'
         "<m:encryption-data/></m:file-entry></m:manifest>"
     )
-    with pytest.raises(DocumentError, match=r"An \.odt file must not be encrypted\. Remove its password first"):
+    with pytest.raises(DocumentError, match=r"The \.odt file must not be encrypted\. Remove its password first"):
         OpenDocument(packed("", **{"META-INF/manifest.xml": manifest}))
-    with pytest.raises(DocumentError, match=r"An \.odt file must hold a text document"):
+    with pytest.raises(DocumentError, match=r"The \.odt file must hold a text document"):
         OpenDocument(packed("", mimetype="application/vnd.oasis.opendocument.spreadsheet"))

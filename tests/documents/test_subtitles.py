@@ -165,5 +165,5 @@ def test_an_empty_file_stays_empty() -> None:
 
 
 def test_other_text_is_refused() -> None:
-    with pytest.raises(DocumentError, match=r"An \.srt file must hold numbered subtitles"):
+    with pytest.raises(DocumentError, match=r"The \.srt file must hold numbered subtitles"):
         Subtitles("Bonjour.\nÇa va ?\n".encode())

@@ -11,7 +11,6 @@ from translator.documents import translation
 from translator.documents.errors import DocumentError
 from translator.documents.formats import read_document
 from translator.documents.translation import translate_contents
-from translator.engines.torch_engine import TorchEngine
 from translator.inference.results import Translation
 
 PAGE = "<p>Le <b>chat noir</b> dort.</p><p>Il fait froid.</p><p>Voir https://a.fr/</p>"
@@ -59,14 +58,13 @@ def test_a_translation_has_a_period_at_its_end_only_if_the_text_has_one(french_t
     assert not heading.endswith(b".") and paragraph.endswith(b".</p>")
 
 
-def test_markup_requires_an_engine_with_alignment(
-    french_to_english: Translator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(TorchEngine, "unsupported", lambda self, options: ["alignment"] if options.alignment else [])
-    plain = translate_contents(french_to_english, read_document(b"<p>Voir https://a.fr/</p>", ".html"))
-    assert plain.startswith(b"<p>")
-    with pytest.raises(DocumentError, match="Inline markup in a document requires word alignment, which TorchEngine"):
-        translate_contents(french_to_english, read_document(PAGE.encode(), ".html"))
+def test_markup_requires_a_model_that_gives_alignment() -> None:
+    ensemble = Translator.load("fr-en", "cpu", ensemble=["fr-en"])
+    plain = translate_contents(ensemble, read_document(b"<p>Voir https://a.fr/</p>", ".html"))
+    assert plain.startswith(b"<p>") and plain.endswith(b"</p>")
+    message = "Inline markup in a document requires word alignment, which decoder-only models and ensembles do not give"
+    with pytest.raises(DocumentError, match=message):
+        translate_contents(ensemble, read_document(PAGE.encode(), ".html"))
 
 
 @pytest.mark.parametrize(

@@ -111,5 +111,5 @@ def test_documents_of_other_kinds_are_refused() -> None:
             "[Content_Types].xml",
             '<Types><!-- x --><Override PartName="/x.xml" ContentType="spreadsheetml.sheet.main+xml"/></Types>',
         )
-    with pytest.raises(DocumentError, match=r"A \.docx file must hold a text document"):
+    with pytest.raises(DocumentError, match=r"The \.docx file must hold a text document"):
         WordDocument(buffer.getvalue())

@@ -107,7 +107,7 @@ def _require_output(output: str | None, suffix: str, *, has_name: bool) -> None:
     if has_name and output is not None:
         require_same_format(output, suffix)
     if output is None and suffix in BINARY_SUFFIXES and sys.stdout is not None and sys.stdout.isatty():
-        raise DocumentError(f"A {suffix} document is not written to a terminal. Give --output.")
+        raise DocumentError(f"The {suffix} document is not written to a terminal. Give --output.")
 
 
 def _read(descriptor: int, name: str | None) -> bytes:

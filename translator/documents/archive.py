@@ -38,23 +38,23 @@ class Archive:
         if data.startswith(_OLE_SIGNATURE):
             received = "an encrypted document" if _OLE_ENCRYPTED in data else "an older Office document"
             advice = "Remove its password" if _OLE_ENCRYPTED in data else f"Save it as {suffix}"
-            raise DocumentError(f"A {suffix} file must be a ZIP archive. Received: {received}. {advice} first.")
+            raise DocumentError(f"The {suffix} file must be a ZIP archive. Received: {received}. {advice} first.")
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 entries = archive.infolist()
                 if any(entry.flag_bits & _ENCRYPTED for entry in entries):
-                    raise DocumentError(f"A {suffix} file must not be encrypted. Remove its password first.")
+                    raise DocumentError(f"The {suffix} file must not be encrypted. Remove its password first.")
                 size = sum(entry.file_size for entry in entries)
                 if size > _MAX_BYTES:
                     raise DocumentError(
-                        f"A {suffix} file must hold at most {_MAX_BYTES:,} bytes uncompressed. Received: {size:,}."
+                        f"The {suffix} file must hold at most {_MAX_BYTES:,} bytes uncompressed. Received: {size:,}."
                     )
                 self._entries = [(entry, archive.read(entry)) for entry in entries]
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, ValueError) as error:
             if isinstance(error, DocumentError):
                 raise
             raise DocumentError(
-                f"A {suffix} file must be a complete ZIP archive. Received: damaged or other data ({error})."
+                f"The {suffix} file must be a complete ZIP archive. Received: damaged or other data ({error})."
             ) from error
         self._contents = {entry.filename: content for entry, content in self._entries}
 
@@ -72,10 +72,10 @@ class Archive:
         """
         content = self._contents.get(name)
         if content is None:
-            raise DocumentError(f"A {self._suffix} file must contain {name}. It is missing: this is another format.")
+            raise DocumentError(f"The {self._suffix} file must contain {name}. It is missing: this is another format.")
         if len(content) > _MAX_XML_BYTES:
             raise DocumentError(
-                f"{name} in a {self._suffix} file must have at most {_MAX_XML_BYTES:,} bytes. "
+                f"{name} in the {self._suffix} file must have at most {_MAX_XML_BYTES:,} bytes. "
                 f"Received: {len(content):,} bytes."
             )
         parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=False)

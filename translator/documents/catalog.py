@@ -46,7 +46,7 @@ class Catalog:
             self._catalog = polib.pofile(text.removeprefix("\ufeff").replace("\r\n", "\n"))
         except (OSError, ValueError) as error:
             raise DocumentError(
-                f"A .po file must be a message catalog of gettext. Received: {shorten(str(error))}."
+                f"The .po file must be a message catalog of gettext. Received: {shorten(str(error))}."
             ) from error
         self._num_plurals = _num_plurals(self._catalog)
         self._messages = [

@@ -77,7 +77,7 @@ def read_document(data: bytes, suffix: str) -> TranslatableDocument:
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         raise DocumentError(
-            f"A {suffix} document requires {package}, which is not installed. "
+            f"The {suffix} document requires {package}, which is not installed. "
             "Run `pip install 'translator[documents]'`, or install it."
         ) from error
     return cast(TranslatableDocument, found(data))

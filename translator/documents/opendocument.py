@@ -36,12 +36,12 @@ class OpenDocument:
     def __init__(self, data: bytes) -> None:
         self._archive = Archive(data, ".odt")
         if "mimetype" in self._archive and not self._archive["mimetype"].decode("utf-8", "replace").startswith(_TYPE):
-            raise DocumentError("An .odt file must hold a text document. Received: another kind of document.")
+            raise DocumentError("The .odt file must hold a text document. Received: another kind of document.")
         manifest = "META-INF/manifest.xml"
         if manifest in self._archive and f"{_MANIFEST}encryption-data" in {
             element.tag for element in self._archive.xml(manifest).iter()
         }:
-            raise DocumentError("An .odt file must not be encrypted. Remove its password first.")
+            raise DocumentError("The .odt file must not be encrypted. Remove its password first.")
         names = [name for name in _PARTS if name in self._archive or name == _PARTS[0]]
         self._roots = {name: self._archive.xml(name) for name in names}
         self._paragraphs = [

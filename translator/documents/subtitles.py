@@ -75,7 +75,7 @@ class Subtitles:
             self._cues = list(srt.parse(text.replace("\r\n", "\n")))
         except (srt.SRTParseError, ValueError) as error:
             raise DocumentError(
-                "An .srt file must hold numbered subtitles with `00:00:01,000 --> 00:00:02,000`. "
+                "The .srt file must hold numbered subtitles with `00:00:01,000 --> 00:00:02,000`. "
                 f"Received: {shorten(str(error))}."
             ) from error
         self._turns = [turn for number, cue in enumerate(self._cues) for turn in _turns(number, cue.content)]

@@ -28,7 +28,7 @@ def translate_document(
     """Translate a document into another file of the same format. The suffix of its name decides which it is.
 
     Args:
-        translator: translates the texts. Inline markup requires an engine that gives word alignment.
+        translator: translates the texts. Inline markup requires one encoder-decoder model.
         path: document in one of the formats `.docx`, `.odt`, `.html`, `.md`, `.srt`, `.po` and `.txt`.
         output: file to write, atomically. An existing one is replaced.
         **changes: as in `Translator.translate`. Sentences are split unless `split_sentences` is given.
@@ -77,7 +77,7 @@ def translate_contents(
         **changes: see `translate_document`.
 
     Raises:
-        DocumentError: if the document has inline markup and the engine does not give word alignment.
+        DocumentError: if the document has inline markup and the model gives no word alignment.
         ConfigError, DecodingError: as in `Translator.translate`.
     """
     contents = document.contents
@@ -104,9 +104,8 @@ def _translate(
         markups = [Markup(text, has_alignment=has_alignment) for text in window]
         if not has_alignment and not all(markup.is_plain for markup in markups):
             raise DocumentError(
-                "Inline markup in a document requires word alignment, which "
-                f"{type(translator.engine).__name__} does not give for this model. "
-                "Use engine torch and one encoder-decoder model, or remove the markup."
+                "Inline markup in a document requires word alignment, which decoder-only models and ensembles do not "
+                "give. Use one encoder-decoder model, or remove the markup."
             )
         plain = [one_line(text) for text, markup in zip(window, markups, strict=True) if markup.is_plain]
         marked = [markup.xml for markup in markups if not markup.is_plain]

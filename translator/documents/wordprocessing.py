@@ -37,7 +37,7 @@ class WordDocument:
             if isinstance(entry.tag, str)
         }
         if not any(map(_MAIN.search, types.values())):
-            raise DocumentError("A .docx file must hold a text document. Received: another kind of document.")
+            raise DocumentError("The .docx file must hold a text document. Received: another kind of document.")
         names = [name for name, kind in types.items() if _MAIN.search(kind) or _OTHER_PARTS.search(kind)]
         self._roots = {name: self._archive.xml(name) for name in names}
         self._paragraphs = [
