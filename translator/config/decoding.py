@@ -55,6 +55,8 @@ class DecodingOptions(Section):
         min_p: sample from the tokens with probability >= P times that of the most probable one (Nguyen et al., 2024)
         epsilon_cutoff: sample from the tokens with probability >= E (Hewitt et al., 2022); the most probable one stays
         seed: random seed of sampling; a sample depends on it, the source and the number of the sample alone
+        term_bias: added to the log-probability of each token of a soft term of --terms, in the choice of tokens and in
+            the score; 0 disables soft terms
         alignment: link the words of each translation to those of its text, by cross-attention
         fold_capitals: translate sentences in capitals as if they were in ordinary case
         split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;
@@ -82,6 +84,7 @@ class DecodingOptions(Section):
     min_p: Annotated[float, Number, Field(ge=0, le=1)] = 0.0
     epsilon_cutoff: Probability = 0.0
     seed: Annotated[int, Number] = 1
+    term_bias: Annotated[float, Number, Field(ge=0, le=100)] = 2.0
     alignment: bool = False
     fold_capitals: bool = False
     split_sentences: bool = False
@@ -148,6 +151,7 @@ TRANSLATION_FIELDS = (
     "coverage_penalty",
     "max_length_factor",
     "mbr_candidates",
+    "term_bias",
     "alignment",
     "fold_capitals",
     "split_sentences",
@@ -177,6 +181,7 @@ class DecodingChanges(TypedDict, total=False):
     min_p: float | None
     epsilon_cutoff: float | None
     seed: int | None
+    term_bias: float | None
     alignment: bool | None
     fold_capitals: bool | None
     split_sentences: bool | None

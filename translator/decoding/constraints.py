@@ -18,6 +18,7 @@ from torch import Tensor
 from translator.config import DecodingOptions
 from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
+from translator.decoding.terms import TermBonus
 from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
 
 _MAX_CYCLE_REPEATS = 3  # of a short cycle, in any text: "very, very, very"
@@ -52,42 +53,53 @@ class Constraints:
     Args:
         constraints: may be empty; special tokens are forbidden in any case.
         repetition_penalty: see `DecodingOptions`.
+        term_bonus: raises terms that outputs may contain; None if no request has any.
     """
 
-    def __init__(self, constraints: Sequence[Constraint[Any]] = (), repetition_penalty: float = 1.0) -> None:
+    def __init__(
+        self,
+        constraints: Sequence[Constraint[Any]] = (),
+        repetition_penalty: float = 1.0,
+        term_bonus: TermBonus | None = None,
+    ) -> None:
         self._constraints = constraints
         self._repetition_penalty = repetition_penalty
+        self._term_bonus = term_bonus
         self._prefix = Prefix()
 
     @classmethod
-    def from_options(cls, options: DecodingOptions) -> Constraints:
-        """Return the constraints that the options ask for."""
+    def from_options(cls, options: DecodingOptions, requests: Sequence[Request] = ()) -> Constraints:
+        """Return the constraints that the options and requests ask for."""
         ngrams = [NoRepeatedNgram(options.no_repeat_ngram)] if options.no_repeat_ngram else []
-        return cls([MinLength(), *ngrams], options.repetition_penalty)
+        bonus = TermBonus(options.term_bias) if any(request.soft_terms for request in requests) else None
+        return cls([MinLength(), *ngrams], options.repetition_penalty, bonus)
 
     def start(self, requests: Sequence[Request], device: torch.device) -> ConstraintStates:
         """See `Constraint.start`."""
         states = [constraint.start(requests, device) for constraint in self._constraints]
-        return ConstraintStates(self._prefix.start(requests, device), states)
+        bonus = None if self._term_bonus is None else self._term_bonus.start(requests, device)
+        return ConstraintStates(self._prefix.start(requests, device), states, bonus)
 
     def next_tokens(self, states: ConstraintStates, written: Tensor) -> NextTokens:
         """Return what may follow the tokens written so far: `(rows, length)` int64, without BOS."""
         step = written.shape[1]
         ids = [each.forbidden(state) for each, state in zip(self._constraints, states.others, strict=True)]
         penalized = written if step and self._repetition_penalty > 1 else None
-        return NextTokens.in_step(
-            step, ids, self._prefix.forced(states.prefix, step), penalized, self._repetition_penalty
-        )
+        forced = self._prefix.forced(states.prefix, step)
+        bonus = None if self._term_bonus is None else self._term_bonus.bonus(states.bonus)
+        return NextTokens.in_step(step, ids, forced, penalized, self._repetition_penalty, bonus)
 
     def advance(self, states: ConstraintStates, tokens: Tensor) -> ConstraintStates:
         """See `Constraint.advance`."""
         others = [each.advance(state, tokens) for each, state in zip(self._constraints, states.others, strict=True)]
-        return ConstraintStates(states.prefix, others)
+        bonus = None if self._term_bonus is None else self._term_bonus.advance(states.bonus, tokens)
+        return ConstraintStates(states.prefix, others, bonus)
 
     def reorder(self, states: ConstraintStates, rows: Tensor) -> ConstraintStates:
         """See `Constraint.reorder`."""
         others = [each.reorder(state, rows) for each, state in zip(self._constraints, states.others, strict=True)]
-        return ConstraintStates(self._prefix.reorder(states.prefix, rows), others)
+        bonus = None if self._term_bonus is None else self._term_bonus.reorder(states.bonus, rows)
+        return ConstraintStates(self._prefix.reorder(states.prefix, rows), others, bonus)
 
 
 @dataclass(frozen=True)
@@ -97,10 +109,12 @@ class ConstraintStates:
     Attributes:
         prefix: prefix of each row, `(rows, longest)` int64, padded by -1.
         others: state of each further constraint.
+        bonus: state of the bonus of terms, if there is one.
     """
 
     prefix: Tensor
     others: Sequence[Any]
+    bonus: Any = None
 
 
 class Prefix:

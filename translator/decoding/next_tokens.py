@@ -26,6 +26,8 @@ class NextTokens:
         penalized: ids whose log-probability is multiplied by `penalty` where tokens are ranked, `(rows, n)` int64; or
             None.
         penalty: at least 1.
+        bonus: ids, `(rows, n)` int64, what is added to their log-probability where tokens are ranked, of the same
+            shape, and what is added to that of all tokens, `(rows, 1)`; or None.
     """
 
     first_allowed: int
@@ -33,6 +35,7 @@ class NextTokens:
     forced: Tensor | None = None
     penalized: Tensor | None = None
     penalty: float = 1.0
+    bonus: tuple[Tensor, Tensor, Tensor] | None = None
 
     @classmethod
     def in_step(
@@ -42,6 +45,7 @@ class NextTokens:
         forced: Tensor | None = None,
         penalized: Tensor | None = None,
         penalty: float = 1.0,
+        bonus: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> NextTokens:
         """Return what special tokens, constraints and prefixes forbid in a step, counted from 0.
 
@@ -51,7 +55,7 @@ class NextTokens:
         assert UNK_ID < BOS_ID < EOS_ID
         present = [each for each in ids if each is not None]
         joined = torch.cat(present, dim=1) if present else None
-        return cls(EOS_ID if step else EOS_ID + 1, joined, forced, penalized, penalty)
+        return cls(EOS_ID if step else EOS_ID + 1, joined, forced, penalized, penalty, bonus)
 
     def top_tokens(self, logits: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the allowed tokens of highest rank, best first; ties: the lower id.
@@ -63,7 +67,7 @@ class NextTokens:
         Returns:
             Log-probabilities, the values that rank, float32, and ids, int64: three times `(rows, count)`.
         """
-        if self.forced is None and self.penalized is None:
+        if self.forced is None and self.penalized is None and self.bonus is None:
             values, tokens = top_tokens(logits, count, first_token=self.first_allowed, forbidden=self.ids)
             return values, values, tokens
         log_probs = self.log_probabilities(logits)
@@ -72,9 +76,13 @@ class NextTokens:
 
     def ranks(self, log_probs: Tensor) -> Tensor:
         """Return the values that rank tokens, from all log-probabilities, `(rows, vocab_size)` float32."""
-        if self.penalized is None:
-            return log_probs
-        return log_probs.scatter(1, self.penalized, log_probs.gather(1, self.penalized) * self.penalty)
+        ranks = log_probs
+        if self.penalized is not None:
+            ranks = ranks.scatter(1, self.penalized, ranks.gather(1, self.penalized) * self.penalty)
+        if self.bonus is not None:
+            ids, values, of_all = self.bonus
+            ranks = (ranks + of_all).scatter_add(1, ids, values)
+        return ranks
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Return the model's log-probabilities `(rows, vocab_size)` float32, minus infinity for forbidden tokens."""

@@ -6,9 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from translator.packing import Packed
 from translator.tokenizer import EOS_ID
+
+
+@dataclass(frozen=True, eq=False)
+class TokenSet:
+    """Token ids, compared by identity: one object serves many requests.
+
+    Attributes:
+        ids: `(n,)` int64.
+    """
+
+    ids: Tensor
+
+
+@dataclass(frozen=True)
+class Term:
+    """Text that an output must contain.
+
+    Attributes:
+        forms: token ids of its spellings, of which the output has one; none is empty.
+        continuations: tokens that may not follow it, because they would continue its last word.
+        is_unique: True if the output must not contain it twice.
+    """
+
+    forms: tuple[tuple[int, ...], ...]
+    continuations: TokenSet | None = None
+    is_unique: bool = False
 
 
 @dataclass(frozen=True)
@@ -20,12 +47,16 @@ class Request:
         max_length: maximum number of output tokens, EOS included; at least 1.
         min_length: minimum number of output tokens before EOS.
         prefix: ids that the output begins with, without BOS; shorter than `max_length`.
+        terms: what the output contains besides its prefix; the tokens and EOS fit `max_length`.
+        soft_terms: token ids of terms that get a bonus, see `TermBonus`.
     """
 
     source: tuple[int, ...]
     max_length: int
     min_length: int = 0
     prefix: tuple[int, ...] = ()
+    terms: tuple[Term, ...] = ()
+    soft_terms: tuple[tuple[int, ...], ...] = ()
 
 
 def pack_sources(requests: Sequence[Request], device: torch.device) -> Packed:

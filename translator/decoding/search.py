@@ -23,6 +23,7 @@ from translator.decoding.hypotheses import Finished, Hypotheses, results_of
 from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request, pack_sources
 from translator.decoding.sampling import SamplingSelection
+from translator.decoding.terms import TermSelection
 
 # Steps between checks for sentences that are over. On the CPU a check costs nothing. On another device it waits until
 # the device has reached the step, so the host runs ahead and lets finished sentences go on for a while.
@@ -67,6 +68,8 @@ def search(
 ) -> list[list[Candidate]]:
     """Decode requests by the method that the options ask for: beam search, greedy search or sampling.
 
+    A request with terms is searched by `TermSelection`, instead of a greedy search with a beam of one.
+
     Args:
         model: the model.
         requests: sequences to decode together.
@@ -81,7 +84,15 @@ def search(
     """
     if not requests:
         return []
-    constraints, alpha = Constraints.from_options(options), options.length_penalty
+    if len(batches := _batches(requests)) > 1:
+        parts = [search(model, [requests[number] for number in batch], options, device) for batch in batches]
+        by_number = {
+            number: candidates
+            for batch, part in zip(batches, parts, strict=True)
+            for number, candidates in zip(batch, part, strict=True)
+        }
+        return [by_number[number] for number in range(len(requests))]
+    constraints, alpha = Constraints.from_options(options, requests), options.length_penalty
     if options.is_random:
         # Samples of a sentence end at different steps, so each is a sentence of its own to the model.
         count = options.num_hypotheses
@@ -91,9 +102,22 @@ def search(
         return [sorted((each for [each] in group), key=lambda sample: -sample.score) for group in groups]
     is_greedy = bool(options.sample) or options.beam_size == 1
     selection: Selection = GreedySelection()
-    if not is_greedy:
+    if requests[0].terms:
+        selection = TermSelection(requests, 1 if is_greedy else options.beam_size)
+    elif not is_greedy:
         selection = BeamSelection(options.beam_size, options.num_beam_groups, options.diversity_penalty)
     return decode(model, requests, selection, constraints, options.num_hypotheses, alpha, device)
+
+
+def _batches(requests: Sequence[Request]) -> list[list[int]]:
+    """Return the numbers of the requests that can be searched together, so that no request depends on the others.
+
+    Requests with equally many terms have equally many hypotheses. Terms that get a bonus change how tokens are ranked.
+    """
+    groups: dict[tuple[int, bool], list[int]] = {}
+    for number, request in enumerate(requests):
+        groups.setdefault((len(request.terms), bool(request.soft_terms)), []).append(number)
+    return list(groups.values())
 
 
 @torch.inference_mode()
