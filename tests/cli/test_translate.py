@@ -138,7 +138,7 @@ def test_json_has_one_object_per_line(run: Run) -> None:
 
 def test_json_and_a_summary_say_what_the_guard_did(run: Run) -> None:
     lines = "oui\n\nVoir https://exemple.fr/a et écrire à a@b.fr.\n".encode()
-    _, found, said = run(lines, "--json", "--guard")
+    _, found, said = run(lines, "--json", "--guard", "--no-protect")
     guards = [json.loads(line)["guard"] for line in found]
     assert all(list(guard) == ["failures", "repairs", "remaining"] for guard in guards)
     assert guards[1] == {"failures": [], "repairs": [], "remaining": []}
@@ -153,8 +153,8 @@ def test_json_and_a_summary_say_what_the_guard_did(run: Run) -> None:
     assert re.match(start, summary[0]) and summary[0].endswith("--no-guard turns it off.")
     _, found, said = run(lines, "--json", "--no-guard")
     assert "guard" not in said and not any("guard" in json.loads(line) for line in found)
-    assert "guard" not in run(lines, "--quiet", "--guard")[2]
-    assert "guard" in run(lines, "--document", "--guard")[2]
+    assert "guard" not in run(lines, "--quiet", "--guard", "--no-protect")[2]
+    assert "guard" in run(lines, "--document", "--guard", "--no-protect")[2]
 
 
 def test_no_repeat_ngram_prevents_repetition(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -98,9 +98,10 @@ def test_a_term_after_a_prefix_is_found() -> None:
 
 
 def test_no_token_that_would_continue_its_last_word_follows_a_term() -> None:
-    continuations = TokenSet(torch.arange(6, 12))
+    continuations = TokenSet(frozenset(range(6, 12)))
     requests = [
-        Request(source, 12, terms=(Term(((7,), (8, 9)), continuations),)) for source in sources_of(*range(2, 12))
+        Request(source, 12, terms=(Term(((7,), (8, 9)), continuations=continuations),))
+        for source in sources_of(*range(2, 12))
     ]
     for candidates in find(FakeModel(vocab_size=12, eos_bias=-2.0), requests, beam_size=3):
         [candidate] = candidates

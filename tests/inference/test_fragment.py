@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from translator.inference.fragment import Fragment, MarkupError, escape, masks_for, read_fragments
+from translator.inference.fragment import Fragment, MarkupError, escape, read_fragments
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,6 @@ def test_unbalanced_tags_of_xml_are_refused_with_their_place(text: str, received
     with pytest.raises(MarkupError) as error:
         read_fragments(["un", text])
     assert str(error.value).startswith("Tags must be balanced and nested. Received: " + received)
-
-
-def test_masks_do_not_occur_in_the_text() -> None:
-    masks = masks_for("X1 et X3")
-    assert [next(masks) for _ in range(3)] == ["X2", "X4", "X5"]
 
 
 def test_escaped_text_is_character_data() -> None:

@@ -28,6 +28,7 @@ class FakeEngine:
 
     max_positions = 200
     shares_positions = False
+    serves_terms = False
 
     def __init__(self, tokenizers: Tokenizers, outputs: Outputs) -> None:
         self.tokenizers = tokenizers
@@ -116,7 +117,9 @@ def test_what_was_lost_is_copied(tokenizers: Tokenizers) -> None:
         ]
 
     translator = translator_of(tokenizers, outputs)
-    found = translator.translate("Voir https://exemple.fr/a?b, et écrire à {name} (jean@exemple.fr) avant 14h30.")
+    found = translator.translate(
+        "Voir https://exemple.fr/a?b, et écrire à {name} (jean@exemple.fr) avant 14h30.", protect=False
+    )
     assert found.text == "See https://exemple.fr/a?b, and write to {name} (jean@exemple.fr) before 14h30."
     assert found.repair == Repair(("numbers", "urls", "emails", "placeholders"), ("copy",), ())
     assert found.score == pytest.approx(-2.0 * len(found.hypotheses[0].token_log_probabilities) / penalty(found))
@@ -125,7 +128,7 @@ def test_what_was_lost_is_copied(tokenizers: Tokenizers) -> None:
 
 def test_a_joined_translation_has_the_coverage_penalty_in_its_score(tokenizers: Tokenizers) -> None:
     translator = translator_of(tokenizers, lambda text, request, options: ["See it."], coverage_penalty=0.5)
-    found = translator.translate("Voir {name}.")
+    found = translator.translate("Voir {name}.", protect=False)
     assert found.repair == Repair(("placeholders",), ("copy",), ())
     length, num_source = len(found.tokens), len(tokenizers.source.encode("Voir {name}."))
     expected = -2.0 * (length + 1) / penalty(found) + 0.5 * num_source * math.log(0.01 * length)
@@ -143,7 +146,7 @@ def test_the_candidate_with_the_fewest_failures_is_kept_then_the_best_score(toke
         return [f"{LOOP} no", f"{LOOP} 15 no no no no no", f"{LOOP} 15"]
 
     translator = translator_of(tokenizers, outputs)
-    found = translator.translate("Nous avons 15 chats et des chiens {name} dans la maison.")
+    found = translator.translate("Nous avons 15 chats et des chiens {name} dans la maison.", protect=False)
     assert found.text == f"{LOOP} 15"
     assert found.flags == ("repaired", "failed")
     assert found.repair == Repair(

@@ -161,7 +161,7 @@ def test_translations_come_in_the_order_of_their_texts(translator: Translator) -
 @pytest.mark.parametrize("text", ["", " ", "\t \u00a0", "\u2028", "\n", "\u200b"])
 def test_nothing_to_translate_gives_nothing_without_running_the_model(translator: Translator, text: str) -> None:
     class NoEngine:
-        max_positions, shares_positions = 40, False
+        max_positions, shares_positions, serves_terms = 40, False, False
 
         def unsupported(self, options: DecodingOptions) -> list[str]:
             return []
@@ -279,7 +279,7 @@ def test_more_hypotheses_begin_with_the_fewer(translator: Translator) -> None:
 class FixedEngine:
     """An engine that always finds the same token sequences, in this order."""
 
-    max_positions, shares_positions = 40, False
+    max_positions, shares_positions, serves_terms = 40, False, False
 
     def __init__(self, found: Sequence[Sequence[int]]) -> None:
         self.found = found

@@ -57,6 +57,8 @@ class DecodingOptions(Section):
         seed: random seed of sampling; a sample depends on it, the source and the number of the sample alone
         term_bias: added to the log-probability of each token of a soft term of --terms, in the choice of tokens and in
             the score; 0 disables soft terms
+        protect: keep placeholders ({name}, %s, ${x}, {{ x }}), URLs and e-mail addresses as they are; the model reads a
+            mask in place of each
         alignment: link the words of each translation to those of its text, by cross-attention
         fold_capitals: translate sentences in capitals as if they were in ordinary case
         split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;
@@ -85,6 +87,7 @@ class DecodingOptions(Section):
     epsilon_cutoff: Probability = 0.0
     seed: Annotated[int, Number] = 1
     term_bias: Annotated[float, Number, Field(ge=0, le=100)] = 2.0
+    protect: bool = True
     alignment: bool = False
     fold_capitals: bool = False
     split_sentences: bool = False
@@ -152,6 +155,7 @@ TRANSLATION_FIELDS = (
     "max_length_factor",
     "mbr_candidates",
     "term_bias",
+    "protect",
     "alignment",
     "fold_capitals",
     "split_sentences",
@@ -182,6 +186,7 @@ class DecodingChanges(TypedDict, total=False):
     epsilon_cutoff: float | None
     seed: int | None
     term_bias: float | None
+    protect: bool | None
     alignment: bool | None
     fold_capitals: bool | None
     split_sentences: bool | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,10 +18,15 @@ class TokenSet:
     """Token ids, compared by identity: one object serves many requests.
 
     Attributes:
-        ids: `(n,)` int64.
+        ids: the ids.
+        indices: the same as a tensor: `(n,)` int64.
     """
 
-    ids: Tensor
+    ids: frozenset[int]
+
+    @cached_property
+    def indices(self) -> Tensor:
+        return torch.tensor(sorted(self.ids), dtype=torch.int64)
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,14 @@ class Term:
     """Text that an output must contain.
 
     Attributes:
-        forms: token ids of its spellings, of which the output has one; none is empty.
+        forms: token ids of its spellings, of which the output has one; at least one, and none is empty.
+        initial_forms: further spellings, with which the output may only begin.
         continuations: tokens that may not follow it, because they would continue its last word.
         is_unique: True if the output must not contain it twice.
     """
 
     forms: tuple[tuple[int, ...], ...]
+    initial_forms: tuple[tuple[int, ...], ...] = ()
     continuations: TokenSet | None = None
     is_unique: bool = False
 

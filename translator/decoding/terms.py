@@ -110,13 +110,14 @@ class TermSelection:
             for column, row in enumerate(self._rows[sentence]):
                 number = place * width + column
                 if row.is_after_term and (continuations := terms[0].continuations) is not None:
-                    log_probs[number, continuations.ids.to(log_probs.device)] = -math.inf
+                    log_probs[number, continuations.indices.to(log_probs.device)] = -math.inf
                 for index, term in enumerate(terms):
                     if index in row.begun and not term.is_unique:
                         continue
-                    for form in term.forms:
+                    history = histories[place][column]
+                    initial = [form for form in term.initial_forms if len(history) == len(form) - 1]
+                    for form in (*term.forms, *initial):
                         before = len(form) - 1
-                        history = histories[place][column]
                         if not before or history[-before:] == list(form[:-1]):
                             rows.append(number)
                             tokens.append(form[-1])
@@ -163,7 +164,8 @@ class TermSelection:
                     yield _Extension(total + rank, column, token, _Row(row.begun))
         for index in missing:
             others = required_length(request.terms[other] for other in missing if other != index)
-            for form in request.terms[index].forms:
+            term = request.terms[index]
+            for form in term.forms if length else (*term.forms, *term.initial_forms):
                 if length + len(form) + others > request.max_length:
                     continue
                 begun = _Row(row.begun | {index}, form[1:], is_after_term=len(form) == 1)
@@ -176,7 +178,14 @@ class TermSelection:
         given = []
         for place, sentence in enumerate(sentences):
             rows = range(place * width, (place + 1) * width)
-            ids = sorted({token for term in self._requests[sentence].terms for form in term.forms for token in form})
+            ids = sorted(
+                {
+                    token
+                    for term in self._requests[sentence].terms
+                    for form in (*term.forms, *term.initial_forms)
+                    for token in form
+                }
+            )
             if forced is not None:
                 ids += [forced[row] for row in rows if forced[row] >= 0]
             values = log_probs[rows.start : rows.stop, ids].tolist()

@@ -22,6 +22,7 @@ class Engine(Protocol):
     Attributes:
         max_positions: maximum length of a sequence in tokens.
         shares_positions: True if source and output form one sequence, as in a decoder-only model.
+        serves_terms: True if requests may have terms.
     """
 
     @property
@@ -29,6 +30,9 @@ class Engine(Protocol):
 
     @property
     def shares_positions(self) -> bool: ...
+
+    @property
+    def serves_terms(self) -> bool: ...
 
     def unsupported(self, options: DecodingOptions) -> list[str]:
         """Return the names of the options whose values this engine cannot serve."""

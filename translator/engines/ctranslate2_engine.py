@@ -45,6 +45,7 @@ _SERVED = frozenset(DecodingOptions.model_fields) & {
     "split_sentences",
     "alignment",
     "guard",
+    "protect",
     "sample",
     "temperature",
     "top_k",
@@ -82,6 +83,7 @@ class CTranslate2Engine:
     """
 
     shares_positions = False
+    serves_terms = False
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class TorchEngine:
         ensemble: further models with the same vocabularies, on `device`; probabilities are the mean over all models.
     """
 
+    serves_terms = True
+
     def __init__(
         self,
         model: EncoderDecoder | DecoderOnly,

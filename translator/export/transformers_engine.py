@@ -32,6 +32,7 @@ class TransformersEngine:
     """
 
     shares_positions = False
+    serves_terms = False
 
     def __init__(self, directory: Path) -> None:
         import transformers

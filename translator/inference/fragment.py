@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from html import unescape
 
 from translator.errors import UserError, shorten
+from translator.inference.protection import Masked, masks_for, protected_spans
 
 VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
 # Elements of HTML whose content is not language.
@@ -76,12 +77,18 @@ class Fragment:
     root: Node
     source: str
 
+    @property
+    def masked(self) -> Masked:
+        """The plain text, whose masks stand for themselves until the tags are placed."""
+        return Masked(self.plain, {node.mask: node.mask for node in self.root.walk() if node.mask})
+
     @classmethod
-    def read(cls, text: str, *, html: bool = False, place: str = "") -> Fragment:
+    def read(cls, text: str, *, html: bool = False, protect: bool = True, place: str = "") -> Fragment:
         """Read a fragment.
 
         Args:
             text: the fragment.
+            protect: copy placeholders, URLs and e-mail addresses like elements that are not translated.
             html: read HTML: void elements have no closing tag, names ignore case, code is not translated, and a tag
                 without its partner is kept as a mark.
             place: what the error calls the text.
@@ -89,7 +96,7 @@ class Fragment:
         Raises:
             MarkupError: if the tags of XML are not balanced.
         """
-        reader = _Reader(text, html, place)
+        reader = _Reader(text, html, protect, place)
         reader.read()
         plain = "".join(reader.plain).rstrip()
         for node in reader.root.walk():
@@ -100,11 +107,12 @@ class Fragment:
 class _Reader:
     """Reads one fragment, see `Fragment.read`."""
 
-    def __init__(self, text: str, html: bool, place: str) -> None:
+    def __init__(self, text: str, html: bool, protect: bool, place: str) -> None:
         self.text = text
         self.root = Node()
         self.plain: list[str] = []
         self._html = html
+        self._protect = protect
         self._place = place
         self._open: list[tuple[str, Node]] = []  # name and node of each open element
         self._masks = masks_for(text)
@@ -128,7 +136,17 @@ class _Reader:
     def _add_text(self, text: str, position: int) -> None:
         if not self._html and "<" in text:
             raise self._error(f"{shorten(text[text.index('<') :], 20)}, an unfinished tag", position + text.index("<"))
-        self._append(_ENTITY.sub(lambda match: unescape(match[0]), text) if "&" in text else text)
+        self._add_plain(_ENTITY.sub(lambda match: unescape(match[0]), text) if "&" in text else text)
+
+    def _add_plain(self, text: str) -> None:
+        """Add text without entities; the parts of it that are protected become nodes."""
+        place = 0
+        for start, end in protected_spans(text) if self._protect else ():
+            self._append(text[place:start])
+            around = text[max(0, start - 1) : start].isspace(), text[end : end + 1].isspace()
+            self._add_opaque(escape(text[start:end]), around)
+            place = end
+        self._append(text[place:])
 
     def _append(self, text: str) -> None:
         """Append text to the plain text, with white space collapsed."""
@@ -142,7 +160,7 @@ class _Reader:
         """Add a tag or mark, and return the position after it, or after the element that is not translated."""
         name = match["name"]
         if match["cdata"] is not None:
-            self._append(match["cdata"])
+            self._add_plain(match["cdata"])
         elif name is None:
             self._add_mark(match[0], match.span())
         elif match["slash"]:
@@ -153,7 +171,7 @@ class _Reader:
                 self._parent.children[-1].is_separator = True
                 self._append(" ")
         elif self._is_opaque(name, match["rest"]) and (end := self._end_of(name, match.end())):
-            self._add_opaque(match.start(), end)
+            self._add_opaque(self.text[match.start() : end], self._space_around((match.start(), end)))
             return end
         else:
             node = Node(match[0], start=len(self.plain), has_space=self._space_around(match.span()))
@@ -168,9 +186,8 @@ class _Reader:
     def _space_around(self, span: tuple[int, int]) -> tuple[bool, bool]:
         return self.text[max(0, span[0] - 1) : span[0]].isspace(), self.text[span[1] : span[1] + 1].isspace()
 
-    def _add_opaque(self, start: int, end: int) -> None:
-        around = self._space_around((start, end))
-        node = Node(self.text[start:end], start=len(self.plain), has_space=around, mask=next(self._masks))
+    def _add_opaque(self, text: str, around: tuple[bool, bool]) -> None:
+        node = Node(text, start=len(self.plain), has_space=around, mask=next(self._masks))
         self._append(node.mask)
         node.end = len(self.plain)
         self._parent.children.append(node)
@@ -219,22 +236,15 @@ class _Reader:
         )
 
 
-def read_fragments(texts: Sequence[str], *, html: bool = False) -> list[Fragment]:
+def read_fragments(texts: Sequence[str], *, html: bool = False, protect: bool = True) -> list[Fragment]:
     """Read fragments, see `Fragment.read`.
 
     Raises:
         MarkupError: if the tags of a text are not balanced; it names the number of the text.
     """
-    return [Fragment.read(text, html=html, place=f" of text {number}") for number, text in enumerate(texts)]
-
-
-def masks_for(text: str) -> Iterator[str]:
-    """Yield words that do not occur in a text and that models copy: X1, X2, …"""
-    number = 0
-    while True:
-        number += 1
-        if f"X{number}" not in text:
-            yield f"X{number}"
+    return [
+        Fragment.read(text, html=html, protect=protect, place=f" of text {number}") for number, text in enumerate(texts)
+    ]
 
 
 def escape(text: str) -> str:

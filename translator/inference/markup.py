@@ -300,9 +300,12 @@ class _Writer:
             self._is_space_due = True
             self._write_space()
         self._written.append(node.opening)
-        if has_before or node.is_separator:
+        if node.mask:
+            self._is_spaced = False
+        elif has_before or node.is_separator:
             self._is_spaced = not has_after
-        self._is_space_due = has_before and has_after
+        self._is_space_due = has_after and (has_before or self._is_spaced)
+        self._is_spaced &= not self._is_space_due
 
     def _write_space(self) -> None:
         if self._is_space_due and not self._is_spaced:

@@ -67,3 +67,24 @@ def require_supported(engine: Engine, options: DecodingOptions) -> None:
     if unsupported:
         received = ", ".join(f"{name}={getattr(options, name)}" for name in unsupported)
         raise DecodingError(f"{type(engine).__name__} does not support these options. Received: {received}.")
+
+
+def allows_terms(engine: Engine, options: DecodingOptions) -> bool:
+    """Return True if a search with these options finds outputs that have the terms of their requests."""
+    return engine.serves_terms and not options.is_random and (options.num_beam_groups == 1 or bool(options.sample))
+
+
+def require_terms(engine: Engine, options: DecodingOptions, *, has_hard: bool) -> None:
+    """Check that translations can have given terms.
+
+    Raises:
+        DecodingError: if the engine or, for hard terms, the options do not allow them.
+    """
+    if not engine.serves_terms:
+        raise DecodingError(f"terms require engine: torch. Received: {type(engine).__name__}.")
+    if has_hard and not allows_terms(engine, options):
+        received = "sample=true" if options.is_random else f"num_beam_groups={options.num_beam_groups}"
+        raise DecodingError(
+            f"Hard terms require a beam or greedy search without groups. Received: {received}. "
+            "Mark the terms as soft, or search with a beam."
+        )

@@ -22,12 +22,14 @@ class Line:
         ids: its tokens, as one sequence.
         parts: tokens of each part that is translated on its own; one part if the text is not split, none if it is
             empty.
+        texts: text of each part, as it was encoded.
         flags: see `Translation.flags`.
     """
 
     source: str
     ids: tuple[int, ...]
     parts: tuple[tuple[int, ...], ...]
+    texts: tuple[str, ...]
     flags: tuple[str, ...]
 
 
@@ -47,23 +49,24 @@ def read_lines(texts: Sequence[str], tokenizer: Tokenizer, longest_source: int, 
     for number, (source, folded, ids) in enumerate(zip(sources, read, tokenizer.encode_batch(read), strict=True)):
         flags: tuple[str, ...] = ("invalid_bytes",) if source != texts[number] else ()
         flags = (*flags, "capitals") if folded != visible[number] else flags
-        parts: tuple[tuple[int, ...], ...] = (tuple(ids),)
+        parts = [(tuple(ids), folded)]
         if not ids:
-            parts, flags = (), (*flags, "empty")
+            parts, flags = [], (*flags, "empty")
         elif len(ids) > longest_source:
             parts, flags = _split(folded, tokenizer, longest_source, (*flags, "split"))
         elif options.split_sentences and len(sentences_of(folded)) > 1:
             parts, flags = _split(folded, tokenizer, longest_source, (*flags, "sentences"))
-        lines.append(Line(source, tuple(ids), parts, flags))
+        encoded, written = tuple(part for part, _ in parts), tuple(text for _, text in parts)
+        lines.append(Line(source, tuple(ids), encoded, written, flags))
     return lines
 
 
 def _split(
     text: str, tokenizer: Tokenizer, longest_source: int, flags: tuple[str, ...]
-) -> tuple[tuple[tuple[int, ...], ...], tuple[str, ...]]:
-    """Return the tokens of the parts of a text, and its flags."""
+) -> tuple[list[tuple[tuple[int, ...], str]], tuple[str, ...]]:
+    """Return the tokens and the texts of the parts of a text, and its flags."""
     texts = split_text(text, lambda part: len(tokenizer.encode(part)) <= longest_source)
-    parts = [tuple(ids) for part in texts if (ids := tokenizer.encode(part))]
-    if any(len(part) > longest_source for part in parts):  # one character of very many tokens
+    parts = [(tuple(ids), part) for part in texts if (ids := tokenizer.encode(part))]
+    if any(len(ids) > longest_source for ids, _ in parts):  # one character of very many tokens
         flags = (*flags, "truncated")
-    return tuple(part[:longest_source] for part in parts), flags
+    return [(ids[:longest_source], part) for ids, part in parts], flags

@@ -41,7 +41,8 @@ class Translation:
         flags: `empty` (nothing to translate), `invalid_bytes` (replaced), `split` (longer than the model takes, and
             translated in parts), `sentences` (translated one by one), `truncated` (the output reached its maximum
             length), `capitals` (sentences in capitals were folded), `repaired` (the guard has replaced a failed
-            translation by a better one), `failed` (it has failed by the guard's rules, also after any repair).
+            translation by a better one), `failed` (it has failed by the guard's rules, also after any repair),
+            `pieces` (protected text was lost, and what is around it was translated in pieces).
         repair: what the guard found and did; None if it was off.
     """
 

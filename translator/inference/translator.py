@@ -7,7 +7,6 @@ split, never cut; and a translation does not depend on the other texts of the ca
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,17 +22,20 @@ from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
 from translator.engines.base import Engine, Pair
 from translator.engines.torch_engine import TorchEngine
-from translator.errors import shorten
 from translator.inference.alignment import Alignment, align
+from translator.inference.assembly import assemble
 from translator.inference.fragment import read_fragments
 from translator.inference.guard import Guard, Repair
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
 from translator.inference.markup import with_tags
-from translator.inference.mbr import expected_utilities
-from translator.inference.purpose import require_objective, require_same_vocabulary, require_supported
-from translator.inference.reading import Line, read_lines
-from translator.inference.results import Hypothesis, Score, Translation
-from translator.inference.splitting import sentences_of
+from translator.inference.protection import Masked, core, joined
+from translator.inference.purpose import require_objective, require_same_vocabulary, require_supported, require_terms
+from translator.inference.reading import read_lines
+from translator.inference.requests import RequestWriter
+from translator.inference.results import Score, Translation
+from translator.inference.scoring import score_pairs
+from translator.inference.searching import Searcher
+from translator.inference.terms import TermMatcher, Terms, TermsLike
 from translator.inference.texts import clean, read_pairs, read_prefixes, read_texts
 from translator.model import EncoderOnly
 from translator.tokenizer import Tokenizers
@@ -52,6 +54,7 @@ class Translator:
         self.engine = engine
         self.tokenizers = tokenizers
         self.decoding = decoding or DecodingOptions()
+        self._last_matcher: tuple[Terms | None, TermMatcher | None] = (None, None)
 
     @classmethod
     def load(
@@ -129,17 +132,28 @@ class Translator:
 
     @overload
     def translate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
-        self, texts: str, *, target_prefix: str | None = ..., **changes: Unpack[DecodingChanges]
+        self,
+        texts: str,
+        *,
+        target_prefix: str | None = ...,
+        terms: TermsLike | None = ...,
+        **changes: Unpack[DecodingChanges],
     ) -> Translation: ...
     @overload
     def translate(
-        self, texts: Iterable[str], *, target_prefix: Iterable[str] | None = ..., **changes: Unpack[DecodingChanges]
+        self,
+        texts: Iterable[str],
+        *,
+        target_prefix: Iterable[str] | None = ...,
+        terms: TermsLike | None = ...,
+        **changes: Unpack[DecodingChanges],
     ) -> list[Translation]: ...
     def translate(
         self,
         texts: str | Iterable[str],
         *,
         target_prefix: str | Iterable[str] | None = None,
+        terms: TermsLike | None = None,
         **changes: Unpack[DecodingChanges],
     ) -> Translation | list[Translation]:
         """Translate one text or several.
@@ -148,44 +162,122 @@ class Translator:
             texts: one text or several; a line break in a text is white space.
             target_prefix: text that the translation must begin with, one for each text; empty for none. If a text is
                 split, the sentences of its prefix go to its parts in order.
+            terms: words that must, or should, be translated in a given way: a TSV file (source, target, and optionally
+                `hard` or `soft`), a mapping from source to target, `TermEntry` objects, or `Terms`. A text that has the
+                source of a hard term, as whole words in any case, gets a translation that contains the target.
             **changes: any of `DecodingOptions`, in place of the model's configuration. A `beam_size` turns sampling
                 off.
 
         Raises:
             ConfigError: if an option is unknown or out of range.
-            DecodingError: if a text is not a string, a prefix is too long or missing, or the engine does not support an
-                option.
+            DecodingError: if a text is not a string, a prefix is too long or missing, the terms of a text do not fit
+                the model, or the engine does not support an option or terms.
+            TermError: if the terms cannot be read, or the vocabulary cannot spell one.
         """
         options = change_decoding(self.decoding, changes)
         require_supported(self.engine, options)
-        lines = read_lines(read_texts(texts), self.tokenizers.source, self.longest_source, options)
-        prefixes = read_prefixes(target_prefix, len(lines))
-        requests = [self._requests(line, prefix, options) for line, prefix in zip(lines, prefixes, strict=True)]
-        found = self._search([request for of_line in requests for request in of_line], options)
+        given = read_texts(texts)
+        sources = [Masked.of(text) if options.protect else Masked(text, {}) for text in given]
+        prefixes = read_prefixes(target_prefix, len(sources))
+        prefixes = [source.apply(prefix) for source, prefix in zip(sources, prefixes, strict=True)]
+        matcher = self._matcher(terms, options)
+        found = self._translated(sources, prefixes, options, matcher)
+        translations = [
+            replace(each, source=clean(text))
+            for text, each in zip(given, self._restored(sources, found, options, matcher), strict=True)
+        ]
+        return translations[0] if isinstance(texts, str) else translations
+
+    def _translated(
+        self, sources: Sequence[Masked], prefixes: Sequence[str], options: DecodingOptions, matcher: TermMatcher | None
+    ) -> list[Translation]:
+        """Translate texts whose protected parts are masked; masks stay in the translations."""
+        lines = read_lines([source.text for source in sources], self.tokenizers.source, self.longest_source, options)
+        lines = [
+            replace(line, parts=(), texts=()) if source.is_all else line
+            for line, source in zip(lines, sources, strict=True)
+        ]
+        writer = RequestWriter(self.engine, self.tokenizers, options, matcher)
+        requests = [
+            writer.requests(line, source, prefix) for line, source, prefix in zip(lines, sources, prefixes, strict=True)
+        ]
+        searcher = Searcher(self.engine, self.tokenizers.target, options)
+        found = searcher.search([request for of_line in requests for request in of_line], writer.switched)
         repairs: dict[Request, Repair] | None = None
         if options.guard and not options.is_random:
-            guard = Guard(self.engine, self.tokenizers, options, lambda ids: self.request(ids, options))
-            found, repairs = guard.repaired(found)
+            found, repairs = Guard(self.engine, self.tokenizers, options, writer.request).repaired(found)
         alignments = self._alignments(found, options) if options.alignment else {}
         translations = []
         for line, of_line in zip(lines, requests, strict=True):
             parts = [(request.source, found[request]) for request in of_line]
-            translation = self._translation(line, parts, options, alignments)
+            translation = assemble(line, parts, options, alignments, self.tokenizers.target)
             if repairs is not None:
                 translation = translation.with_repairs([repairs[each] for each in of_line if each in repairs])
             translations.append(translation)
-        return translations[0] if isinstance(texts, str) else translations
+        return [
+            replace(each, hypotheses=(source.copied(each.hypotheses[0]),)) if source.is_all else each
+            for source, each in zip(sources, translations, strict=True)
+        ]
+
+    def _restored(
+        self,
+        sources: Sequence[Masked],
+        translations: Sequence[Translation],
+        options: DecodingOptions,
+        matcher: TermMatcher | None,
+    ) -> list[Translation]:
+        """Return translations with the protected parts in place of the masks.
+
+        Hypotheses that lack a mask are dropped. If all do, the text around the masks is translated in pieces.
+        """
+        results = []
+        for source, translation in zip(sources, translations, strict=True):
+            kept = [source.restore(each) for each in translation.hypotheses if source.has_all(each.text)]
+            if not kept:
+                pieces = source.pieces()
+                parts = [Masked(core(text), {}) for text, is_text in pieces if is_text]
+                found = self._translated(parts, [""] * len(parts), options, matcher)
+                kept = [source.restore(joined(pieces, found))]
+                translation = replace(translation, flags=(*translation.flags, "pieces"))
+            results.append(replace(translation, hypotheses=tuple(kept)))
+        return results
+
+    def _matcher(self, terms: TermsLike | None, options: DecodingOptions) -> TermMatcher | None:
+        """Return what finds terms in texts.
+
+        Raises:
+            TermError: if the terms cannot be read, or the vocabulary cannot spell one.
+            DecodingError: if the engine or the options do not allow terms.
+        """
+        if terms is None:
+            return None
+        key, matcher = self._last_matcher
+        if key is not terms or matcher is None:
+            matcher = TermMatcher(Terms.of(terms), self.tokenizers)
+            self._last_matcher = (terms if isinstance(terms, Terms) else None, matcher)
+        require_terms(self.engine, options, has_hard=matcher.has_hard)
+        return matcher
 
     @overload
     def translate_markup(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
-        self, texts: str, *, html: bool = ..., **changes: Unpack[DecodingChanges]
+        self, texts: str, *, html: bool = ..., terms: TermsLike | None = ..., **changes: Unpack[DecodingChanges]
     ) -> Translation: ...
     @overload
     def translate_markup(
-        self, texts: Iterable[str], *, html: bool = ..., **changes: Unpack[DecodingChanges]
+        self,
+        texts: Iterable[str],
+        *,
+        html: bool = ...,
+        terms: TermsLike | None = ...,
+        **changes: Unpack[DecodingChanges],
     ) -> list[Translation]: ...
     def translate_markup(
-        self, texts: str | Iterable[str], *, html: bool = False, **changes: Unpack[DecodingChanges]
+        self,
+        texts: str | Iterable[str],
+        *,
+        html: bool = False,
+        terms: TermsLike | None = None,
+        **changes: Unpack[DecodingChanges],
     ) -> Translation | list[Translation]:
         """Translate one text with inline tags, or several, and place the tags by word alignment.
 
@@ -196,19 +288,26 @@ class Translator:
             texts: fragments of XML: text with tags, without a root element.
             html: read HTML: tags such as `<br>` need no closing tag, names ignore case, code is copied, and a tag
                 without its partner is kept as it is.
+            terms: as in `translate`.
             **changes: as in `translate`.
 
         Raises:
             ConfigError: if an option is unknown or out of range.
             DecodingError: if a text is not a string, or the engine does not support an option or alignment.
             MarkupError: if the tags of a text are not balanced.
+            TermError: if the terms cannot be read, or the vocabulary cannot spell one.
         """
+        options = change_decoding(self.decoding, changes)
+        aligned = options.model_copy(update={"alignment": True})
+        require_supported(self.engine, aligned)
+        matcher = self._matcher(terms, options)
         given = [clean(text) for text in read_texts(texts)]
-        fragments = read_fragments(given, html=html)
-        is_asked = change_decoding(self.decoding, changes).alignment
-        changes["alignment"] = True
-        found = self.translate([fragment.plain for fragment in fragments], **changes)
-        translations = [with_tags(fragment, each, is_asked) for fragment, each in zip(fragments, found, strict=True)]
+        fragments = read_fragments(given, html=html, protect=options.protect)
+        sources = [fragment.masked for fragment in fragments]
+        found = self._translated(sources, [""] * len(sources), aligned, matcher)
+        translations = [
+            with_tags(fragment, each, options.alignment) for fragment, each in zip(fragments, found, strict=True)
+        ]
         return translations[0] if isinstance(texts, str) else translations
 
     @overload
@@ -248,7 +347,7 @@ class Translator:
         require_supported(self.engine, options)
         [line] = read_lines(read_texts(text), self.tokenizers.source, self.longest_source, options)
         if not line.ids:
-            return self._translation(line, [], options, {})
+            return assemble(line, [], options, {}, self.tokenizers.target)
         if len(line.ids) > self.longest_source:
             raise DecodingError(
                 f"A text with alternatives must have at most {self.longest_source} tokens. "
@@ -266,37 +365,13 @@ class Translator:
         candidates = sorted([*ended, *completed], key=lambda candidate: -candidate.score)
         alignments = self._alignments({whole: candidates}, options) if options.alignment else {}
         flags = tuple(flag for flag in line.flags if flag != "sentences")
-        return self._translation(replace(line, flags=flags), [(line.ids, candidates)], options, alignments)
+        return assemble(
+            replace(line, flags=flags), [(line.ids, candidates)], options, alignments, self.tokenizers.target
+        )
 
     def request(self, source: Sequence[int], options: DecodingOptions, prefix: Sequence[int] = ()) -> Request:
-        """Return the request to translate `source`, ids without EOS, by an output that begins with `prefix`.
-
-        The output has at most `max_length_factor` tokens per source token, or as many as the prefix, plus 10, and fits
-        the model's positions. The maximum length wins over `min_length`.
-
-        Raises:
-            DecodingError: if the prefix does not fit the model's positions.
-        """
-        positions = self.engine.max_positions - self.engine.shares_positions * (len(source) + 1)
-        if len(prefix) >= positions:
-            raise DecodingError(
-                f"target_prefix must have at most {positions - 1} tokens. Received: {len(prefix)} tokens, "
-                f"{shorten(self.tokenizers.target.decode(prefix), 60)!r}. Shorten it, or translate the text in parts."
-            )
-        max_length = int(min(positions, max(options.max_length_factor * len(source), len(prefix)) + 10 + 1))
-        return Request(tuple(source), max_length, options.min_length, tuple(prefix))
-
-    def _requests(self, line: Line, prefix: str, options: DecodingOptions) -> list[Request]:
-        """Return the requests of the parts of a line; the sentences of the prefix go to them in order."""
-        if not prefix:
-            return [self.request(part, options) for part in line.parts]
-        sentences = sentences_of(prefix) if len(line.parts) > 1 else [prefix]
-        last = len(line.parts) - 1
-        texts = [*sentences[:last], " ".join(sentences[last:]), *[""] * last]
-        return [
-            self.request(part, options, self.tokenizers.target.encode(text))
-            for part, text in zip(line.parts, texts, strict=False)
-        ]
+        """Return the request to translate `source`; see `RequestWriter.request`."""
+        return RequestWriter(self.engine, self.tokenizers, options).request(source, prefix)
 
     def score(self, pairs: Iterable[tuple[str, str]], *, batch_tokens: int | None = None) -> list[Score]:
         """Return the log-probability of given translations.
@@ -313,85 +388,7 @@ class Translator:
             DecodingError: if a pair does not consist of two strings.
         """
         options = change_decoding(self.decoding, {"batch_tokens": batch_tokens})
-        given = read_pairs(pairs)
-        lines = read_lines([source for source, _ in given], self.tokenizers.source, self.longest_source, options)
-        split = [self._split_alike(line, clean(target)) for line, (_, target) in zip(lines, given, strict=True)]
-        fitting = list(dict.fromkeys(pair for parts in split if all(map(self._fits, parts)) for pair in parts))
-        found = dict(zip(fitting, self.engine.score(fitting, options.batch_tokens), strict=True))
-        return [
-            self._score(line, target, parts, found)
-            for line, (_, target), parts in zip(lines, given, split, strict=True)
-        ]
-
-    def _split_alike(self, line: Line, target: str) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-        """Return the ids of source and target, part by part if both have equally many, else as one pair."""
-        encode = self.tokenizers.target.encode
-        sentences = sentences_of(target)
-        if 1 < len(line.parts) == len(sentences):
-            return [(part, tuple(encode(text))) for part, text in zip(line.parts, sentences, strict=True)]
-        return [(line.ids, tuple(encode(target)))]
-
-    def _fits(self, pair: Pair) -> bool:
-        source, target = (len(ids) + 1 for ids in pair)
-        return (source + target if self.engine.shares_positions else max(source, target)) <= self.engine.max_positions
-
-    def _score(
-        self,
-        line: Line,
-        target: str,
-        parts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
-        found: dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[float, ...]],
-    ) -> Score:
-        unused = {"empty"} if len(parts) > 1 else {"empty", "split", "sentences", "truncated"}
-        flags = tuple(flag for flag in line.flags if flag not in unused)
-        if clean(target) != target and "invalid_bytes" not in flags:
-            flags = ("invalid_bytes", *flags)
-        pieces = tuple(piece for _, ids in parts for piece in self.tokenizers.target.pieces(ids))
-        if not all(pair in found for pair in parts):
-            return Score(math.nan, pieces, (), (*flags, "too_long"))
-        values = tuple(value for pair in parts for value in found[pair])
-        return Score(math.fsum(values), pieces, values, flags)
-
-    def _search(self, requests: Sequence[Request], options: DecodingOptions) -> dict[Request, list[Candidate]]:
-        """Return the candidates of each request; equal requests are searched once."""
-        unique = list(dict.fromkeys(requests))
-        if options.mbr_candidates:
-            return self._search_by_risk(unique, options)
-        found = dict(zip(unique, self.engine.search(unique, options), strict=True))
-        if options.is_random or options.num_hypotheses == 1:
-            return found
-        distinct = {request: self._distinct(candidates) for request, candidates in found.items()}
-        if options.num_hypotheses < options.beam_size:  # the places of equal texts go to others of the beam
-            short = [request for request in unique if len(distinct[request]) < len(found[request])]
-            wider = change_decoding(options, {"num_hypotheses": options.beam_size})
-            for request, candidates in zip(short, self.engine.search(short, wider), strict=True):
-                distinct[request] = self._distinct(candidates)[: options.num_hypotheses]
-        return distinct
-
-    def _search_by_risk(self, requests: Sequence[Request], options: DecodingOptions) -> dict[Request, list[Candidate]]:
-        """Return the candidates of minimum Bayes risk, best first, no two with the same text.
-
-        Samples count as references alike, results of a beam by their probability.
-        """
-        more = options.model_copy(update={"num_hypotheses": options.mbr_candidates, "mbr_candidates": 0})
-        chosen = {}
-        for request, candidates in zip(requests, self.engine.search(requests, more), strict=True):
-            texts = [self.tokenizers.target.decode(candidate.tokens) for candidate in candidates]
-            best = max(candidate.log_probability for candidate in candidates)
-            weights = [
-                1.0 if options.is_random else math.exp(candidate.log_probability - best) for candidate in candidates
-            ]
-            utilities = expected_utilities(texts, weights)
-            order = sorted(range(len(texts)), key=lambda number: -utilities[number])
-            chosen[request] = self._distinct([candidates[number] for number in order])[: options.num_hypotheses]
-        return chosen
-
-    def _distinct(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the candidates without those that differ from a better one in their tokens only."""
-        best: dict[str, Candidate] = {}
-        for candidate in candidates:
-            best.setdefault(self.tokenizers.target.decode(candidate.tokens), candidate)
-        return list(best.values())
+        return score_pairs(self.engine, self.tokenizers, self.longest_source, read_pairs(pairs), options)
 
     def _alignments(self, found: dict[Request, list[Candidate]], options: DecodingOptions) -> dict[Pair, Alignment]:
         """Return the word alignment of each candidate with its source, by the ids of both."""
@@ -399,49 +396,3 @@ class Translator:
         weights = self.engine.cross_attention(pairs, options.batch_tokens)
         source, target = (side.pieces for side in (self.tokenizers.source, self.tokenizers.target))
         return {pair: align(source(pair[0]), target(pair[1]), each) for pair, each in zip(pairs, weights, strict=True)}
-
-    def _translation(
-        self,
-        line: Line,
-        parts: Sequence[tuple[tuple[int, ...], Sequence[Candidate]]],
-        options: DecodingOptions,
-        alignments: dict[Pair, Alignment],
-    ) -> Translation:
-        """Return the translation of a line from those of its parts: its n-th hypothesis joins the n-th of each part.
-
-        Args:
-            line: the text.
-            parts: source ids and candidates of each part.
-            options: the decoding options.
-            alignments: alignment of source ids and tokens of candidates; empty if it was not asked for.
-        """
-        count = max((len(candidates) for _, candidates in parts), default=1)
-        columns = [
-            [(source, candidates[min(number, len(candidates) - 1)]) for source, candidates in parts]
-            for number in range(count)
-        ]
-        is_truncated = any(not candidate.is_finished for _, candidate in columns[0])
-        flags = (*line.flags, "truncated") if is_truncated and "truncated" not in line.flags else line.flags
-        hypotheses = []
-        for column in columns:
-            hypothesis = self._join([candidate for _, candidate in column])
-            if options.alignment:
-                linked = [alignments[source, candidate.tokens] for source, candidate in column]
-                hypothesis = replace(hypothesis, alignment=sum(linked, start=Alignment((), (), ())))
-            hypotheses.append(hypothesis)
-        if not options.is_random:  # joined parts may be equal
-            texts = [hypothesis.text for hypothesis in hypotheses]
-            hypotheses = [each for place, each in enumerate(hypotheses) if each.text not in texts[:place]]
-        return Translation(line.source, tuple(hypotheses), flags)
-
-    def _join(self, candidates: Sequence[Candidate]) -> Hypothesis:
-        target = self.tokenizers.target
-        return Hypothesis(
-            text=" ".join(text for candidate in candidates if (text := target.decode(candidate.tokens))),
-            score=math.fsum(candidate.score for candidate in candidates),
-            log_probability=math.fsum(candidate.log_probability for candidate in candidates),
-            tokens=tuple(piece for candidate in candidates for piece in target.pieces(candidate.tokens)),
-            token_log_probabilities=tuple(
-                value for candidate in candidates for value in candidate.token_log_probabilities
-            ),
-        )
