@@ -127,7 +127,7 @@ def test_rows_of_one_sentence_share_its_memory_in_a_step() -> None:
     attention = CrossAttention(16, 4)
     memory = torch.randn(10, 16)  # two sentences of five tokens
     keys, values = (x.unflatten(0, (2, 5)).transpose(1, 2) for x in attention.keys_and_values(memory))
-    bias = torch.tensor([[0.0] * 5, [0.0] * 3 + [-torch.inf] * 2])[:, None, None]
+    bias = torch.tensor([[0.0] * 5, [0.0] * 3 + [-torch.inf] * 2])[:, None, None].repeat(1, 4, 1, 1)
     x = torch.randn(6, 16)  # three rows for each sentence
     stepped = attention.step(x, CrossMemory(keys, values, bias))
     for row in range(6):

@@ -8,6 +8,7 @@ from translator.config.decoding import PRECISIONS, Precision
 from translator.decoding.errors import DecodingError
 from translator.model import Model
 from translator.model.int8 import convert_to_int8, int8_obstacle
+from translator.model.packed import pack
 
 _MAX_THREADS = 1024  # torch ends the process, without an exception, if it cannot start a thread
 
@@ -51,7 +52,7 @@ def choose_precision(requested: str | None, configured: Precision) -> Precision:
 
 
 def set_precision(model: Model, precision: Precision, device: torch.device) -> None:
-    """Convert a model in float32, on `device`, to a precision.
+    """Convert a model in float32, on `device`, to a precision, and on the CPU pack its weights where that is faster.
 
     Raises:
         DecodingError: if the device cannot compute in int8.
@@ -65,6 +66,9 @@ def set_precision(model: Model, precision: Precision, device: torch.device) -> N
                 f"precision: int8 cannot be used on {device}: {obstacle}. Use float32 or bfloat16, or device: cpu."
             )
         convert_to_int8(model)
+        return
+    if device.type == "cpu":
+        pack(model)
 
 
 def set_threads(threads: int | None) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -11,9 +13,12 @@ from torch import Tensor, nn
 
 from translator.kernels import packed_attention
 from translator.model.embedding import RotaryPositions
-from translator.packing import SequenceLayout
+from translator.packing import Packed, SequenceLayout, pad
 
-_CACHE_GROWTH = 16  # positions added when a cache is full
+# Positions added when a cache is full; half as many for wide heads. torch multiplies batches of matrices below 400
+# multiplications each in a plain loop.
+_CACHE_GROWTH = 16
+_WIDE_HEAD = 64
 
 
 class MultiHeadAttention(nn.Module):
@@ -81,8 +86,7 @@ class MultiHeadAttention(nn.Module):
         return self._merge_heads(attended)
 
     def _merge_heads(self, attended: Tensor) -> Tensor:
-        out: Tensor = self.output_projection(attended.flatten(1))
-        return out
+        return self.output_projection.forward(attended.flatten(1))
 
     def _split_heads(self, x: Tensor) -> Tensor:
         """`(num_tokens, m * d_model)` to `(num_tokens, m, heads, head_dim)`."""
@@ -177,7 +181,11 @@ class SelfAttention(MultiHeadAttention):
             `(rows, d_model)`.
         """
         positions = None if self.rotary is None else positions_of(position, x)
-        queries, keys, values = _separated(self.project(x, positions))
+        if self.rotary is None:
+            joint = self.query_key_value_projection.forward(x)
+            queries, keys, values = joint.view(len(x), 3, self.num_heads, self.head_dim).unbind(1)
+        else:
+            queries, keys, values = _separated(self.project(x, positions))
         return self._merge_heads(cache.attend(queries, keys, values, self.scale))
 
 
@@ -241,7 +249,7 @@ class CrossAttention(MultiHeadAttention):
 
     def step(self, x: Tensor, memory: Memory) -> Tensor:
         """Attend from one more token of each row to the memory of its sentence: `(rows, d_model)`, same shape out."""
-        queries = self._split_heads(self.query_projection(x)).squeeze(1)  # (rows, heads, head_dim)
+        queries = self.query_projection.forward(x).view(len(x), self.num_heads, self.head_dim)
         return self._merge_heads(memory.attend(queries, self.scale))
 
 
@@ -276,59 +284,83 @@ class Memory(Protocol):
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float, bias: Tensor) -> Tensor:
-    """Return the attention of `(n, heads, queries, head_dim)` to `(n, heads, keys, head_dim)`, in the former shape.
+    """Return the attention of `(n, queries, head_dim)` to `(n, keys, head_dim)`, in the former shape.
 
-    The bias is added to the scores; minus infinity masks a key.
+    Args:
+        queries: see above.
+        keys: see above.
+        values: shape of the keys.
+        scale: factor on the scores.
+        bias: added to the scores, broadcast to `(n, queries, keys)`; minus infinity masks a key. Dtype of the queries.
     """
-    scores = torch.bmm((queries * scale).flatten(0, 1), keys.flatten(0, 1).transpose(1, 2)).float()
-    scores.view(*queries.shape[:3], -1).add_(bias)
-    weights = torch.softmax(scores, dim=-1).to(values.dtype)  # (n * heads, queries, keys)
-    return torch.bmm(weights, values.flatten(0, 1)).view(queries.shape)
+    scores = torch.baddbmm(bias, queries, keys.transpose(1, 2), alpha=scale)
+    if scores.dtype in (torch.bfloat16, torch.float16):
+        return torch.bmm(torch.softmax(scores, dim=-1, dtype=torch.float32).to(values.dtype), values)
+    return torch.bmm(torch.softmax(scores, dim=-1), values)
 
 
 class KeyValueCache:
     """Keys and values of the tokens that each row has produced so far, for one layer.
 
     Capacity grows by several positions at once, so that most steps write one position instead of copying all.
-    Attention runs over the whole capacity with its empty part masked: torch multiplies a few even shapes faster.
+    Attention runs over the whole capacity with its empty part masked. torch multiplies batches of small matrices fast
+    only if they are contiguous, of few even shapes, and not too small.
     """
 
     def __init__(self) -> None:
         self.length = 0
-        self._keys: Tensor | None = None  # (rows, heads, capacity, head_dim)
-        self._values: Tensor | None = None
-        self._bias = torch.empty(0)  # (capacity,)
+        self._capacity = 0
+        self._stored: Tensor | None = None  # (2, rows, heads, capacity, head_dim), keys before values
+        self._spare: Tensor | None = None  # memory of the same size at least, which the next reordering fills
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
         """See `Cache`."""
-        self.append(keys, values)
-        assert self._keys is not None and self._values is not None
-        return _attend(queries[:, :, None], self._keys, self._values, scale, self._bias).squeeze(2)
+        stored = self._write(keys, values).flatten(1, 2)  # (2, rows * heads, capacity, head_dim)
+        bias = _empty_part_bias(self.length, self._capacity, queries.dtype, queries.device)
+        return _attend(queries.flatten(0, 1)[:, None], stored[0], stored[1], scale, bias).view(queries.shape)
 
     def append(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add one token per row, `(rows, heads, head_dim)`; return all so far, `(rows, heads, length, head_dim)`."""
-        if self._keys is None or self._values is None or self.length == self._keys.shape[2]:
-            self._keys, self._values = self._grown(self._keys, keys), self._grown(self._values, values)
-            self._bias = torch.full((self._keys.shape[2],), -torch.inf, device=keys.device)
-            self._bias[: self.length] = 0
-        self._keys[:, :, self.length] = keys
-        self._values[:, :, self.length] = values
-        self._bias[self.length].fill_(0)  # assigning a number would synchronize with a CUDA device
+        keys, values = self._write(keys, values)[:, :, :, : self.length]
+        return keys, values
+
+    def _write(self, keys: Tensor, values: Tensor) -> Tensor:
+        """Add one token per row; return the whole capacity, `(2, rows, heads, capacity, head_dim)`."""
+        if self._stored is None or self.length == self._capacity:
+            self._stored = self._grown(keys)
+        place = self._stored.select(3, self.length)
+        place[0].copy_(keys)
+        place[1].copy_(values)
         self.length += 1
-        return self._keys[:, :, : self.length], self._values[:, :, : self.length]
+        return self._stored
 
     def reorder(self, rows: Tensor) -> None:
         """Replace row i by row `rows[i]`."""
-        if self._keys is not None and self._values is not None:
-            # index_select copies whole rows; indexing with brackets takes four times as long
-            self._keys, self._values = self._keys.index_select(0, rows), self._values.index_select(0, rows)
+        if self._stored is None:
+            return
+        shape = (2, len(rows), *self._stored.shape[2:])
+        if self._spare is None or self._spare.numel() < math.prod(shape) or rows.device.type != "cpu":
+            self._spare = self._stored.new_empty(shape)
+        # index_select copies whole rows; indexing with brackets takes four times as long
+        spare = self._spare.flatten()[: math.prod(shape)].view(shape)
+        self._stored, self._spare = torch.index_select(self._stored, 1, rows, out=spare), self._stored
 
-    def _grown(self, old: Tensor | None, like: Tensor) -> Tensor:
+    def _grown(self, like: Tensor) -> Tensor:
         rows, heads, head_dim = like.shape
-        new = like.new_zeros(rows, heads, self.length + _CACHE_GROWTH, head_dim)
-        if old is not None:
-            new[:, :, : self.length] = old
+        self._capacity = self.length + (_CACHE_GROWTH if head_dim < _WIDE_HEAD else _CACHE_GROWTH // 2)
+        new = like.new_zeros(2, rows, heads, self._capacity, head_dim)
+        if self._stored is not None:
+            new[:, :, :, : self.length] = self._stored
         return new
+
+
+@lru_cache(maxsize=1024)
+def _empty_part_bias(length: int, capacity: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return zeros for the filled positions of a cache and minus infinity for the others, `(capacity,)`."""
+    with torch.inference_mode(False):  # other calls may record gradients
+        bias = torch.zeros(capacity, dtype=dtype, device=device)
+        bias[length:] = -torch.inf
+        return bias
 
 
 @dataclass(frozen=True)
@@ -338,7 +370,7 @@ class CrossMemory:
     Attributes:
         keys: `(num_sentences, heads, longest, head_dim)`.
         values: the same shape.
-        bias: `(num_sentences, 1, 1, longest)` float32, minus infinity on padding and zero elsewhere.
+        bias: `(num_sentences, heads, 1, longest)`, minus infinity on padding and zero elsewhere; dtype of the keys.
     """
 
     keys: Tensor
@@ -347,9 +379,20 @@ class CrossMemory:
 
     def attend(self, queries: Tensor, scale: float) -> Tensor:
         """See `Memory`."""
-        num_sentences = self.keys.shape[0]
-        grouped = queries.view(num_sentences, -1, *queries.shape[1:]).transpose(1, 2)
-        return _attend(grouped, self.keys, self.values, scale, self.bias).transpose(1, 2).reshape(queries.shape)
+        num_sentences, heads, _, head_dim = self.keys.shape
+        grouped = queries.view(num_sentences, -1, heads, head_dim).transpose(1, 2)
+        keys, values = self.keys.flatten(0, 1), self.values.flatten(0, 1)
+        attended = _attend(grouped.flatten(0, 1), keys, values, scale, self.bias.flatten(0, 1))
+        return attended.view(num_sentences, heads, -1, head_dim).transpose(1, 2).reshape(queries.shape)
+
+    @classmethod
+    def of(cls, keys: Packed, values: Packed) -> CrossMemory:
+        """Return the memory of packed sentences, `(num_tokens, heads, head_dim)` both."""
+        padded_keys, padded_values = (pad(x).transpose(1, 2).contiguous() for x in (keys, values))
+        heads, longest = padded_keys.shape[1:3]
+        is_padding = torch.arange(longest, device=padded_keys.device) >= keys.lengths[:, None]
+        bias = padded_keys.new_zeros(is_padding.shape).masked_fill_(is_padding, -torch.inf)
+        return cls(padded_keys, padded_values, bias[:, None, None].repeat(1, heads, 1, 1))
 
     def select(self, sentences: Tensor) -> CrossMemory:
         """Return the memory of some sentences, given by number: `(n,)` int64."""

@@ -60,7 +60,7 @@ class Transformer(nn.Module):
         output_embedding: projection of hidden states to the vocabulary.
         positions: position vectors added to token vectors; None with rotary positions, which attention applies.
         dropout: dropout on the sum.
-        output_projection: layer that replaces the product with `output_embedding` in `logits`; see `int8`.
+        output_projection: layer that replaces the product with `output_embedding` in `logits`; see `int8` and `packed`.
     """
 
     max_positions: int

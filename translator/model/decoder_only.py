@@ -13,7 +13,7 @@ from translator.model.base import DecodingState, SequenceBatch, Transformer, pos
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
 from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack
-from translator.packing import Packed, pad
+from translator.packing import Packed
 
 
 class DecoderOnly(Transformer):
@@ -87,17 +87,11 @@ class DecoderOnly(Transformer):
         """Return the state after the prefixes, one row for each; prefixes may be empty."""
         layout = source.layout()
         hidden = self._embed(self.token_embedding, source.values, layout.positions)
-        is_padding = torch.arange(int(source.lengths.max()), device=hidden.device) >= source.lengths[:, None]
-        bias = torch.zeros(is_padding.shape, device=hidden.device).masked_fill_(is_padding, -torch.inf)
         memories = []
         for layer in self.decoder.layers:
             assert isinstance(layer, TransformerLayer)
-            hidden, *prefix = layer.prefill(hidden, layout)
-            keys, values = (
-                pad(source.with_values(x)).transpose(1, 2).contiguous()  # (num_sentences, heads, longest, head_dim)
-                for x in prefix
-            )
-            memories.append(CrossMemory(keys, values, bias[:, None, None]))
+            hidden, keys, values = layer.prefill(hidden, layout)
+            memories.append(CrossMemory.of(source.with_values(keys), source.with_values(values)))
         return DecodingState(0, source.num_sequences, [KeyValueCache() for _ in memories], memories)
 
     def step(self, tokens: Tensor, state: DecodingState) -> Tensor:
@@ -110,7 +104,7 @@ class DecoderOnly(Transformer):
         Returns:
             `(rows, vocab_size)` logits in the model's dtype.
         """
-        lengths = (state.memories[0].bias == 0).sum(dim=-1).flatten()  # (num_sentences,)
+        lengths = (state.memories[0].bias[:, 0] == 0).sum(dim=-1).flatten()  # (num_sentences,)
         positions = lengths.repeat_interleave(state.rows // state.num_sentences) + state.position
         caches = [_ContinuedCache(*pair) for pair in zip(state.memories, state.caches, strict=True)]
         embedded = self._embed(self.token_embedding, tokens, positions)

@@ -13,7 +13,7 @@ from translator.model.base import DecodingState, SequenceBatch, Transformer, pos
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
 from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack
-from translator.packing import Packed, SequenceLayout, pad
+from translator.packing import Packed, SequenceLayout
 
 _SOURCE_SITE, _TARGET_SITE = range(2)  # of dropout; the layers have the sites from SITES_PER_LAYER on
 _BIAS_COLUMNS = 8  # columns that the bias adds to the weight; rows stay aligned for tensor cores
@@ -122,17 +122,11 @@ class EncoderDecoder(Transformer):
     def start(self, source: Packed) -> DecodingState:
         """Encode source sentences and return the state before their first target token, one row per sentence."""
         memory = source.with_values(self.encode(source))
-        longest = int(source.lengths.max())
-        is_padding = torch.arange(longest, device=memory.values.device) >= source.lengths[:, None]
-        bias = torch.zeros(is_padding.shape, device=is_padding.device).masked_fill_(is_padding, -torch.inf)
         memories = []
         for layer in self.decoder_layers():
             assert layer.cross_attention is not None
-            keys, values = (
-                pad(memory.with_values(x)).transpose(1, 2).contiguous()  # (num_sentences, heads, longest, head_dim)
-                for x in layer.cross_attention.keys_and_values(memory.values)
-            )
-            memories.append(CrossMemory(keys, values, bias[:, None, None]))
+            keys, values = layer.cross_attention.keys_and_values(memory.values)
+            memories.append(CrossMemory.of(memory.with_values(keys), memory.with_values(values)))
         return DecodingState(0, source.num_sequences, [KeyValueCache() for _ in memories], memories)
 
     def step(self, tokens: Tensor, state: DecodingState) -> Tensor:

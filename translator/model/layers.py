@@ -116,7 +116,8 @@ class TransformerLayer(nn.Module):
         if self._product_dtype is not None:
             return self._product_dtype
         projection = self.feed_forward.inner_projection
-        return projection.weight.dtype if isinstance(projection, nn.Linear) else torch.float32
+        dtype: torch.dtype = projection.weight.dtype if isinstance(projection, nn.Linear) else projection.dtype
+        return dtype
 
     @product_dtype.setter
     def product_dtype(self, dtype: torch.dtype) -> None:
@@ -185,7 +186,8 @@ class TransformerLayer(nn.Module):
     def _before(self, x: Tensor, norm: nn.Module) -> Tensor:
         """Return the input of a sublayer."""
         normed: Tensor = norm(x) if self.is_pre_norm else x
-        return normed.to(self.product_dtype)
+        dtype = self.product_dtype
+        return normed if normed.dtype == dtype else normed.to(dtype)
 
     def _after(
         self, x: Tensor, transformed: Tensor, norm: nn.Module, keys: DropoutKeys | None = None, site: int = 0
