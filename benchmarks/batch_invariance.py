@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--max-lines", type=int, default=1000, metavar="N")
     parser.add_argument("--beam-size", type=int, default=1, metavar="N")
     parser.add_argument("--engine", default="torch")
-    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--precision", help="float32, bfloat16 or int8 (default: as the model is stored)")
     parser.add_argument("--no-guard", dest="guard", action="store_false")
     parser.add_argument("--exact", action="store_true", help="measure the cost of equal scores (engine: torch)")
     arguments = parser.parse_args()
@@ -112,7 +112,7 @@ def main() -> None:
         report_exact(arguments.model, arguments.precision, runs[0], first_time)
 
 
-def report_exact(model: str, precision: str, translations: Sequence[Translation], decoding_time: float) -> None:
+def report_exact(model: str, precision: str | None, translations: Sequence[Translation], decoding_time: float) -> None:
     """Print the CPU time of scoring each translation alone, and whether threads change the scores."""
     scores = []
     for threads in (1, 2):
