@@ -152,6 +152,21 @@ def test_documents_that_cannot_be_translated_give_one_message_and_no_file(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_an_input_that_cannot_be_read_is_reported(model_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", str(model_directory), "--document", "-i", "/proc/self/mem"]) == 2
+    assert "The input must be readable. Received: Input/output error." in capsys.readouterr().err
+
+
+def test_several_ranks_cannot_share_a_document(
+    model_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for arguments in (["a.html"], ["--document", "-i", "a.html"]):
+        assert main(["translate", str(model_directory), *arguments]) == 2
+        assert "Several ranks process the lines of a file." in capsys.readouterr().err
+
+
 def test_binary_documents_are_not_written_to_a_terminal(
     model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -137,11 +137,25 @@ def test_elements_are_kept_in_any_order_of_words(change: Any) -> None:
     assert counts(after) == counts(PAGE)
 
 
-def test_lines_that_cannot_be_found_again_are_kept() -> None:
-    text = "-\tun\n\n\tdeux <b>\n"
-    rewritten(MarkdownDocument(text.encode()))
-    nul = MarkdownDocument(b"a\0b\n")
-    assert nul.write(nul.contents) == "a\ufffdb\n".encode()
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-\tun\n\n\tdeux\n", "-\tUN\n\n\tDEUX\n"),
+        ("\u2028\nun\n", "\u2028\nUN\n"),
+        ("un\n\x0c\n", "UN\n\x0c\n"),
+        ("\u2028\nun\n===\n", "\u2028\nUN\n===\n"),
+        ("un\n\n\u2028\n\ndeux\n", "UN\n\n\u2028\n\nDEUX\n"),
+        ("a\0b\n", "A\ufffdB\n"),
+    ],
+)
+def test_tabs_and_other_white_space_are_kept(text: str, expected: str) -> None:
+    assert rewritten(MarkdownDocument(text.encode())).decode() == expected
+
+
+@pytest.mark.parametrize("text", ["<pre>\nun\n\n\n", "<p>un</p>\n\n\ndeux\n", "<!-- x -->\n"])
+def test_blank_lines_after_html_are_kept(text: str) -> None:
+    expected = text.upper().replace("<P>", "<p>").replace("</P>", "</p>") if "<p>" in text else text
+    assert rewritten(MarkdownDocument(text.encode())).decode() == expected
 
 
 def test_html_inside_a_quotation_is_kept() -> None:

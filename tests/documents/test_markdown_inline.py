@@ -23,6 +23,7 @@ def read(text: str) -> tuple[Content, InlineReader]:
         ("`a  b` ``c`d`` `` `e` ``", "* * *", None),
         ("<b>un</b> <br> <kbd>Ctrl</kbd> <!-- x -->", "[un] | * *", None),
         ("<b>un <kbd>x", "|un *", None),
+        ("un <kbd>a\nb</kbd>", "un *", None),
         ("<https://a.fr/> https://a.fr/b_c_d moi@a.fr", "* * *", None),
         ("[un](a(b)c) [deux](<a(b>) [trois](<a b>) [quatre]()", "[un] [deux] [trois] [quatre]", None),
         ("[un][ref] [deux][] [Ref]", "[un] [deux][] [Ref]", "[un][Réf] \\[deux\\]\\[\\] [Ref][Réf]"),

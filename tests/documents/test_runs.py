@@ -74,7 +74,7 @@ def test_what_is_written_has_the_same_elements_and_properties() -> None:
 
 
 def test_nested_fields_and_links_inside_fields_are_kept_whole() -> None:
-    inner = field('HYPERLINK "x"', "là")
+    inner = [*field('HYPERLINK "x"', "là"), f'<w:smartTag w:element="x">{run("Paris")}</w:smartTag>']
     outer = field("IF x", "")
     element, paragraph = read(run("a "), *outer[:2], *inner, *outer[2:], run(" b"))
     assert outline(paragraph.content) == "a * b"

@@ -92,6 +92,7 @@ def test_subtitles_keep_numbers_times_and_codes(french_to_english: Translator) -
         (["{\\an8}<i>Oui.", "non</i>"], ["Oui.", "non|"]),
         (["♪ La la ♪", "la"], ["♪ La la ♪", "la"]),
         (["", "Oui."], ["", "Oui."]),
+        (["是。", "12 个。"], ["是。", "12 个。"]),
     ],
 )
 def test_sentences_are_whole(texts: list[str], expected: list[str]) -> None:

@@ -89,7 +89,7 @@ def run_documents(
         is_read = name is not None or not arguments.sentences
         sources = [stack.enter_context(open_input(name or arguments.input))] if is_read else []
         output = stack.enter_context(open_output(arguments.output, sources))
-        given = [_read(sources[0], name)] if sources else [f"{text}\n".encode() for text in arguments.sentences]
+        given = [_read(sources[0])] if sources else [f"{text}\n".encode() for text in arguments.sentences]
         documents = [read_document(data, suffix) for data in given]
         translator = load()
         from translator.documents.translation import translate_contents
@@ -110,8 +110,8 @@ def _require_output(output: str | None, suffix: str, *, has_name: bool) -> None:
         raise DocumentError(f"The {suffix} document is not written to a terminal. Give --output.")
 
 
-def _read(descriptor: int, name: str | None) -> bytes:
+def _read(descriptor: int) -> bytes:
     try:
         return DescriptorReader(descriptor).readall()
     except OSError as error:
-        raise DocumentError(f"A document must be a readable file. Received: {name} ({error.strerror}).") from error
+        raise DocumentError(f"The input must be readable. Received: {error.strerror}.") from error

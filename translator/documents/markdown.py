@@ -141,23 +141,26 @@ class MarkdownDocument:
 
     def _paragraph(self, token: Token, kind: str) -> Iterator[_Lines]:
         assert token.map is not None
-        start, end = token.map
-        content, lines = token.content.split("\n"), self._lines[start:end]
-        if len(content) != len(lines):
-            return
-        places = [line.find(text.strip()) for line, text in zip(lines, content, strict=True)]
-        if min(places) < 0:
-            return
+        content = [line.strip() for line in token.content.split("\n")]
+        # The parser leaves out lines of white space other than spaces and tabs at both ends.
+        for start in range(*token.map):
+            end = start + len(content)
+            lines = self._lines[start:end]
+            places = [line.find(text) for line, text in zip(lines, content, strict=False)]
+            if len(lines) == len(content) and min(places) >= 0:
+                break
+        else:
+            return  # text that is not in the lines as the parser gives it stays as it is
         prefix = lines[0][: places[0]]
         indent = lines[1][: places[1]] if len(lines) > 1 else re.sub(r"[^>\s]", " ", prefix)
-        suffix = lines[-1][places[-1] + len(content[-1].strip()) :] if kind == "heading_open" else ""
+        suffix = lines[-1][places[-1] + len(content[-1]) :] if kind == "heading_open" else ""
         width = max(_MIN_WIDTH, *(len(line.rstrip()) for line in lines)) if len(lines) > 1 else 0
         yield _Lines(start, end, self._reader.read(token), kind, prefix, indent, suffix, width)
 
     def _row(self, row: _Row, line: str, contents: Sequence[Content]) -> str:
         for number, start, end in reversed(row.cells):
             if contents[number] is not self.contents[number]:
-                cell = self._checked(contents, number, "cell", 0, "").replace("\n", " ").replace("|", "\\|")
+                cell = self._checked(contents, number, "cell", 0).replace("\n", " ").replace("|", "\\|")
                 line = line[:start] + cell + line[end:]
         return line
 
@@ -165,12 +168,12 @@ class MarkdownDocument:
         if contents[place.number] is self.contents[place.number]:
             return self._lines[place.start : place.end]
         width = place.width - len(place.indent) if place.width else 0
-        first, *others = self._checked(contents, place.number, place.kind, width, place.indent).split("\n")
+        first, *others = self._checked(contents, place.number, place.kind, width).split("\n")
         lines = [place.prefix + first, *(place.indent + line for line in others)]
         lines[-1] += place.suffix
         return lines
 
-    def _checked(self, contents: Sequence[Content], number: int, kind: str, width: int, indent: str) -> str:
+    def _checked(self, contents: Sequence[Content], number: int, kind: str, width: int) -> str:
         """Return text that is read as a content again: wrapped and with few escapes, if possible."""
         wanted = shape(contents[number])
         text = ""
