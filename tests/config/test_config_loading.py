@@ -108,7 +108,7 @@ def test_yaml_that_is_written_reads_back_as_the_same_configuration(tmp_path: Pat
                 "source_language": "no",
                 "target_language": "en",
                 "train": [
-                    {"hub": "someone/ünïcode", "subset": "en-fr", "split": "train[:10%]", "streaming": True},
+                    {"hub": "someone/ünïcode", "subset": "en-fr", "split": "train[:10%]", "streaming": False},
                     {"text": {"source": "a.fr", "target": "a.en"}, "weight": 0.5},
                     "local.tsv",
                 ],

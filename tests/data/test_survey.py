@@ -21,6 +21,7 @@ from translator.data.survey import (
     judge_source,
     survey_held_out,
     survey_training,
+    training_texts,
 )
 from translator.data.text import CleanText, clean_text
 
@@ -125,8 +126,8 @@ def test_duplicates_of_held_out_rows_are_counted(tmp_path: Path) -> None:
 def test_held_out_rows_in_training_are_found_whatever_their_case_and_spaces(tmp_path: Path) -> None:
     text, _ = train(tmp_path, PHRASEBOOK[:200])
     test = [(f" {PHRASEBOOK[5][0].upper()}  ", "other translation"), PHRASEBOOK[7], PHRASEBOOK[300]]
-    assert find_overlap(text, [test, PHRASEBOOK[200:], []]) == [2, 0, 0]
-    assert find_overlap(text, [test], max_rows=6) == [1]
+    assert find_overlap(training_texts(text), [test, PHRASEBOOK[200:], []]) == [2, 0, 0]
+    assert find_overlap(training_texts(text, 6), [test]) == [1]
 
 
 @pytest.mark.parametrize(("count", "is_problem"), [(1, False), (41, True)])

@@ -36,11 +36,13 @@ class Source(Section):
         subset: name of its subset, such as `en-fr`.
         split: name of its split.
         revision: commit, tag or branch of the data set on the hub.
-        streaming: read it as a stream instead of downloading it first; its text is written to the cache either way.
+        streaming: read `train` as a stream, tokenize it during training, and store none of it; all sources of `train`
+            or none. A hub data set is not downloaded first.
         file: path or URL of a .parquet, .jsonl, .json, .csv or .tsv file, or of a .txt file with one text per line,
-            which is its column `text`. A .csv file is separated by commas or semicolons.
+            which is its column `text`. A .csv file is separated by commas or semicolons. A pattern such as
+            `part-*.parquet` names several files of one form.
         header: whether the first line of a .csv or .tsv names the columns; otherwise they are called `0`, `1`, ….
-        text: two aligned text files, as paths or URLs.
+        text: two aligned text files, as paths or URLs; or two patterns, whose files are aligned in the order of names.
         phrasebook: split of the embedded parallel corpus.
         sentiment: split of the embedded corpus of French remarks with sentiment labels.
         source_column: column of the source text; by default the code of the source language. A column is looked up in
@@ -49,8 +51,9 @@ class Source(Section):
         text_column: column of the text (default `text`); if there are several, each text of a row is an example.
         label_column: column of the label, a text or an integer (default `label`).
         where: read only rows whose column has one of these values, such as `{source: [tatoeba, news]}`.
-        weight: mean number of times that each pair is used per epoch; with 0.5, every other epoch.
-        max_examples: maximum number of pairs to read, from the beginning.
+        weight: mean number of times that each pair is used per epoch; with 0.5, every other epoch. For a stream, whose
+            size is unknown, its share of the examples relative to the other sources.
+        max_examples: maximum number of pairs to read, from the beginning; of a stream, in each pass.
     """
 
     hub: str | None = None
@@ -85,7 +88,7 @@ class Source(Section):
             raise ValueError(
                 f"A source must have exactly one of hub, file, text, phrasebook and sentiment. Received: {received}."
             )
-        only_hub = [key for key in ("subset", "split", "revision", "streaming") if key in self.model_fields_set]
+        only_hub = [key for key in ("subset", "split", "revision") if key in self.model_fields_set]
         if only_hub and not self.hub:
             raise ValueError(f"{', '.join(only_hub)}: only for a source with hub. Received: {kinds[0]}.")
         if self.where and self.text:
@@ -127,12 +130,15 @@ class CleaningConfig(Section):
             shorter than 20 characters are kept.
         drop_identical: drop pairs whose two sides are equal.
         drop_duplicates: keep only the first of equal examples.
+        duplicate_window: of a stream, number of rows of a source among which duplicates are found. A table of 16 to 32
+            bytes per row is held in memory.
     """
 
     max_characters: PositiveInt = 2000
     max_length_ratio: Annotated[float, Field(gt=1)] = 4.0
     drop_identical: bool = True
     drop_duplicates: bool = True
+    duplicate_window: PositiveInt = 1_000_000
 
 
 class AugmentationConfig(Section):
@@ -165,6 +171,10 @@ class DataConfig(Section):
         train: sources of training examples; required for training.
         valid: sources of validation examples.
         test: sources of test examples, on which the finished model is scored.
+        mixing_temperature: T in the share n^(1/T) of a source of n examples (Arivazhagan et al., 2019): 1 keeps the
+            proportions, and a larger value draws more from small sources. n includes `weight`; for a stream it is
+            `weight`.
+        shuffle_rows: rows of a stream that are shuffled among each other. They are held in memory, per source.
         cleaning: examples to drop from `train`; `valid` and `test` are never cleaned.
         augmentation: typing noise in the source texts of `train`.
         cache: directory of downloaded and tokenized text; by default `translator` in `$XDG_CACHE_HOME` or `~/.cache`.
@@ -176,6 +186,23 @@ class DataConfig(Section):
     train: Sources = ()
     valid: Sources = ()
     test: Sources = ()
+    mixing_temperature: PositiveFloat = 1.0
+    shuffle_rows: PositiveInt = 65_536
     cleaning: CleaningConfig = CleaningConfig()
     augmentation: AugmentationConfig = AugmentationConfig()
     cache: str | None = None
+
+    @model_validator(mode="after")
+    def _streams_all_or_nothing(self) -> DataConfig:
+        streams = sum(source.streaming for source in self.train)
+        if 0 < streams < len(self.train):
+            raise ValueError(
+                "train must be streamed as a whole: set streaming: true for all of its sources or for none. "
+                f"Received: {streams} of {len(self.train)}."
+            )
+        return self
+
+    @property
+    def is_streamed(self) -> bool:
+        """True if the training data is read as a stream."""
+        return any(source.streaming for source in self.train)

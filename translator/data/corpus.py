@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from translator.config import AugmentationConfig, DataConfig, Form, Source
-from translator.data.augmentation import add_typing_noise
 from translator.data.cleaning import LONGER_THAN_BATCH, SourceReport, table
+from translator.data.encoding import RowEncoder, chosen
 from translator.data.files import DataError, Row
 from translator.data.ids import FORMAT, ROWS_AT_ONCE, encoders_of, ids_dtype, max_tokens, tokenize
 from translator.data.labels import Labels
+from translator.data.mixing import tempered_weights
 from translator.data.objectives import Objective, Translation
 from translator.data.order import EpochOrder
 from translator.data.reader import ChunkReader
@@ -35,7 +36,6 @@ __all__ = ["Corpus", "DataError", "Example", "encode_rows", "load_corpus", "read
 _TRANSLATION = Translation()
 _MEASURED_EXAMPLES = 8192  # sampled to measure lengths, if the tokens of an example differ between epochs
 _LENGTHS_AT_ONCE = 1 << 16  # examples
-_SOURCE, _TARGET, _TYPING, _OBJECTIVE = range(4)  # purposes of random seeds
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,7 @@ class Corpus:
     mean_target_length: float
     longest: tuple[int, int]
     max_positions: int
-    _encoders: tuple[Tokenizer | Labels, ...]
-    _sampling_alpha: float
-    _augmentation: AugmentationConfig
-    _seed: int
+    _encoder: RowEncoder
     _ids: tuple[MappedRagged, ...]
     _text: CleanText
     _text_index: MappedArray
@@ -149,8 +146,8 @@ class Corpus:
             longest: most tokens of a source and of a target, EOS included. A sampled tokenization that is longer is
                 replaced by the most probable one, which `max_positions` limits.
         """
-        texts = self._sampled(examples, epoch, longest) if self._is_sampled else self._cached(examples)
-        return self.objective.examples(texts, _seeds(self._seed, epoch, _OBJECTIVE, examples))
+        sides = self._sampled(examples, epoch, longest) if self._encoder.is_sampled else self._cached(examples)
+        return self._encoder.make_examples(sides, examples, epoch)
 
     def lengths(self, examples: slice) -> tuple[IntArray, IntArray]:
         """Return upper bounds on source and target tokens of consecutive examples: two `(n,)` int64 arrays."""
@@ -160,52 +157,15 @@ class Corpus:
         """Return the cached tokens of each text of examples."""
         return [ids.take(examples) for ids in self._ids]
 
-    @property
-    def _is_sampled(self) -> bool:
-        """True if the tokens of a text differ between epochs."""
-        return self._sampling_alpha > 0 or self._augmentation != AugmentationConfig()
-
     def _sampled(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None) -> list[Ragged]:
         """Return the sampled tokens of each text of examples in an epoch."""
-        longest = longest or (self.max_positions, self.max_positions)
-        if self.objective.form != "pairs":
-            longest = (max(longest), max(longest))
         texts = self._text.take(self._text_index.values[examples])
         self._text_index.release()
-        typed: Sequence[str] = texts[0]
-        if self._augmentation != AugmentationConfig():
-            seeds = _seeds(self._seed, epoch, _TYPING, examples).tolist()
-            typed = [
-                add_typing_noise(text, self._augmentation, seed) for text, seed in zip(texts[0], seeds, strict=True)
-            ]
-        drawn = [self._sample(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
-        if len(texts) > 1:
-            drawn.append(self._sample(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))
-        source, target = max_tokens(self.objective, [side.lengths for side in drawn])
-        fits = self.objective.positions(source, target) <= self.max_positions
+        drawn = self._encoder.sample(texts, examples, epoch, longest)
+        fits = self._encoder.fits(drawn)
         if fits.all():
             return drawn
-        return [_chosen(fits, *sides) for sides in zip(drawn, self._cached(examples), strict=True)]
-
-    def _sample(
-        self, side: int, texts: Sequence[str], examples: IntArray, epoch: int, longest: int, instead: Sequence[str]
-    ) -> Ragged:
-        """Return sampled tokens of texts. If they are too many, return the tokens of the text in `instead`."""
-        tokenizer = self._encoders[side]
-        if isinstance(tokenizer, Labels):
-            return Ragged.of_rows(tokenizer.encode_arrays(texts), np.int32)
-        if self._sampling_alpha == 0:
-            drawn = tokenizer.encode_batch(texts)
-        else:
-            seeds = _seeds(self._seed, epoch, side, examples).tolist()
-            drawn = [
-                tokenizer.sample(text, self._sampling_alpha, seed) for text, seed in zip(texts, seeds, strict=True)
-            ]
-        longest = min(longest, self.max_positions)
-        rows = [
-            row if 0 < len(row) < longest else tokenizer.encode(text) for row, text in zip(drawn, instead, strict=True)
-        ]
-        return Ragged.of_rows(rows, np.int32)
+        return [chosen(fits, *sides) for sides in zip(drawn, self._cached(examples), strict=True)]
 
 
 def load_corpus(
@@ -243,7 +203,8 @@ def load_corpus(
         lambda temporary: tokenize(temporary, text, encoders, objective, max_positions, log),
     )
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    weights = tuple(source.weight for source in sources)
+    given = tuple(source.weight for source in sources)
+    weights = tempered_weights(given, meta["kept"], data.mixing_temperature)
     known = [text.content, tokenizers.fingerprint, max_positions, weights, meta["kept"], sampling_alpha]
     if data.augmentation != AugmentationConfig():
         known.append(data.augmentation.model_dump())
@@ -257,10 +218,7 @@ def load_corpus(
         mean_target_length=1.0,
         longest=(meta["longest"][0], meta["longest"][1]),
         max_positions=max_positions,
-        _encoders=encoders,
-        _sampling_alpha=sampling_alpha,
-        _augmentation=data.augmentation,
-        _seed=seed,
+        _encoder=RowEncoder(objective, encoders, sampling_alpha, data.augmentation, seed, max_positions),
         _ids=_mapped_ids(folder, objective.form, encoders),
         _text=text,
         _text_index=MappedArray(folder / "text_index", np.int64),
@@ -322,16 +280,9 @@ def encode_rows(
         DataError: if a label is not one of `data.labels`.
     """
     columns = list(zip(*rows, strict=True)) or [() for _ in SIDES[objective.form]]
-    texts = [
-        Ragged.of_rows(encoder.encode_arrays(column), np.int32)
-        for encoder, column in zip(encoders_of(tokenizers, objective, data), columns, strict=True)
-    ]
-    return objective.examples(texts, _seeds(seed, 0, _OBJECTIVE, np.arange(len(rows))))
-
-
-def _chosen(is_first: IntArray, first: Ragged, second: Ragged) -> Ragged:
-    """Return each row from the first or from the second."""
-    return Ragged.of_rows([(first if chosen else second)[row] for row, chosen in enumerate(is_first)], np.int32)
+    encoders = encoders_of(tokenizers, objective, data)
+    encoder = RowEncoder(objective, encoders, 0.0, AugmentationConfig(), seed, max_positions=0)
+    return encoder.make_examples(encoder.encode(columns), np.arange(len(rows)), epoch=0)
 
 
 def _key(*parts: object) -> str:
@@ -342,7 +293,7 @@ def _key(*parts: object) -> str:
 def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
     """Return the corpus with its mean lengths, from the tokens of each source and side or from sampled examples."""
     totals = np.array(tokens, np.float64)
-    if corpus._is_sampled or corpus.objective.is_drawn:
+    if corpus._encoder.is_sampled or corpus.objective.is_drawn:
         share = min(1.0, _MEASURED_EXAMPLES / len(corpus))
         for number, (start, stop) in enumerate(zip(corpus.bounds, corpus.bounds[1:], strict=False)):
             examples = np.unique(np.linspace(start, stop - 1, int((stop - start) * share) + 1).astype(np.int64))
@@ -356,12 +307,3 @@ def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
     source, target = weights @ totals
     num_examples = weights @ np.diff(corpus.bounds)
     return replace(corpus, length_ratio=float(source / target), mean_target_length=float(target / num_examples))
-
-
-def _seeds(seed: int, epoch: int, purpose: int, examples: IntArray) -> IntArray:
-    """Return a seed per example, `(n,)` uint32: the bits of (seed, epoch, purpose, example) mixed by SplitMix64."""
-    start = int.from_bytes(hashlib.sha256(f"{seed} {epoch} {purpose}".encode()).digest()[:8], "little")
-    mixed = examples.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(start)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (mixed ^ (mixed >> np.uint64(31))).astype(np.uint32)

@@ -65,7 +65,7 @@ def read_lines(path: Path) -> Iterator[str]:
 
 
 def read_table(
-    path: Path, columns: Sequence[str], header: bool, integer_columns: Collection[str] = ()
+    path: Path, columns: Sequence[str], header: bool, integer_columns: Collection[str] = (), skip: int = 0
 ) -> Iterator[Row]:
     """Yield some columns of each row of a file whose format is given by its suffix.
 
@@ -75,6 +75,7 @@ def read_table(
         columns: names of the columns to read, in this order.
         header: True if the first line of a .csv or .tsv file names the columns.
         integer_columns: names of the columns that may hold integers as well.
+        skip: number of rows to pass over; those of Parquet are not read.
 
     Raises:
         DataError: if the file cannot be read, is of another format, or lacks a column.
@@ -82,13 +83,14 @@ def read_table(
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in _COMPRESSED]
     kind = suffixes[-1] if suffixes else ""
     if kind == ".parquet":
-        return _read_parquet(path, columns, integer_columns)
+        return _read_parquet(path, columns, integer_columns, skip)
     if kind in (".jsonl", ".json"):
-        return _read_json(path, columns, integer_columns, whole=kind == ".json")
+        rows = _read_json(path, columns, integer_columns, whole=kind == ".json")
+        return itertools.islice(rows, skip, None)
     if kind in (".csv", ".tsv"):
-        return read_delimited(path, columns, header, is_csv=kind == ".csv")
+        return itertools.islice(read_delimited(path, columns, header, is_csv=kind == ".csv"), skip, None)
     if kind == ".txt" and set(columns) == {TEXT}:
-        return ((line,) * len(columns) for line in read_lines(path))
+        return ((line,) * len(columns) for line in itertools.islice(read_lines(path), skip, None))
     raise DataError(
         f"A source file must be .parquet, .jsonl, .json, .csv or .tsv, or .txt for text alone. Received: {path}. "
         "For two files of aligned lines use text: {source: …, target: …}."
@@ -168,7 +170,7 @@ def missing_column(column: str, existing: Iterable[str], origin: str, advice: st
     )
 
 
-def _read_parquet(path: Path, columns: Sequence[str], integer_columns: Collection[str]) -> Iterator[Row]:
+def _read_parquet(path: Path, columns: Sequence[str], integer_columns: Collection[str], skip: int) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -182,12 +184,25 @@ def _read_parquet(path: Path, columns: Sequence[str], integer_columns: Collectio
                     names = [*schema.names, *(f"translation.{name}" for name in inside)]
                     raise missing_column(column, names, str(path))
             needed = dict.fromkeys(column if column in schema.names else "translation" for column in columns)
-            for batch in file.iter_batches(batch_size=4096, columns=list(needed), use_threads=False):
+            groups, skip = _row_groups_after(file, skip)
+            options = {"batch_size": 4096, "columns": list(needed), "use_threads": False}
+            for batch in file.iter_batches(row_groups=groups, **options) if groups else ():
+                batch, skip = batch.slice(skip), max(0, skip - len(batch))
                 texts = (_arrow_texts(batch, name, inside, integer_columns, str(path)) for name in columns)
                 for values in zip(*texts, strict=True):
                     yield tuple(text or "" for text in values)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
+
+
+def _row_groups_after(file: Any, skip: int) -> tuple[list[int], int]:
+    """Return the row groups of a Parquet file from that of row `skip` on, and the rows to skip in the first of them."""
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if skip < count:
+            return list(range(group, file.num_row_groups)), skip
+        skip -= count
+    return [], 0
 
 
 def _languages(schema: Any) -> list[str] | None:

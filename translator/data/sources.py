@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def open_source(
             f"Column {extra_columns[0]} requires a source with named columns. "
             f"Received: {shorten(describe(source))}, aligned text files."
         )
-    columns, wanted = _columns(source, data, form), source.where.values()
+    columns, wanted = columns_to_read(source, data, form), source.where.values()
     others = (*extra_columns, *source.where)
     integer_columns = (*others, columns[1]) if form == "labelled" else others
     rows = _open(source, (*columns, *others), integer_columns, data)
@@ -110,7 +110,7 @@ def cache_folder(data: DataConfig) -> Path:
 def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str, Any]:
     """Return what identifies the state of a source without reading it: files by path, size and modification time."""
     known = {key: value for key, value in source.model_dump().items() if key != "weight"}
-    known["columns"] = _columns(source, data, form)
+    known["columns"] = columns_to_read(source, data, form)
     files = _paths(source, data)
     if source.hub and (folder := local_folder(source)):
         files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -133,22 +133,67 @@ def _places(source: Source) -> list[str]:
     return [source.file] if source.file else []
 
 
+def shards_of(source: Source, data: DataConfig) -> list[tuple[Path, ...]]:
+    """Return the local files of a source, shard by shard, after downloading those given by URL.
+
+    A shard is a file, or two aligned files.
+
+    Raises:
+        DataError: if a file is missing, or two patterns match different numbers of files.
+    """
+    places = [_files(place, data) for place in _places(source)]
+    if len({len(files) for files in places}) > 1:
+        counts = " and ".join(str(len(files)) for files in places)
+        raise DataError(
+            f"Aligned files must be the same number. Received: {shorten(describe(source))}, which match {counts} files."
+        )
+    return list(zip(*places, strict=True))
+
+
+def _files(place: str, data: DataConfig) -> list[Path]:
+    """Return the file of a path or URL, or those that a pattern matches, by name."""
+    if is_url(place):
+        return [download(place, cache_folder(data))]
+    if not set("*?[") & set(place) or expand_user(place).exists():
+        return [local_file(place)]
+    pattern = expand_user(place)
+    root = Path(pattern.anchor)
+    found = sorted(root.glob(str(pattern.relative_to(root))))
+    if not found:
+        raise DataError(f"A source must be a file that exists. Received: {place}, a pattern that matches none.")
+    return [local_file(str(path)) for path in found]
+
+
 def _paths(source: Source, data: DataConfig) -> list[Path]:
     """Return the local files of a source, after downloading those given by URL."""
-    return [download(place, cache_folder(data)) if is_url(place) else local_file(place) for place in _places(source)]
+    return [path for shard in shards_of(source, data) for path in shard]
 
 
 def _open(source: Source, columns: Sequence[str], integer_columns: Sequence[str], data: DataConfig) -> Iterator[Row]:
     """Return these columns of the rows of a source; those in `integer_columns` may hold integers."""
     if source.hub:
         return read_hub(source, columns, integer_columns, describe(source))
-    paths = _paths(source, data)
+    return chain.from_iterable(read_shard(source, shard, columns, integer_columns) for shard in shards_of(source, data))
+
+
+def read_shard(
+    source: Source, shard: Sequence[Path], columns: Sequence[str], integer_columns: Sequence[str], skip: int = 0
+) -> Iterator[Row]:
+    """Return these columns of the rows of one shard, from a row on.
+
+    Args:
+        source: a source of files.
+        shard: its file, or its two aligned files.
+        columns: names of the columns.
+        integer_columns: names of the columns that may hold integers.
+        skip: number of rows to pass over.
+    """
     if source.text:
-        return read_aligned(*paths)
-    return read_table(paths[0], columns, source.header, integer_columns)
+        return islice(read_aligned(*shard), skip, None)
+    return read_table(shard[0], columns, source.header, integer_columns, skip)
 
 
-def _columns(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
+def columns_to_read(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
     """Return the names of the columns to read: as configured or by default; numbers if a file has no header."""
     match form:
         case "pairs":

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from translator.config import DataConfig, Form, Source
-from translator.data.cleaning import UNDECODABLE
+from translator.data.cleaning import UNDECODABLE, SourceReport
 from translator.data.files import DataError, Row
 from translator.data.languages import LanguageReport, has_identifier, identify_languages, known_languages
 from translator.data.sources import describe, identity, open_source
@@ -81,6 +81,37 @@ def survey_training(text: CleanText, data: DataConfig, form: Form, size: int = S
     return surveys
 
 
+def survey_streams(
+    samples: Sequence[Sequence[Row]],
+    reports: Sequence[SourceReport],
+    data: DataConfig,
+    form: Form,
+    size: int = SAMPLE,
+) -> list[SourceSurvey]:
+    """Survey streams of training by their first rows.
+
+    Args:
+        samples: first cleaned rows of each source.
+        reports: what became of the rows that were read for it.
+        data: languages and cache.
+        form: form of a row.
+        size: maximum number of rows of a sample that is measured.
+    """
+    return [
+        _survey(
+            "train",
+            source,
+            len(rows),
+            rows[:: max(1, len(rows) // size)][:size],
+            data,
+            form,
+            report.dropped.get(UNDECODABLE, 0),
+            0,
+        )
+        for source, rows, report in zip(data.train, samples, reports, strict=True)
+    ]
+
+
 def survey_held_out(
     part: str, source: Source, rows: Sequence[Row], data: DataConfig, form: Form, size: int = SAMPLE
 ) -> SourceSurvey:
@@ -108,21 +139,20 @@ def held_out_rows(source: Source, data: DataConfig, form: Form) -> list[Row]:
     return list(open_source(source, data, form))
 
 
-def find_overlap(text: CleanText, parts: Sequence[Sequence[Row]], max_rows: int | None = None) -> list[int]:
+def find_overlap(texts: Iterable[str], parts: Sequence[Sequence[Row]]) -> list[int]:
     """Return, for each part, the number of its rows whose first text also occurs in training.
 
     Case and white space are ignored.
 
     Args:
-        text: cleaned training text.
+        texts: the first text of each training row.
         parts: rows of held-out data.
-        max_rows: maximum number of training rows to read, from the beginning; None for all.
     """
     keys = [[_key(row[0]) for row in rows] for rows in parts]
     wanted = {key for part in keys for key in part}
     found: set[str] = set()
-    for row in _training_texts(text, max_rows):
-        key = _key(row)
+    for text in texts:
+        key = _key(text)
         if key in wanted:
             found.add(key)
     return [sum(key in found for key in part) for part in keys]
@@ -220,8 +250,8 @@ def _text_files(source: Source, data: DataConfig, form: Form) -> list[Path]:
     return [path for path in paths if source.text or any(s.lower() in _TEXT_SUFFIXES for s in path.suffixes)]
 
 
-def _training_texts(text: CleanText, max_rows: int | None) -> Iterator[str]:
-    """Yield the first text of each kept row."""
+def training_texts(text: CleanText, max_rows: int | None = None) -> Iterator[str]:
+    """Yield the first text of each kept row, or of at most `max_rows` from the beginning."""
     count = len(text) if max_rows is None else min(len(text), max_rows)
     for start in range(0, count, _ROWS_AT_ONCE):
         yield from text.take(text.kept(slice(start, min(start + _ROWS_AT_ONCE, count))))[0]

@@ -17,13 +17,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from translator.data.store import IntArray, Ragged
+from translator.data.store import Ragged
 from translator.errors import UserError
-
-if TYPE_CHECKING:
-    from translator.data.corpus import Corpus
 
 _TASKS_PER_WORKER = 3  # pending at once; a pipe holds that many (8 KiB each)
 _JOIN_TIMEOUT = 5.0  # seconds
@@ -39,28 +36,44 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Task:
-    """Examples to read.
+    """Examples to prepare.
 
     Attributes:
-        epoch: epoch of subword sampling, augmentation and corruption.
-        examples: `(n,)` int64, numbers of the examples.
+        epoch: epoch of subword sampling, augmentation and corruption; of a stream, the number of the chunk.
+        examples: `(n,)` int64, numbers of the examples of a corpus; of a stream, the texts of each row.
     """
 
     epoch: int
-    examples: IntArray
+    examples: Any
+
+
+class PieceMaker(Protocol):
+    """A corpus, or what tokenizes the rows of streams. It is sent to the workers."""
+
+    def pieces(self, examples: Any, epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, Ragged]:
+        """Return source and target tokens of examples, without special tokens."""
 
 
 class WorkerPool:
     """Worker processes and their pending tasks, in order."""
 
-    def __init__(self, corpus: Corpus, longest: tuple[int, int], num_workers: int) -> None:
+    def __init__(
+        self,
+        corpus: PieceMaker,
+        longest: tuple[int, int],
+        num_workers: int,
+        tasks_per_worker: int = _TASKS_PER_WORKER,
+    ) -> None:
         """Start the processes.
 
         Args:
             corpus: corpus to read.
             longest: most tokens of a source and of a target, special tokens included.
             num_workers: number of processes.
+            tasks_per_worker: number of tasks that may be pending per worker. Above 1, a pipe must hold them: a worker
+                that waits to send a result reads no task.
         """
+        self._capacity = tasks_per_worker * num_workers
         context = multiprocessing.get_context("spawn")
         self._processes: list[BaseProcess] = []
         self._pipes: list[Connection] = []
@@ -81,7 +94,7 @@ class WorkerPool:
     @property
     def has_capacity(self) -> bool:
         """True if the workers accept another task."""
-        return len(self._pending) < _TASKS_PER_WORKER * len(self._processes)
+        return len(self._pending) < self._capacity
 
     def submit(self, task: Task) -> None:
         """Send a task to the next worker in turn."""
@@ -128,7 +141,7 @@ class WorkerPool:
         )
 
 
-def _work(pipe: Connection, corpus: Corpus, longest: tuple[int, int]) -> None:
+def _work(pipe: Connection, corpus: PieceMaker, longest: tuple[int, int]) -> None:
     """Process tasks until the pipe closes."""
     # Ctrl-C and the end of a job signal the whole process group. The parent then saves, and may need another batch.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

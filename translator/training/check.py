@@ -16,6 +16,7 @@ from translator.checkpoint import newest_checkpoint
 from translator.config import Config, TrainingConfig
 from translator.data.cleaning import aligned
 from translator.data.corpus import Corpus
+from translator.data.examples import Examples
 from translator.data.survey import Finding, SourceSurvey, expected_languages
 from translator.errors import UserError, shorten
 from translator.file_input import expand_user
@@ -137,7 +138,7 @@ class _Checker:
         self.findings += report.findings
         for line in report.lines(self._config):
             self._show(line)
-        return report.surveys if report.text is not None else None
+        return report.surveys if report.is_readable else None
 
     def check_model(self, surveys: Sequence[SourceSurvey], folder: Path) -> None:
         """Check tokenizer, corpus, memory and two steps.
@@ -193,7 +194,7 @@ class _Checker:
                     )
         self._show("\n".join(aligned(rows)))
 
-    def _check_steps(self, trainer: Trainer, corpus: Corpus) -> None:
+    def _check_steps(self, trainer: Trainer, corpus: Examples) -> None:
         """Predict memory, take two steps if it suffices, and show memory and time."""
         options = trainer.options
         parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
@@ -222,15 +223,14 @@ class _Checker:
             self._show(f"            {format_bytes(peak)} measured in {_STEPS} steps")
         self._show(f"time        {self._time(corpus, options, totals.tokens, seconds)}")
 
-    def _time(self, corpus: Corpus, options: TrainingConfig, tokens: int, seconds: float) -> str:
+    def _time(self, corpus: Examples, options: TrainingConfig, tokens: int, seconds: float) -> str:
         """Describe steps per epoch, and the time of the run at the rate of one step."""
         assert options.batch_tokens != "auto"
         world_size = Rank.of_environment().world_size
         step_tokens = options.step_tokens or options.batch_tokens * options.accumulation * world_size
-        per_epoch = steps_per_epoch(corpus, step_tokens)
+        amount = _amount(corpus, options.max_steps, step_tokens)
         return (
-            f"{per_epoch:,.0f} steps per epoch; {options.max_steps:,} steps are {options.max_steps / per_epoch:.3g} "
-            f"epochs and take {tqdm.format_interval(seconds * options.max_steps)} without validation, at "
+            f"{amount} and take {tqdm.format_interval(seconds * options.max_steps)} without validation, at "
             f"{tokens / seconds:,.0f} target tokens/s"
         )
 
@@ -247,6 +247,15 @@ class _Checker:
 
     def _warn(self, text: str) -> None:
         self.findings.append(Finding(text, False))
+
+
+def _amount(corpus: Examples, steps: int, step_tokens: int) -> str:
+    """Describe how much of the training data some steps read."""
+    if isinstance(corpus, Corpus):
+        per_epoch = steps_per_epoch(corpus, step_tokens)
+        return f"{per_epoch:,.0f} steps per epoch; {steps:,} steps are {steps / per_epoch:.3g} epochs"
+    length = corpus.mean_target_length * (corpus.length_ratio if corpus.objective.reads_batch_tokens else 1)
+    return f"{steps:,} steps read about {steps * step_tokens / length:,.0f} examples of the streams"
 
 
 def steps_per_epoch(corpus: Corpus, step_tokens: int) -> float:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from translator.config import Config, Source
-from translator.data.cleaning import aligned, shortened, table
+from translator.data.cleaning import SourceReport, aligned, shortened, table
 from translator.data.downloads import is_url
 from translator.data.files import DataError, Row
 from translator.data.languages import has_identifier
+from translator.data.streaming import stream_samples
 from translator.data.survey import (
     SAMPLE,
     Finding,
@@ -21,12 +22,15 @@ from translator.data.survey import (
     judge_overlap,
     judge_source,
     survey_held_out,
+    survey_streams,
     survey_training,
+    training_texts,
 )
-from translator.data.text import CleanText, clean_text
+from translator.data.text import clean_text
 from translator.errors import UserError
 
 _SMALL_SAMPLE = 200
+_STREAM_SAMPLE = 10_000  # rows of each source
 _MAX_SCANNED_ROWS = 200_000  # training rows that are compared with held-out rows
 
 
@@ -36,23 +40,29 @@ class DataReport:
 
     Attributes:
         findings: faults, in the order of the sources.
-        text: cleaned training text; None if a source cannot be read.
+        train: what became of the rows of each source of training, of a stream of its first rows; None if a source
+            cannot be read.
         surveys: statistics of the sources that can be read: training, validation, test.
         overlaps: for each survey, the number of its rows that also occur in training; None for training.
     """
 
     findings: list[Finding] = field(default_factory=list)
-    text: CleanText | None = None
+    train: tuple[SourceReport, ...] | None = None
     surveys: list[SourceSurvey] = field(default_factory=list)
     overlaps: list[int | None] = field(default_factory=list)
 
+    @property
+    def is_readable(self) -> bool:
+        """True if all sources of training can be read."""
+        return self.train is not None
+
     def lines(self, config: Config) -> list[str]:
         """Return the report as lines of text, without the findings."""
-        if self.text is None:
+        if self.train is None:
             return []
         rows = [["data", "rows", "format", "characters (median, 95 %)", "languages", "duplicates", "in train"]]
         rows += [_cells(*pair) for pair in zip(self.surveys, self.overlaps, strict=True)]
-        lines = [*table(self.text.report).splitlines(), *aligned(rows)]
+        lines = [*table(self.train).splitlines(), *aligned(rows)]
         if expected_languages(config.data) and not has_identifier():
             lines.append("Languages were not identified. Install py3langid: pip install 'translator[check]'")
         return lines
@@ -85,16 +95,22 @@ def check_data(config: Config, say: Callable[[str], None], *, is_cheap: bool = F
                 report.findings.append(Finding(f"data.{part}.{number}: {error}", True))
     if not data.train or sum(part == "train" for part, _, _ in readable) < len(data.train):
         return report
+    held_out = [entry for entry in readable if entry[0] != "train"]
     try:
-        report.text = clean_text(data.train, data, form, say)
+        if data.is_streamed:
+            report.train, samples = stream_samples(data, form, _STREAM_SAMPLE)
+            report.surveys = survey_streams(samples, report.train, data, form, size)
+            texts: Iterable[str] = (row[0] for rows in samples for row in rows)
+        else:
+            text = clean_text(data.train, data, form, say)
+            report.train = text.report
+            report.surveys = survey_training(text, data, form, size)
+            texts = training_texts(text, _MAX_SCANNED_ROWS if is_cheap else None)
     except UserError as error:
         report.findings.append(Finding(f"data.train: {error}", True))
         return report
-    held_out = [entry for entry in readable if entry[0] != "train"]
-    report.surveys = survey_training(report.text, data, form, size)
     report.surveys += [survey_held_out(part, source, rows, data, form, size) for part, source, rows in held_out]
-    max_rows = _MAX_SCANNED_ROWS if is_cheap else None
-    overlaps = find_overlap(report.text, [rows for _, _, rows in held_out], max_rows)
+    overlaps = find_overlap(texts, [rows for _, _, rows in held_out])
     report.overlaps = [*(None for _ in data.train), *overlaps]
     for survey, overlap in zip(report.surveys, report.overlaps, strict=True):
         report.findings += [*judge_source(survey, data), *judge_overlap(survey, overlap or 0)]

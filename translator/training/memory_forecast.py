@@ -10,8 +10,7 @@ import torch
 
 from translator.config import TrainingConfig
 from translator.data.batch import Batch
-from translator.data.corpus import Corpus
-from translator.data.examples import Chunk
+from translator.data.examples import Chunk, Examples
 from translator.model import Model
 from translator.training.forward_backward import ForwardBackward
 from translator.training.memory import current_memory, peak_memory, reset_peak_memory, return_freed_memory
@@ -54,7 +53,7 @@ def weights_and_optimizer(parameters: int, options: TrainingConfig) -> tuple[int
 
 
 def forecast_memory(
-    model: Model, corpus: Corpus, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None = None
+    model: Model, corpus: Examples, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None = None
 ) -> MemoryForecast | None:
     """Predict the peak memory of training from passes over parts of a batch, up to a half.
 
@@ -113,7 +112,7 @@ def _number(options: TrainingConfig) -> int:
 
 
 def _measure(
-    model: Model, corpus: Corpus, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None
+    model: Model, corpus: Examples, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None
 ) -> list[tuple[int, int]]:
     """Return the tokens of some parts of a batch, and the bytes that a pass over each takes besides gradients.
 
@@ -146,7 +145,7 @@ def _extrapolated(points: Sequence[tuple[int, int]], tokens: int) -> float:
     return low + max(0.0, (high - low) / (more - fewer)) * (tokens - fewer)
 
 
-def _parts(corpus: Corpus, batch_tokens: int, seed: int) -> list[tuple[int, Batch]]:
+def _parts(corpus: Examples, batch_tokens: int, seed: int) -> list[tuple[int, Batch]]:
     """Return a sixteenth, a quarter and a half of a batch, each with its number of source and target tokens."""
     budgets = corpus.objective.budgets(batch_tokens, corpus.length_ratio)
     reader = corpus.read(seed, budgets, workers=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,11 @@ import torch
 from translator.atomic_io import atomic_write
 from translator.checkpoint import CONFIG_FILE, newest_checkpoint, read_whole_state, step_checkpoints
 from translator.config import Config, ConfigError, ModelConfig, describe_differences, differences, load_config, to_yaml
-from translator.data.corpus import Corpus, load_corpus, read_clean_rows
+from translator.data.corpus import load_corpus, read_clean_rows
+from translator.data.examples import Examples
+from translator.data.files import Row
 from translator.data.objectives import objective_of
+from translator.data.streaming import load_stream, stream_rows
 from translator.errors import UserError
 from translator.kernels.backends import backend_obstacle
 from translator.ranks import RankError
@@ -55,7 +58,7 @@ class Setup:
     """
 
     tokenizers: Tokenizers
-    corpus: Corpus
+    corpus: Examples
     checkpoint: str | None = None
     state: dict[str, Any] | None = None
     is_shared: bool = True
@@ -85,7 +88,7 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
     Raises:
         UserError: if directory, data or configuration cannot be used, on every rank.
     """
-    corpora: list[Corpus] = []
+    corpora: list[Examples] = []
     is_divided = config.training.parallel != "replicate" and ranks.world_size > 1
     is_shared = is_divided and ranks.share(run)
     if is_divided and not is_shared:
@@ -202,19 +205,35 @@ def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) ->
             tokenizers = earlier_tokenizers(config)
         else:
             say(f"training a tokenizer of {config.tokenizer.vocab_size} tokens")
-            rows = read_clean_rows(config.data.train, config.data, say, config.form)
+            rows = _clean_rows(config, say)
             texts = (row[:1] for row in rows) if config.form == "labelled" else rows
             tokenizers = Tokenizers.train(texts, config.tokenizer, config.seed)
         tokenizers.save(run)
     return Tokenizers.load(run)
 
 
-def prepare_corpus(config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> Corpus:
-    """Load the cleaned and tokenized training corpus from the cache, or build it there.
+def _clean_rows(config: Config, say: Callable[[str], None]) -> Iterator[Row]:
+    """Return the rows to train a tokenizer on: all, or the first of the streams."""
+    if config.data.is_streamed:
+        return stream_rows(config.data, config.form, config.tokenizer.training_sentences // 2, config.seed)
+    return read_clean_rows(config.data.train, config.data, say, config.form)
+
+
+def prepare_corpus(config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> Examples:
+    """Load the cleaned and tokenized training corpus from the cache, or build it there; or open the streams.
 
     Raises:
         DataError: if a source cannot be read.
     """
+    if config.data.is_streamed:
+        return load_stream(
+            config.data,
+            tokenizers,
+            sampling_alpha=config.tokenizer.sampling_alpha,
+            seed=config.seed,
+            max_positions=config.model.max_positions,
+            objective=objective_of(config, tokenizers),
+        )
     return load_corpus(
         config.data.train,
         config.data,
