@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from translator.config import TrainingConfig
-from translator.data.corpus import Corpus
+from translator.data.examples import Examples
 from translator.errors import UserError
 from translator.model import Model
 from translator.training.memory import available_memory, current_memory, format_bytes
@@ -25,7 +25,7 @@ class BatchSizeError(UserError):
 
 def choose_batch_tokens(
     model: Model,
-    corpus: Corpus,
+    corpus: Examples,
     options: TrainingConfig,
     dtype: torch.dtype,
     seed: int,

@@ -73,7 +73,7 @@ def forecast_memory(
 
 
 def forecast_batches(
-    model: Model, corpus: Corpus, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None
+    model: Model, corpus: Examples, options: TrainingConfig, dtype: torch.dtype, seed: int, limit: int | None
 ) -> Callable[[int], MemoryForecast] | None:
     """Return the forecast as a function of the tokens of a batch, from passes over parts of one.
 
