@@ -13,6 +13,7 @@ from translator.tokenizer import Tokenizers
 from translator.training.checkpoints import RunCheckpoints
 
 WEIGHTS = {"w": torch.ones(2, 3)}
+STATE = {"progress": {"best_step": None}}
 
 
 @pytest.fixture
@@ -27,16 +28,16 @@ def names(checkpoints: RunCheckpoints) -> list[str]:
 
 def test_regular_checkpoints_are_those_of_an_uninterrupted_run(checkpoints: RunCheckpoints, tmp_path: Path) -> None:
     for step in (3, 10, 13, 20, 22):
-        checkpoints.save(step, WEIGHTS, {"step": step}, is_best=step == 3)
+        checkpoints.save(step, WEIGHTS, STATE, is_best=step == 3)
     assert names(checkpoints) == ["step-10", "step-20"]
     assert follow(tmp_path, "last") == tmp_path / "checkpoints" / "step-22"
-    checkpoints.save(25, WEIGHTS, {"step": 25}, is_best=False)
+    checkpoints.save(25, WEIGHTS, STATE, is_best=False)
     assert names(checkpoints) == ["step-20", "step-25"]
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-20", "step-25", "step-3"]
 
 
 def test_the_checkpoint_at_which_patience_ended_a_run_is_regular(checkpoints: RunCheckpoints) -> None:
-    checkpoints.save(7, WEIGHTS, {"step": 7}, is_best=False)
+    checkpoints.save(7, WEIGHTS, STATE, is_best=False)
     assert names(checkpoints) == []
     checkpoints.stop_early(7)
     assert names(checkpoints) == ["step-7"]
@@ -49,7 +50,7 @@ def test_links_are_restored_to_where_the_run_stood(
     checkpoints: RunCheckpoints, tmp_path: Path, best: str | None
 ) -> None:
     for step in (10, 20):
-        checkpoints.save(step, WEIGHTS, {"step": step}, is_best=False)
+        checkpoints.save(step, WEIGHTS, STATE, is_best=False)
     checkpoints.save_average(WEIGHTS)
     (tmp_path / "last").unlink()
     if best is not None:  # a run that was killed before it linked its best step; an average that a person chose
@@ -60,3 +61,17 @@ def test_links_are_restored_to_where_the_run_stood(
     checkpoints.restore_links(20, best_step=None)
     checkpoints.restore_links(20, best_step=99)
     assert follow(tmp_path, "best") is not None
+
+
+def test_the_checkpoint_to_go_back_to_outlives_newer_ones_and_going_back_deletes_these(
+    checkpoints: RunCheckpoints, tmp_path: Path
+) -> None:
+    good = {"progress": {"best_step": 3}}
+    for step in (3, 10, 20, 22, 25):
+        checkpoints.save(step, WEIGHTS, good, is_best=step in (3, 20), needed=(10, 3, None))
+    assert names(checkpoints) == ["step-10", "step-20", "step-25"]
+    state, origin = checkpoints.go_back(10)
+    assert state == good and origin.endswith("step-10")
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-10", "step-3"]
+    assert follow(tmp_path, "last") == tmp_path / "checkpoints" / "step-10"
+    assert follow(tmp_path, "best") == tmp_path / "checkpoints" / "step-3"

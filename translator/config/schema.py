@@ -222,7 +222,12 @@ class TrainingConfig(Section):
         valid_decode_examples: maximum number of validation examples that are translated (greedily) or classified; 0
             disables it.
         average_checkpoints: average the weights of the last N checkpoints at the end; 0 disables it.
-        max_skipped_steps: stop after N consecutive steps with a loss or gradient that is not finite.
+        max_loss_increase: a step diverges if its loss per token, in nats, is more than this above the moving average of
+            earlier steps, or if loss or gradient are not finite; the latter do not change the weights.
+        max_skipped_steps: after N consecutive steps that diverge, the run goes back to the last good checkpoint, or to
+            the initial weights, and goes on with later data.
+        max_recoveries: number of times that a run goes back before it ends with an error; 0 ends it at once.
+        recovery_rate: factor on the learning rate for the rest of the run, each time that it goes back.
         data_workers: number of processes that tokenize ahead of training; 0 tokenizes in the training process.
     """
 
@@ -257,7 +262,10 @@ class TrainingConfig(Section):
     patience: NonNegativeInt = 0
     valid_decode_examples: NonNegativeInt = 1000
     average_checkpoints: NonNegativeInt = 0
+    max_loss_increase: PositiveFloat = 2.0
     max_skipped_steps: PositiveInt = 5
+    max_recoveries: NonNegativeInt = 3
+    recovery_rate: Annotated[float, Number, Field(gt=0, le=1)] = 0.5
     data_workers: NonNegativeInt = 0
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from translator.checkpoint import (
     new_checkpoint,
     point,
     prune,
+    read_training_state,
     step_checkpoints,
     step_of,
     write_checkpoint,
@@ -56,7 +58,7 @@ class RunCheckpoints:
         ]
 
     @contextlib.contextmanager
-    def new(self, step: int, *, is_best: bool) -> Iterator[Path]:
+    def new(self, step: int, *, is_best: bool, needed: Sequence[int | None] = ()) -> Iterator[Path]:
         """Yield a folder for the files of a checkpoint. At the end of the block, it appears under its name.
 
         `last` then points to it, and `best` if it is the best, and old checkpoints are deleted.
@@ -64,6 +66,7 @@ class RunCheckpoints:
         Args:
             step: number of optimizer steps done.
             is_best: whether its validation result is the best so far.
+            needed: steps whose checkpoints are kept as well.
 
         Raises:
             CheckpointError: if the checkpoint cannot be written.
@@ -74,7 +77,7 @@ class RunCheckpoints:
         point(self._run, "last", checkpoint)
         if is_best:
             point(self._run, "best", checkpoint)
-        prune(self._run, self.regular()[-self._options.keep_last :])
+        prune(self._run, [*self.regular()[-self._options.keep_last :], *map(self._path, needed)])
 
     def write(self, folder: Path, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Write the files of a checkpoint into a folder.
@@ -86,10 +89,31 @@ class RunCheckpoints:
         """
         write_files(folder, weights, self._tokenizers, state)
 
-    def save(self, step: int, weights: dict[str, Tensor], state: dict[str, Any], *, is_best: bool) -> None:
+    def save(
+        self,
+        step: int,
+        weights: dict[str, Tensor],
+        state: dict[str, Any],
+        *,
+        is_best: bool,
+        needed: Sequence[int | None] = (),
+    ) -> None:
         """Write a checkpoint; arguments and errors as in `new` and `write`."""
-        with self.new(step, is_best=is_best) as folder:
+        with self.new(step, is_best=is_best, needed=needed) as folder:
             self.write(folder, weights, state)
+
+    def go_back(self, step: int) -> tuple[dict[str, Any], str]:
+        """Delete the checkpoints after a step, and return the training state of that step and where it is.
+
+        Raises:
+            CheckpointError: if it is missing or damaged.
+        """
+        state = read_training_state(self._path(step))
+        for path in step_checkpoints(self._run):
+            if step_of(path) > step:
+                shutil.rmtree(path)
+        self.restore_links(step, state["progress"]["best_step"])
+        return state, str(self._path(step))
 
     def restore_links(self, step: int, best_step: int | None) -> None:
         """Make `last` and `best` point where a run stood after a step, if they were lost or the run was killed.
@@ -99,11 +123,14 @@ class RunCheckpoints:
             best_step: step of the best validation; None if there is none or an earlier version did not store it.
         """
         for name, target in (("last", step), ("best", best_step)):
-            checkpoint = self._run / "checkpoints" / f"step-{target}"
+            checkpoint = self._path(target)
             current = follow(self._run, name)
             is_stale = current is None or (current in step_checkpoints(self._run) and step_of(current) != target)
             if checkpoint.is_dir() and is_stale:
                 point(self._run, name, checkpoint)
+
+    def _path(self, step: int | None) -> Path:
+        return self._run / "checkpoints" / f"step-{step}"
 
     def average(self, count: int) -> tuple[dict[str, Tensor], int]:
         """Return the mean of the weights of the last regular checkpoints, and their number."""

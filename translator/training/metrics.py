@@ -246,6 +246,13 @@ class TrainingProgress:
             tqdm.write(line, file=sys.stderr)
             sys.stderr.flush()
 
+    def go_back(self, step: int) -> None:
+        """Continue from an earlier step."""
+        self._first_step, self._started = step, time.monotonic()
+        if self._bar is not None:
+            self._bar.n = step
+            self._bar.refresh()
+
     def close(self) -> None:
         """Close the bar and leave it visible."""
         if self._bar is not None:

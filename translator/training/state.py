@@ -6,7 +6,7 @@ example).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +37,12 @@ class TrainingState:
         best: best validation result so far; None before the first.
         best_step: step of that result; None before the first.
         worse_validations: number of validations since the best one.
-        skipped_steps: number of consecutive steps, up to now, that were skipped because they were not finite.
+        skipped_steps: number of consecutive steps, up to now, that diverged; those that are not finite were skipped.
+        good_step: step of the newest regular checkpoint that does not follow a diverging step; None before the first.
+        good_best_step: `best_step` of that checkpoint.
+        recoveries: number of times that the run went back because it diverged.
+        rate_factor: factor on the learning rate, lowered by recoveries.
+        mean_loss: moving average of the loss per token of steps that did not diverge; None before the first.
     """
 
     model: nn.Module
@@ -51,10 +56,29 @@ class TrainingState:
     best_step: int | None = None
     worse_validations: int = 0
     skipped_steps: int = 0
+    good_step: int | None = None
+    good_best_step: int | None = None
+    recoveries: int = 0
+    rate_factor: float = 1.0
+    mean_loss: float | None = None
 
     def decoding_weights(self) -> dict[str, Tensor]:
         """Return the weights to validate and decode with: the average if there is one. Sharded if the model is."""
         return self.average.weights if self.average else weights_of(self.model)
+
+    def restart(self, weights: Mapping[str, Tensor]) -> None:
+        """Return to step 0 with the given weights, but keep the position in the data.
+
+        Args:
+            weights: whole initial weights of the model.
+        """
+        load_weights(self.model, weights, "the initial weights")
+        self.optimizer.state.clear()
+        if self.average is not None:
+            self.average = WeightAverage(dict(self.model.named_parameters()), self.average.decay)
+        self.window.reset()
+        for name in _PROGRESS:
+            setattr(self, name, getattr(type(self), name))
 
     def state_dict(self, ranks: Ranks) -> dict[str, Any]:
         """Return the state as whole tensors and plain values, on rank 0. Called by all ranks."""
@@ -92,7 +116,7 @@ class TrainingState:
         """Return to the state that `state_dict` returned.
 
         Args:
-            state: training state; those of earlier versions lack `window` and `best_step`.
+            state: training state; those of earlier versions lack `window` and some of the progress.
             origin: where the state comes from, for error messages.
             read_shards: function that fills given tensors by name, if `state` is a `plain_state`.
 
@@ -101,7 +125,7 @@ class TrainingState:
             DataError: if it is of another corpus, seed or batch size.
         """
         try:
-            progress = {"best_step": None, **state["progress"]}
+            progress = {name: getattr(type(self), name) for name in _LATER} | state["progress"]
             if read_shards is None:
                 load_weights(self.model, state["weights"], origin)
             if self.average is not None and state["average"] is not None:
@@ -145,4 +169,6 @@ class TrainingState:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
 
-_PROGRESS = ("step", "target_tokens", "best", "best_step", "worse_validations", "skipped_steps")
+# Fields that earlier versions did not store; they have the value of a new run.
+_LATER = ("best_step", "good_step", "good_best_step", "recoveries", "rate_factor", "mean_loss")
+_PROGRESS = ("step", "target_tokens", "best", "worse_validations", "skipped_steps", *_LATER)

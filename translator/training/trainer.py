@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from translator.checkpoint import SHARDS_KEY, build_with_weights, locked
+from translator.checkpoint import SHARDS_KEY, build_with_weights, locked, weights_of
 from translator.config import Config, TrainingConfig
 from translator.data.cleaning import table
 from translator.data.corpus import read_rows
@@ -25,6 +25,7 @@ from translator.model import Model, build_model
 from translator.training.batch_size import choose_batch_tokens
 from translator.training.card import write_card
 from translator.training.checkpoints import RunCheckpoints
+from translator.training.divergence import Divergence
 from translator.training.gradient_sum import GradientSum
 from translator.training.initialization import initialize_model
 from translator.training.interruption import Interruption
@@ -36,7 +37,7 @@ from translator.training.memory import (
     peak_memory,
     return_freed_memory,
 )
-from translator.training.metrics import Metrics, StepResult, StepResultQueue, StepTotals, TrainingProgress
+from translator.training.metrics import Metrics, StepResult, StepResultQueue, TrainingProgress
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_rank, scale_and_clip
 from translator.training.precision import choose_precision
@@ -144,6 +145,16 @@ class Trainer:
             self.gradient_sum,
             can_retry=not self.is_sharded,
         )
+        self.divergence = Divergence(
+            self.options,
+            run,
+            ranks,
+            self.state,
+            self.checkpoints,
+            self.progress,
+            load_state=self._load_state,
+            initial_weights=lambda: weights_of(self._initial_model(is_new=True)),
+        )
         self.validator: Validator | None = None
         ranks.on_main(self._prepare_validation)
         if ranks.is_main:
@@ -153,7 +164,8 @@ class Trainer:
         """Train to the last step, validating and saving on the way."""
         state, options, window = self.state, self.options, self.state.window
         metrics = Metrics(self.directory, state.step) if self.ranks.is_main else None
-        results = StepResultQueue(_STEPS_AHEAD[self.ranks.device.type])
+        steps_ahead = _STEPS_AHEAD[self.ranks.device.type]
+        results, is_in_step = StepResultQueue(steps_ahead), steps_ahead == 0
         started, step, target_tokens = time.monotonic(), state.step, state.target_tokens
         self._say_where_it_resumes()
         window.start_clock()
@@ -164,6 +176,17 @@ class Trainer:
                 must_stop = self._account(results.due())
                 if must_stop or self._is_milestone(state.step):  # what follows needs the totals of all steps so far
                     must_stop |= self._account(results.rest())
+                # Not when a signal happens to make all results known: a resumed run goes back at the same step.
+                if self.divergence.has_diverged and (is_in_step or self._is_milestone(state.step)):
+                    self._wait_for_checkpoint()
+                    self.divergence.recover(metrics)
+                    if state.good_step is not None:
+                        self._save(is_best=False)
+                    if must_stop:
+                        self._wait_for_checkpoint()
+                        interruption.raise_if_requested()
+                        return
+                    continue
 
                 if state.step % options.log_every == 0:
                     self._report(metrics)
@@ -205,7 +228,7 @@ class Trainer:
         gradients = [parameter.grad for parameter in self.model.parameters() if parameter.grad is not None]
         norm = scale_and_clip(gradients, 1 / sums[1], options.clip_norm)
         state.step += 1
-        rate = learning_rate(options, state.step)
+        rate = state.rate_factor * learning_rate(options, state.step)
         set_learning_rate(state.optimizer, rate)
         step_unless(state.optimizer, ~(torch.isfinite(norm) & torch.isfinite(sums[0])))
         if state.average is not None:
@@ -219,10 +242,8 @@ class Trainer:
             totals = result.totals()
             self.state.window.add(totals)
             self.state.target_tokens += totals.tokens
-            self.state.skipped_steps = 0 if totals.is_finite else self.state.skipped_steps + 1
-            if not totals.is_finite:
-                self._report_skipped(result.step, totals)
             must_stop |= totals.must_stop
+            self.divergence.count(result.step, totals)
         return must_stop
 
     def _is_milestone(self, step: int) -> bool:
@@ -246,19 +267,6 @@ class Trainer:
             values = self.state.window.summary()
             metrics.write(self.state.step, {**values, "target_tokens": self.state.target_tokens})
             self.progress.report(self.state.step, {"loss": values["loss"], "tokens/s": values["tokens_per_second"]})
-
-    def _report_skipped(self, step: int, totals: StepTotals) -> None:
-        """Report a step that was skipped because it was not finite; too many in a row end the run."""
-        seen = (
-            f"loss {totals.loss / totals.tokens:.4g}, gradient norm {totals.norm:.4g}, learning rate {totals.rate:.4g}"
-        )
-        self.progress.say(f"step {step} skipped: {seen}")
-        if self.state.skipped_steps >= self.options.max_skipped_steps:
-            raise TrainingError(
-                f"Loss and gradients must be finite. Received: {self.state.skipped_steps} steps in a row that are not, "
-                f"the last with {seen}. Lower training.learning_rate, lengthen training.warmup_steps or lower "
-                f"training.clip_norm. {self.directory / 'last'} is the last good checkpoint."
-            )
 
     def _say_where_it_resumes(self) -> None:
         state, options = self.state, self.options
@@ -309,7 +317,7 @@ class Trainer:
         state = self.state
         weights = gather(state.decoding_weights(), self.ranks)
         value = self.ranks.on_main(lambda: self._measure(weights, metrics, f"step {state.step}", "valid"))
-        is_best = is_better(self.options.metric, value, state.best)
+        is_best = state.skipped_steps == 0 and is_better(self.options.metric, value, state.best)
         if is_best:
             state.best, state.best_step = value, state.step
         state.worse_validations = 0 if is_best else state.worse_validations + 1
@@ -329,6 +337,9 @@ class Trainer:
         """Write a checkpoint."""
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
+        if self.state.skipped_steps == 0 and self.state.step % self.options.save_every == 0:
+            self.state.good_step, self.state.good_best_step = self.state.step, self.state.best_step
+        needed = (self.state.good_step, self.state.good_best_step)
         step, weights = self.state.step, gather(self.state.decoding_weights(), self.ranks)
         identity = {
             "corpus": self.corpus.fingerprint,
@@ -337,13 +348,13 @@ class Trainer:
         }
         if self.sharded_checkpoints is None:
             state = {**self.state.state_dict(self.ranks), **identity}
-            self.ranks.on_main(lambda: self.checkpoints.save(step, weights, state, is_best=is_best))
+            self.ranks.on_main(lambda: self.checkpoints.save(step, weights, state, is_best=is_best, needed=needed))
             return
         plain = {**self.state.plain_state(), **identity}
         self.sharded_checkpoints.save(
             f"step-{step}",
             self.state.tensors(),
-            lambda: self.checkpoints.new(step, is_best=is_best),
+            lambda: self.checkpoints.new(step, is_best=is_best, needed=needed),
             lambda folder, shards: self.checkpoints.write(folder, weights, {**plain, SHARDS_KEY: shards}),
         )
 
