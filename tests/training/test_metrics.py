@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from translator.config import Config
 from translator.training.metrics import Metrics, StepTotals, TrainingProgress, Window
+from translator.training.reporters import make_reporters
+
+Tiny = Callable[..., Config]
 
 
 def test_metrics_forget_what_came_after_the_step_that_a_run_goes_on_from(tmp_path: Path) -> None:
     lines = [json.dumps({"step": step, "loss": 1.0}) for step in (1, 2, 3)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 2, "lo')  # the last was cut by a kill
-    metrics = Metrics(tmp_path, step=2)
+    metrics = Metrics(tmp_path, step=2, reporters=[])
     metrics.write(3, {"loss": 0.5})
     metrics.close()
     found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
@@ -22,26 +27,65 @@ def test_metrics_forget_what_came_after_the_step_that_a_run_goes_on_from(tmp_pat
 
 def test_a_finished_run_that_is_started_again_reports_its_average_once(tmp_path: Path) -> None:
     for _ in range(2):
-        metrics = Metrics(tmp_path, step=2)
+        metrics = Metrics(tmp_path, step=2, reporters=[])
         metrics.write(2, {"average_loss": 0.5})
         metrics.close()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_metrics_are_there_for_tensorboard_too(tmp_path: Path) -> None:
+class Recorder:
+    """A reporter that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, object]] = []
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self.calls.append(("write", (step, dict(values))))
+
+    def go_back(self, step: int) -> None:
+        self.calls.append(("go_back", step))
+
+    def close(self) -> None:
+        self.calls.append(("close", None))
+
+
+def test_reporters_get_the_numbers_of_each_step_and_go_back_with_the_file(tmp_path: Path) -> None:
+    recorder = Recorder()
+    metrics = Metrics(tmp_path, 0, [recorder])
+    metrics.write(1, {"loss": 2.0, "valid_bleu": 30.0, "note": "text"})
+    metrics.write(2, {"loss": 1.0})
+    metrics.go_back(1)
+    metrics.write(2, {"loss": 1.5})
+    metrics.close()
+    assert recorder.calls == [
+        ("write", (1, {"loss": 2.0, "valid/bleu": 30.0})),
+        ("write", (2, {"loss": 1.0})),
+        ("go_back", 1),
+        ("write", (2, {"loss": 1.5})),
+        ("close", None),
+    ]
+    found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["loss"]) for line in found] == [(1, 2.0), (2, 1.5)]
+
+
+def test_tensorboard_shows_the_values_and_hides_those_that_a_run_went_back_by(tiny: Tiny, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    metrics = Metrics(tmp_path, step=0)
+    metrics = Metrics(tmp_path, 0, make_reporters(tiny(), tmp_path, 0))
     metrics.write(1, {"loss": 2.0, "valid_bleu": 30.0})
+    metrics.write(2, {"loss": 9.0})
+    metrics.go_back(1)
+    metrics.write(2, {"loss": 1.0})
     metrics.close()
     board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert sorted(board.Tags()["scalars"]) == ["loss", "valid/bleu"]
     assert board.Scalars("valid/bleu")[0].value == 30.0
+    assert [(point.step, point.value) for point in board.Scalars("loss")] == [(1, 2.0), (2, 1.0)]
 
 
 def test_a_line_that_is_not_utf_8_is_dropped_when_a_run_resumes(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_bytes(b'{"step": 1, "loss": 1.0}\n{"step": 2, "l\xff": 1.0}\n\xfe\n')
-    Metrics(tmp_path, step=2).close()
+    Metrics(tmp_path, step=2, reporters=[]).close()
     assert (tmp_path / "metrics.jsonl").read_bytes() == b'{"step": 1, "loss": 1.0}\n'
 
 

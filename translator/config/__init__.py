@@ -22,6 +22,7 @@ from translator.config.schema import (
     Config,
     ModelConfig,
     ObjectiveName,
+    Reporting,
     TokenizerConfig,
     TrainingConfig,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Form",
     "ModelConfig",
     "ObjectiveName",
+    "Reporting",
     "Source",
     "TokenizerConfig",
     "TrainingConfig",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from translator.config.data import AugmentationConfig, DataConfig, Form
 from translator.config.decoding import DecodingConfig
@@ -20,10 +20,12 @@ from translator.config.section import (
     Probability,
     Section,
     Width,
+    as_list,
 )
 from translator.errors import shorten
 
 Architecture = Literal["encoder_decoder", "encoder_only", "decoder_only"]
+Reporting = Literal["tensorboard", "wandb", "mlflow"]
 ObjectiveName = Literal["translation", "denoising", "language_modeling", "masked_language_modeling", "classification"]
 
 # The architectures that can learn each objective, and the form of the data that it needs.
@@ -217,6 +219,7 @@ class TrainingConfig(Section):
         save_every: steps between checkpoints.
         keep_last: number of newest checkpoints to keep.
         log_every: steps between log lines.
+        report_to: services that show the metrics, besides `metrics.jsonl`; wandb and mlflow are extras.
         metric: metric that selects the best checkpoint: loss, BLEU or chrF of translations, accuracy of a classifier.
         patience: stop after N validations without improvement; 0 disables early stopping.
         valid_decode_examples: maximum number of validation examples that are translated (greedily) or classified; 0
@@ -258,6 +261,7 @@ class TrainingConfig(Section):
     save_every: PositiveInt = 1000
     keep_last: PositiveInt = 3
     log_every: PositiveInt = 100
+    report_to: Annotated[tuple[Reporting, ...], BeforeValidator(as_list)] = ("tensorboard",)
     metric: Literal["loss", "bleu", "chrf", "accuracy"] = "loss"
     patience: NonNegativeInt = 0
     valid_decode_examples: NonNegativeInt = 1000
@@ -297,6 +301,8 @@ class TrainingConfig(Section):
             problems.append("cuda_graphs requires compile: true. Received: compile: false.")
         if self.parallel != "replicate" and self.compile:
             problems.append(f"parallel: {self.parallel} requires compile: false. Received: compile: true.")
+        if len(set(self.report_to)) < len(self.report_to):
+            problems.append(f"report_to must not name a service twice. Received: {', '.join(self.report_to)}.")
         if self.average_checkpoints > self.keep_last:
             problems.append(
                 "average_checkpoints must not exceed keep_last. "

@@ -36,6 +36,7 @@ from translator.training.memory import (
 from translator.training.memory_forecast import MemoryForecast, forecast_memory
 from translator.training.parallel import Ranks
 from translator.training.precision import choose_precision
+from translator.training.reporters import check_reporters
 from translator.training.setup import (
     Setup,
     check_attention,
@@ -103,6 +104,7 @@ class _Checker:
             self._problem(f"output must be a writable directory. Received: {run}.")
         else:
             self._try(check_directory, run, self._config, allow_config_change=False)
+        self._try(check_reporters, self._config.training.report_to)
         found = self._try(newest_checkpoint, run)
         self._show(f"output      {run}: {f'resumes from {found[0].name}' if found else 'a new run'}")
 

@@ -75,14 +75,11 @@ class Divergence:
         self._last = f"loss {loss:.4g}, gradient norm {totals.norm:.4g}, learning rate {totals.rate:.4g}"
         self._progress.say(f"step {step} {'diverges' if totals.is_finite else 'skipped'}: {self._last}")
 
-    def recover(self, metrics: Metrics | None) -> Metrics | None:
+    def recover(self, metrics: Metrics | None) -> None:
         """Return to the last good checkpoint, or to the initial weights; keep the position in the data.
 
         Args:
-            metrics: metrics of the run on rank 0; closed.
-
-        Returns:
-            The metrics, continued after the step of the checkpoint.
+            metrics: metrics of the run on rank 0, which then continue after the step of the checkpoint.
 
         Raises:
             DivergenceError: if the run has recovered as often as it may.
@@ -106,12 +103,9 @@ class Divergence:
         )
         self._progress.go_back(state.step)
         state.window.start_clock()
-        if metrics is None:
-            return None
-        metrics.close()
-        metrics = Metrics(self._directory, state.step)
-        metrics.write(state.step, {"recovery": recoveries, "diverged_at": step, "rate_factor": rate_factor})
-        return metrics
+        if metrics is not None:
+            metrics.go_back(state.step)
+            metrics.write(state.step, {"recovery": recoveries, "diverged_at": step, "rate_factor": rate_factor})
 
     def _failure(self) -> str:
         """Return the message for a run that cannot recover."""

@@ -1,4 +1,4 @@
-"""Reports of a run: metrics.jsonl, TensorBoard, and progress on the terminal."""
+"""Reports of a run: metrics.jsonl, reporters, and progress on the terminal."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from translator.atomic_io import atomic_write
+from translator.training.reporters import Reporter
 
 
 @dataclass(frozen=True)
@@ -165,35 +166,46 @@ _WINDOW_TOTALS = ("steps", "loss", "norm", "tokens", "rate", "retries")
 
 
 class Metrics:
-    """Writer for `metrics.jsonl` and TensorBoard. Resuming discards later entries.
+    """Writer for `metrics.jsonl` and reporters. Resuming discards later entries.
 
     Args:
         run: run directory.
         step: step that the run continues from.
+        reporters: reporters, at the same step.
     """
 
-    def __init__(self, run: Path, step: int) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
+    def __init__(self, run: Path, step: int, reporters: Sequence[Reporter]) -> None:
+        self._path = run / "metrics.jsonl"
+        self._reporters = reporters
+        self._file = self._opened(step)
 
-        path = run / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_bytes().splitlines(keepends=True)
-            atomic_write(path, b"".join(line for line in lines if _is_up_to(line, step)))
-        self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+    def go_back(self, step: int) -> None:
+        """Continue after an earlier step, and discard later entries."""
+        self._file.close()
+        self._file = self._opened(step)
+        for reporter in self._reporters:
+            reporter.go_back(step)
+
+    def _opened(self, step: int) -> TextIO:
+        """Return the file, cut back to a step."""
+        if self._path.exists():
+            lines = self._path.read_bytes().splitlines(keepends=True)
+            atomic_write(self._path, b"".join(line for line in lines if _is_up_to(line, step)))
+        return self._path.open("a", encoding="utf-8")
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Write values of one step."""
         self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            if isinstance(value, (int, float)):
-                self._board.add_scalar(name.replace("_", "/", 1), value, step)
+        numbers = {key.replace("_", "/", 1): value for key, value in values.items() if isinstance(value, (int, float))}
+        for reporter in self._reporters:
+            reporter.write(step, numbers)
 
     def close(self) -> None:
         """Flush and close."""
         self._file.close()
-        self._board.close()
+        for reporter in self._reporters:
+            reporter.close()
 
 
 def _is_up_to(line: bytes, step: int) -> bool:

@@ -24,6 +24,7 @@ from translator.tokenizer import Tokenizers
 from translator.training.data_check import check_data
 from translator.training.initialization import earlier_tokenizers
 from translator.training.parallel import Ranks
+from translator.training.reporters import check_reporters
 
 # Options that a resumed run may change without --allow-config-change: paths, length, reports, and speed.
 _MAY_CHANGE = (
@@ -31,6 +32,7 @@ _MAY_CHANGE = (
     "data.cache",
     "training.max_steps",
     "training.log_every",
+    "training.report_to",
     "training.keep_last",
     "training.data_workers",
     "training.cuda_graphs",
@@ -96,6 +98,7 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
 
     def prepare() -> _Shared:
         check_attention(config.model, ranks.device)
+        check_reporters(config.training.report_to)
         found = newest_checkpoint(run)
         claim_directory(run, config, allow_config_change)
         tokenizers = prepare_tokenizers(run, config, say)

@@ -41,6 +41,7 @@ from translator.training.metrics import Metrics, StepResult, StepResultQueue, Tr
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_rank, scale_and_clip
 from translator.training.precision import choose_precision
+from translator.training.reporters import make_reporters
 from translator.training.schedule import learning_rate
 from translator.training.setup import Setup, TrainingError, set_up
 from translator.training.sharding import gather, shard
@@ -163,7 +164,8 @@ class Trainer:
     def run(self) -> None:
         """Train to the last step, validating and saving on the way."""
         state, options, window = self.state, self.options, self.state.window
-        metrics = Metrics(self.directory, state.step) if self.ranks.is_main else None
+        with self.ranks.together():
+            metrics = self._metrics() if self.ranks.is_main else None
         steps_ahead = _STEPS_AHEAD[self.ranks.device.type]
         results, is_in_step = StepResultQueue(steps_ahead), steps_ahead == 0
         started, step, target_tokens = time.monotonic(), state.step, state.target_tokens
@@ -215,6 +217,10 @@ class Trainer:
         """Finish what is written in the background, in whatever state the other ranks are."""
         if self.sharded_checkpoints is not None:
             self.sharded_checkpoints.close()
+
+    def _metrics(self) -> Metrics:
+        step = self.state.step
+        return Metrics(self.directory, step, make_reporters(self.config, self.directory, step))
 
     def step(self, is_asked_to_stop: bool = False) -> StepResult:
         """Take one optimizer step over its micro-batches on every rank, without synchronization on CUDA."""
