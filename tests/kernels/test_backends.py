@@ -123,12 +123,12 @@ def test_invalid_layouts_and_dropout_are_refused() -> None:
     for dropout_p in (-0.1, 1.0):
         with pytest.raises(ValueError, match=f"at least 0 and below 1. Received: {dropout_p}"):
             packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=dropout_p)
-    for seed in (torch.tensor(3), torch.tensor([3.0])):
-        with pytest.raises(ValueError, match=r"seed must be \(1,\) int64"):
-            packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=0.1, seed=seed)
+    for seeds in (torch.tensor(3), torch.tensor([3]), torch.tensor([3.0, 4.0])):
+        with pytest.raises(ValueError, match=r"seeds must be \(2,\) int64, one per sequence"):
+            packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=0.1, seeds=seeds)
     with pytest.raises(ValueError, match=r"one device. Received: cpu, cpu, cpu, cpu, cpu, meta"):
-        meta = torch.zeros(1, dtype=torch.int64, device="meta")
-        packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=0.1, seed=meta)
+        meta = torch.zeros(2, dtype=torch.int64, device="meta")
+        packed_attention([case.q, case.k, case.v], *offsets, 4, 4, causal=False, dropout_p=0.1, seeds=meta)
 
 
 def test_under_autocast_products_are_made_in_its_dtype() -> None:
