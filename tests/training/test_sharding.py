@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from launching import finish, start_ranks
+from launching import finish, start_ranks, without_key_bias
 
 from translator.checkpoint import CheckpointError, newest_checkpoint, read_weights
 from translator.config import Config, to_yaml
@@ -26,15 +26,6 @@ def prepare(config: Config) -> Path:
 
 def last_weights(run: Path) -> dict[str, torch.Tensor]:
     return read_weights(run / "last" / "model.safetensors")[0]
-
-
-def without_key_bias(name: str, weight: torch.Tensor) -> torch.Tensor:
-    """Leave out the biases of keys: their gradient is zero, and Adam makes steps of its rounding errors."""
-    parts = {"query_key_value_projection.bias": (3, (0, 2)), "key_value_projection.bias": (2, (1,))}
-    for ending, (count, kept) in parts.items():
-        if name.endswith(f".{ending}"):
-            return torch.cat([weight.chunk(count)[part] for part in kept])
-    return weight
 
 
 @pytest.fixture(scope="module")

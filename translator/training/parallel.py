@@ -7,6 +7,7 @@ reads and writes the run directory, and the other ranks receive what they need.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import time
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -25,6 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 from translator.checkpoint import weights_of
 from translator.errors import UserError, shorten
 from translator.ranks import Rank, RankError
+from translator.training.heartbeat import Heartbeat
 from translator.training.memory import is_out_of_memory
 
 if TYPE_CHECKING:  # a slow import, which only sharded runs need
@@ -34,6 +36,7 @@ T = TypeVar("T")
 
 # For one collective operation. What takes longer on one rank than on the others is waited for through the store.
 _TIMEOUT = timedelta(minutes=15)
+_JOIN_TIMEOUT = timedelta(minutes=1)  # between the first and the last rank that starts
 _MAX_PAUSE = 0.1  # seconds between two looks into the store
 
 
@@ -65,6 +68,7 @@ class Ranks:
         self.local_world_size = local_world_size
         self._store = store
         self._meetings = 0
+        self._heartbeat: Heartbeat | None = None
 
     @classmethod
     def join(cls) -> Ranks:
@@ -81,20 +85,28 @@ class Ranks:
         if place.world_size == 1:
             return cls(0, 1, device)
         try:
-            store, rank, world_size = next(iter(rendezvous("env://", timeout=_TIMEOUT)))
+            store, rank, world_size = next(iter(rendezvous("env://", timeout=_JOIN_TIMEOUT)))
         except ValueError as error:
             raise RankError(f"Several ranks must be started with torchrun ({error}).") from error
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if is_cuda else "gloo",
-            store=PrefixStore("collectives", store),
-            rank=rank,
-            world_size=world_size,
-            timeout=_TIMEOUT,
-        )
-        return cls(rank, world_size, device, PrefixStore("meetings", store), place.local_world_size)
+        except dist.DistError as error:
+            raise _never_came(f"of {place.world_size} ranks, {shorten(str(error).splitlines()[0])}") from error
+        ranks = cls(rank, world_size, device, PrefixStore("meetings", store), place.local_world_size)
+        ranks._check_same_code()
+        with communication():
+            dist.init_process_group(
+                "cpu:gloo,cuda:nccl" if is_cuda else "gloo",
+                store=PrefixStore("collectives", store),
+                rank=rank,
+                world_size=world_size,
+                timeout=_TIMEOUT,
+            )
+        ranks._heartbeat = Heartbeat(PrefixStore("heartbeats", store), rank, world_size)
+        return ranks
 
     def leave(self) -> None:
         """Disconnect from the other ranks."""
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         if self.world_size > 1:
             dist.destroy_process_group()
 
@@ -164,6 +176,18 @@ class Ranks:
             dist.all_gather_object(items, item)
         return items
 
+    def send(self, item: object) -> None:
+        """Send an object to rank 0, which must receive it."""
+        with communication():
+            dist.send_object_list([item], dst=0)
+
+    def receive(self, source: int) -> Any:
+        """Return, on rank 0, the next object that a rank sends."""
+        items: list[Any] = [None]
+        with communication():
+            dist.recv_object_list(items, src=source)
+        return items[0]
+
     def replicate(self, model: nn.Module) -> None:
         """Give the models of all ranks the weights of rank 0."""
         if self.world_size > 1:
@@ -191,18 +215,58 @@ class Ranks:
             (directory / name / str(self.rank)).touch()
         return self.on_main(count) == self.world_size
 
-    def _exchange(self, message: str) -> list[str]:
-        """Return the messages of all ranks, which wait for each other."""
+    def _check_same_code(self) -> None:
+        """Raise RankError, on every rank, if a rank has not started, or runs another torch or other code."""
+        own = f"torch {torch.__version__}, code {_code_fingerprint(Path(__file__).parents[1])}"
+        found = self._exchange(own, _JOIN_TIMEOUT.total_seconds())
+        others = [f"rank {rank} has {version}" for rank, version in enumerate(found) if version != found[0]]
+        if others:
+            time.sleep(10 * _MAX_PAUSE)  # rank 0 may hold the store, in which the others still look
+            shown = "; ".join(others[:3]) + ("; …" if len(others) > 3 else "")
+            raise RankError(
+                f"All ranks must run the same code with the same torch. Received: rank 0 has {found[0]}; {shown}. "
+                "Install the same versions on every machine."
+            )
+
+    def _exchange(self, message: str, limit: float | None = None) -> list[str]:
+        """Return the messages of all ranks, which wait for each other.
+
+        Args:
+            message: message of this rank.
+            limit: seconds to wait; None to wait for as long as all ranks are alive.
+
+        Raises:
+            RankError: if the limit is exceeded.
+        """
         assert self._store is not None
         self._meetings += 1
         keys = [f"{self._meetings}/{rank}" for rank in range(self.world_size)]
         with communication():
             self._store.set(keys[self.rank], message)
             pause = 0.001
+            start = time.monotonic()
             while not self._store.check(keys):  # in Python, so that signals are handled
+                if limit is not None and time.monotonic() - start > limit:
+                    missing = [str(rank) for rank, key in enumerate(keys) if not self._store.check([key])]
+                    raise _never_came(f"of {self.world_size} ranks, {', '.join(missing)} did not")
                 time.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE)
             return [self._store.get(key).decode() for key in keys]
+
+
+def _never_came(what: str) -> RankError:
+    return RankError(
+        f"All ranks must start within {_JOIN_TIMEOUT.total_seconds():.0f} seconds. Received: {what}. Start the same "
+        "command on every machine, and see its messages there."
+    )
+
+
+def _code_fingerprint(folder: Path) -> str:
+    """Return a hash of the source files of a package, given its folder."""
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)} ".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -226,9 +290,10 @@ def is_lost_rank(error: Exception) -> bool:
 
 def lost_rank(error: Exception) -> RankError:
     """Return the error to raise in place of one that reports a lost rank."""
+    reason = shorten(str(error).splitlines()[0].split(". This is typically")[0])
     return RankError(
-        f"Another rank ended, or did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes "
-        f"({shorten(str(error).splitlines()[0])}). Its own message says why. The same command resumes the run."
+        f"Another rank ended, or did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes ({reason}). "
+        "Its own message says why. The same command resumes the run."
     )
 
 

@@ -22,6 +22,7 @@ from translator.kernels.backends import backend_obstacle
 from translator.ranks import RankError
 from translator.tokenizer import Tokenizers
 from translator.training.data_check import check_data
+from translator.training.handover import hand_over
 from translator.training.initialization import earlier_tokenizers
 from translator.training.parallel import Ranks
 from translator.training.reporters import check_reporters
@@ -92,6 +93,7 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
     """
     corpora: list[Examples] = []
     is_divided = config.training.parallel != "replicate" and ranks.world_size > 1
+    hand_over(run, ranks, say)
     is_shared = is_divided and ranks.share(run)
     if is_divided and not is_shared:
         say("the ranks do not share the run directory: rank 0 gathers and writes whole checkpoints")
