@@ -3,8 +3,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from translator.config import DataConfig, Source
 from translator.data import streaming
 from translator.data.batching import BatchStream
 from translator.data.cleaning import DUPLICATE, IDENTICAL, TOO_MANY_TOKENS
+from translator.data.examples import Chunk, Sharing
 from translator.data.files import DataError
 from translator.data.source_stream import SourceStream
 from translator.data.streaming import StreamedCorpus, StreamReader, load_stream, stream_rows
@@ -208,6 +211,31 @@ def test_ranks_interleave_to_the_batches_of_one(mixed: DataConfig, tokenizers: T
     whole = take(batches_of(corpus), 20)
     ranks = [take(batches_of(corpus, rank=rank, world_size=2), 10) for rank in (0, 1)]
     assert [batch for pair in zip(*ranks, strict=True) for batch in pair] == whole
+
+
+def test_ranks_that_share_the_tokenization_get_the_batches_of_one(mixed: DataConfig, tokenizers: Tokenizers) -> None:
+    corpus = load(mixed, tokenizers)
+    whole = take(batches_of(corpus), 24)
+    barrier, sent = threading.Barrier(2, timeout=60), [Chunk.empty((0, 0))] * 2
+
+    def run(rank: int) -> tuple[list[Any], dict[str, Any]]:
+        def exchange(chunk: Chunk) -> list[Chunk]:
+            sent[rank] = chunk
+            barrier.wait()
+            chunks = list(sent)
+            barrier.wait()
+            return chunks
+
+        batches = batches_of(corpus, rank=rank, world_size=2, sharing=Sharing(rank, 2, exchange))
+        return take(batches, 10), batches.state_dict()
+
+    with ThreadPoolExecutor(2) as pool:
+        (first, state), (second, other_state) = pool.map(run, range(2))
+    assert [batch for pair in zip(first, second, strict=True) for batch in pair] == whole[:20]
+    assert state == other_state
+    alone = batches_of(corpus)
+    alone.load_state_dict(state)
+    assert take(alone, 4) == whole[20:]
 
 
 def test_readers_with_a_share_read_the_chunks_of_one_and_end_at_the_same_positions(
