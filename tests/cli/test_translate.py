@@ -287,3 +287,48 @@ def test_alignments_are_written_in_pharaoh_form_or_as_json(run: Run) -> None:
     value = json.loads(run(b"Le chat dort.\n", "--alignment", "--json")[1][0])["alignment"]
     assert value["source"] == ["Le", "chat", "dort", "."]
     assert " ".join(f"{source}-{target}" for source, target in value["links"]) == links
+
+
+def test_lines_with_tags_keep_them(run: Run) -> None:
+    code, found, _ = run(b"<b>Un chat</b> dort.<br/>\n\n<i>Oui</i> &amp; non\n", "--format", "xml")
+    assert code == 0
+    assert [sorted(re.findall("<[^>]*>", line)) for line in found] == [["</b>", "<b>", "<br/>"], [], ["</i>", "<i>"]]
+    code, found, _ = run(b"Un <b>chat<br>noir\n", "--format", "html", "--json")
+    assert sorted(re.findall("<[^>]*>", json.loads(found[0])["text"])) == ["<b>", "<br>"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--format", "xml"), "Tags must be balanced and nested. Received: <b> without </b>, at character 0."),
+        (("--format", "html", "--target-prefix"), "--format is mutually exclusive with --target-prefix"),
+        (("--format", "xml", "--document"), "--format is mutually exclusive with --target-prefix and documents"),
+    ],
+)
+def test_invalid_tags_and_contradictory_options_are_one_message(
+    run: Run, arguments: tuple[str, ...], message: str
+) -> None:
+    code, found, said = run(b"un\n<b>un\n", *arguments)
+    assert (code, found) == (2, [])
+    assert said.startswith(f"translator: {message}") and said.count("\n") == 1
+    if arguments == ("--format", "xml"):
+        assert "This is line 2." in said
+
+
+def test_terms_of_a_file_are_in_the_translations(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "terms.tsv"
+    path.write_text("chat\tcat\nchien\tdog\tsoft\n", encoding="utf-8")
+    code, found, _ = run(b"Un chat dort.\nIl pleut.\n", "--terms", str(path))
+    assert code == 0
+    assert re.search("(?i)cat", found[0]) and not re.search("(?i)cat", found[1])
+    for text, message in (
+        ("chat\n", "A line of --terms must be source<TAB>target"),
+        ("chat\tc\u2019at\n", "The vocabulary of the model must spell the target of a term"),
+    ):
+        path.write_text(text, encoding="utf-8")
+        code, found, said = run(b"Un chat dort.\n", "--terms", str(path))
+        assert (code, found) == (2, [])
+        assert message in said and said.count("\n") == 1
+    path.write_text("chat\tcat\n", encoding="utf-8")
+    code, found, said = run(b"Un chat dort.\n", "--terms", str(path), "--beam-size", "4", "--num-beam-groups", "2")
+    assert code == 2 and "Hard terms require a beam or greedy search" in said

@@ -61,17 +61,18 @@ def test_elements_of_html_that_are_not_to_be_translated_are_one_word() -> None:
 @pytest.mark.parametrize(
     ("text", "received"),
     [
-        ("<b>un", "<b> without </b>, at character 0 of text 1"),
-        ("un</b>", "</b> without an opening tag, at character 2 of text 1"),
-        ("<b><i>un</b></i>", "</b> where </i> is expected, at character 8 of text 1"),
-        ("<b>un</B>", "</B> where </b> is expected, at character 5 of text 1"),
-        ("un < deux", "< deux, an unfinished tag, at character 3 of text 1"),
+        ("<b>un", "<b> without </b>, at character 0."),
+        ("un</b>", "</b> without an opening tag, at character 2."),
+        ("<b><i>un</b></i>", "</b> where </i> is expected, at character 8."),
+        ("<b>un</B>", "</B> where </b> is expected, at character 5."),
+        ("un < deux", "< deux, an unfinished tag, at character 3."),
     ],
 )
 def test_unbalanced_tags_of_xml_are_refused_with_their_place(text: str, received: str) -> None:
     with pytest.raises(MarkupError) as error:
         read_fragments(["un", text])
     assert str(error.value).startswith("Tags must be balanced and nested. Received: " + received)
+    assert str(error.value).endswith("write < in text as &lt;. This is text 1.")
 
 
 def test_escaped_text_is_character_data() -> None:

@@ -123,5 +123,5 @@ def test_a_translator_places_tags_in_every_hypothesis() -> None:
 
 def test_unbalanced_tags_are_refused_before_anything_is_translated(model_directory: Path) -> None:
     translator = Translator.load(model_directory, "cpu")
-    with pytest.raises(MarkupError, match="of text 1"):
+    with pytest.raises(MarkupError, match="This is text 1"):
         translator.translate_markup(["<b>un</b>", "<b>un"])

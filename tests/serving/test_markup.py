@@ -48,3 +48,13 @@ def test_time_is_linear_on_malformed_html(unit: str) -> None:
     start = time.process_time()
     texts(html)
     assert time.process_time() - start < 3  # quadratic code takes minutes
+
+
+def test_inline_elements_belong_to_the_text_around_them() -> None:
+    html = '<p>Un <b>chat</b> <span class="notranslate">x <i>y</i></span>.</p><pre>a</pre><b> </b><h1>Deux</h1>'
+    parts = list(html_parts(html, keeps_inline=True))
+    assert "".join(part for part, _ in parts) == html
+    assert [part for part, is_text in parts if is_text] == [
+        'Un <b>chat</b> <span class="notranslate">x <i>y</i></span>.',
+        "Deux",
+    ]

@@ -38,6 +38,21 @@ def test_a_long_text_is_divided_into_units_of_bounded_size(text: str) -> None:
 
 
 def test_html_keeps_tags_and_white_space_and_escapes_text() -> None:
-    units = html_units("<p>\n  Un &amp;\n deux <b>trois</b>\n</p> <code>x</code>")
+    units = html_units("<p>\n  Un &amp;\n deux <b>trois</b>\n</p> <code>x</code>", keeps_inline=False)
     assert units.texts == ["Un & deux", "trois"]
     assert units.join(["<One>", ""]) == "<p>\n  &lt;One&gt; <b></b>\n</p> <code>x</code>"
+
+
+def test_html_with_inline_tags_is_one_unit_between_other_tags() -> None:
+    html = "<ul>\n <li> Un <b>chat</b> &amp; <code>x</code> </li><li>Deux<br>Trois</li></ul><script>a<b</script>"
+    units = html_units(html, keeps_inline=True)
+    assert units.texts == ["Un <b>chat</b> &amp; <code>x</code>", "Deux", "Trois"]
+    assert units.join(units.texts) == html
+
+
+def test_a_long_run_of_html_is_divided_at_its_tags_and_sentences() -> None:
+    html = "<p>" + "Un chat &amp; un <b>chien</b>. " * 200 + "Deux. " * 1000 + "</p>"
+    units = html_units(html, keeps_inline=True)
+    assert all(len(unit) <= 2200 for unit in units.texts)
+    assert "<b>" not in "".join(units.texts)
+    assert "".join(units.join(units.texts).split()) == "".join(html.split())

@@ -60,6 +60,16 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_terms(parser: argparse.ArgumentParser) -> None:
+    """Add the file of terms."""
+    parser.add_argument(
+        "--terms",
+        metavar="FILE",
+        help="TSV file of terms: source, target, and optionally `hard` (default: a translation of the source has the "
+        "target) or `soft` (see --term-bias)",
+    )
+
+
 def add_decoding(parser: argparse._ActionsContainer, names: Sequence[str]) -> None:
     """Add flags for fields of `DecodingOptions`; without a flag, the model's configuration decides."""
     descriptions = describe_fields(DecodingOptions)
@@ -107,13 +117,19 @@ def load_translator(arguments: argparse.Namespace) -> Translator:
     """
     gc.disable()
     try:
+        from translator.inference.terms import Terms
         from translator.inference.translator import Translator
 
+        path = getattr(arguments, "terms", None)
+        terms = None if path is None else Terms.read(path)
         engine = getattr(arguments, "engine", "torch")  # subcommands that look inside the model have no choice
         ensemble = getattr(arguments, "ensemble", ())
-        return Translator.load(
+        translator = Translator.load(
             arguments.model, arguments.device, arguments.threads, arguments.precision, engine, ensemble
         )
+        if terms is not None:
+            translator.use_terms(terms)
+        return translator
     finally:
         gc.freeze()
         gc.enable()

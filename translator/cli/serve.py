@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 
-from translator.cli.options import OptionError, add_engine, add_model, add_search, decoding_changes, load_translator
+from translator.cli.options import (
+    OptionError,
+    add_engine,
+    add_model,
+    add_search,
+    add_terms,
+    decoding_changes,
+    load_translator,
+)
 from translator.config import change_decoding, load_config
 
 _EXTRA = {"fastapi", "fastapi_offline", "h11", "prometheus_client", "py3langid", "starlette", "uvicorn"}
@@ -16,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "Serve LibreTranslate's API, an OpenAPI page at /docs and a page to translate with at /."
     add_model(parser)
     add_engine(parser)
+    add_terms(parser)
     group = parser.add_argument_group("server")
     group.add_argument(
         "--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for all (default: %(default)s)"

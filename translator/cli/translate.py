@@ -12,17 +12,28 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from translator.cli.documents import find_document, run_documents
 from translator.cli.filtering import BYTES_NOTICE, SPLIT_NOTICE, add_filter, hypothesis_json, run_filter
 from translator.cli.lines import LineError, to_json, write_line
-from translator.cli.options import add_decoding, add_engine, add_model, add_search, decoding_changes, load_translator
+from translator.cli.options import (
+    add_decoding,
+    add_engine,
+    add_model,
+    add_search,
+    add_terms,
+    decoding_changes,
+    load_translator,
+)
 from translator.config.decoding import SAMPLING_FIELDS
 from translator.documents.formats import SUFFIXES
 from translator.errors import shorten
 
 if TYPE_CHECKING:
+    from translator.config import DecodingChanges
     from translator.inference.results import Hypothesis, Translation
+    from translator.inference.translator import Translator
 
 _NOTICES = {
     "invalid_bytes": BYTES_NOTICE,
     "split": SPLIT_NOTICE,
+    "pieces": "{} lost protected text; what is around it was translated in pieces.",
     "truncated": "{} reached the maximum length and may be incomplete; raise --max-length-factor.",
 }
 
@@ -62,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="read lines as `source<TAB>prefix`: a text, and what its translation must begin with",
     )
     parser.add_argument(
+        "--format",
+        choices=("text", "xml", "html"),
+        default="text",
+        help="xml, html: lines have inline tags, which are placed by word alignment (default: %(default)s)",
+    )
+    add_terms(parser)
+    parser.add_argument(
         "--json", action="store_true", help="write one JSON object per line: text, score, tokens, flags, guard"
     )
     add_search(parser)
@@ -74,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     changes = decoding_changes(arguments)
     document = find_document(arguments)
     summary = GuardSummary()
+    if arguments.format != "text" and (arguments.target_prefix or arguments.document or document is not None):
+        raise LineError("--format is mutually exclusive with --target-prefix and documents. Omit one of them.")
     if arguments.document or document is not None:
         if arguments.json or arguments.num_hypotheses is not None or arguments.target_prefix or arguments.alignment:
             raise LineError(
@@ -85,7 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
     else:
 
         def load() -> Any:
-            translate: Any = partial(load_translator(arguments).translate, **changes)
+            translator = load_translator(arguments)
+            translate: Any = partial(translator.translate, **changes)
+            if arguments.format != "text":
+                translate = MarkupLines(translator, changes, is_html=arguments.format == "html")
             return summary.counting(partial(_translate_prefixed, translate) if arguments.target_prefix else translate)
 
         status = run_filter(
@@ -97,6 +120,31 @@ def run(arguments: argparse.Namespace) -> int:
     if summary.num_failed and not arguments.quiet:
         print(f"translator: {summary}", file=sys.stderr)
     return status
+
+
+class MarkupLines:
+    """Translates lines with inline tags; an error says which line it is about.
+
+    Args:
+        translator: translates them.
+        changes: decoding options.
+        is_html: whether the lines are HTML rather than XML.
+    """
+
+    def __init__(self, translator: Translator, changes: DecodingChanges, *, is_html: bool) -> None:
+        self._translate: Any = partial(translator.translate_markup, html=is_html, **changes)
+        self._num_lines = 0
+
+    def __call__(self, lines: Sequence[str]) -> Sequence[Translation]:
+        """Translate the next lines."""
+        from translator.inference.fragment import MarkupError
+
+        try:
+            translations: Sequence[Translation] = self._translate(lines)
+        except MarkupError as error:
+            raise MarkupError(error.reason, self._num_lines + error.number + 1, "line") from None
+        self._num_lines += len(lines)
+        return translations
 
 
 class GuardSummary:

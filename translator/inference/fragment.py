@@ -29,7 +29,17 @@ _SEPARATORS = frozenset({"br", "cr", "hr", "lb", "tab"})  # local names that sep
 
 
 class MarkupError(UserError):
-    """Text whose tags are not balanced."""
+    """Text whose tags are not balanced.
+
+    Attributes:
+        number: number of the text.
+        reason: the message without the number of the text.
+    """
+
+    def __init__(self, reason: str, number: int = 0, kind: str = "text") -> None:
+        super().__init__(f"{reason} This is {kind} {number}.")
+        self.reason = reason
+        self.number = number
 
 
 @dataclass
@@ -83,7 +93,7 @@ class Fragment:
         return Masked(self.plain, {node.mask: node.mask for node in self.root.walk() if node.mask})
 
     @classmethod
-    def read(cls, text: str, *, html: bool = False, protect: bool = True, place: str = "") -> Fragment:
+    def read(cls, text: str, *, html: bool = False, protect: bool = True, number: int = 0) -> Fragment:
         """Read a fragment.
 
         Args:
@@ -91,12 +101,12 @@ class Fragment:
             protect: copy placeholders, URLs and e-mail addresses like elements that are not translated.
             html: read HTML: void elements have no closing tag, names ignore case, code is not translated, and a tag
                 without its partner is kept as a mark.
-            place: what the error calls the text.
+            number: number of the text, for the error.
 
         Raises:
             MarkupError: if the tags of XML are not balanced.
         """
-        reader = _Reader(text, html, protect, place)
+        reader = _Reader(text, html, protect, number)
         reader.read()
         plain = "".join(reader.plain).rstrip()
         for node in reader.root.walk():
@@ -107,13 +117,13 @@ class Fragment:
 class _Reader:
     """Reads one fragment, see `Fragment.read`."""
 
-    def __init__(self, text: str, html: bool, protect: bool, place: str) -> None:
+    def __init__(self, text: str, html: bool, protect: bool, number: int) -> None:
         self.text = text
         self.root = Node()
         self.plain: list[str] = []
         self._html = html
         self._protect = protect
-        self._place = place
+        self._number = number
         self._open: list[tuple[str, Node]] = []  # name and node of each open element
         self._masks = masks_for(text)
 
@@ -231,8 +241,9 @@ class _Reader:
 
     def _error(self, received: str, position: int) -> MarkupError:
         return MarkupError(
-            f"Tags must be balanced and nested. Received: {received}, at character {position}{self._place}. "
-            "Close each tag, and write < in text as &lt;."
+            f"Tags must be balanced and nested. Received: {received}, at character {position}. "
+            "Close each tag, and write < in text as &lt;.",
+            self._number,
         )
 
 
@@ -242,9 +253,7 @@ def read_fragments(texts: Sequence[str], *, html: bool = False, protect: bool = 
     Raises:
         MarkupError: if the tags of a text are not balanced; it names the number of the text.
     """
-    return [
-        Fragment.read(text, html=html, protect=protect, place=f" of text {number}") for number, text in enumerate(texts)
-    ]
+    return [Fragment.read(text, html=html, protect=protect, number=number) for number, text in enumerate(texts)]
 
 
 def escape(text: str) -> str:

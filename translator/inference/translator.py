@@ -54,7 +54,7 @@ class Translator:
         self.engine = engine
         self.tokenizers = tokenizers
         self.decoding = decoding or DecodingOptions()
-        self._last_matcher: tuple[Terms | None, TermMatcher | None] = (None, None)
+        self._terms: TermMatcher | None = None
 
     @classmethod
     def load(
@@ -249,14 +249,19 @@ class Translator:
             TermError: if the terms cannot be read, or the vocabulary cannot spell one.
             DecodingError: if the engine or the options do not allow terms.
         """
-        if terms is None:
-            return None
-        key, matcher = self._last_matcher
-        if key is not terms or matcher is None:
-            matcher = TermMatcher(Terms.of(terms), self.tokenizers)
-            self._last_matcher = (terms if isinstance(terms, Terms) else None, matcher)
-        require_terms(self.engine, options, has_hard=matcher.has_hard)
+        matcher = self._terms if terms is None else TermMatcher(Terms.of(terms), self.tokenizers)
+        if matcher is not None:
+            require_terms(self.engine, options, has_hard=matcher.has_hard)
         return matcher
+
+    def use_terms(self, terms: TermsLike) -> None:
+        """Use terms in all further calls that are not given others; see `translate`.
+
+        Raises:
+            TermError: if the terms cannot be read, or the vocabulary cannot spell one.
+            DecodingError: if the engine does not serve terms.
+        """
+        self._terms = self._matcher(terms, DecodingOptions())
 
     @overload
     def translate_markup(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too

@@ -35,16 +35,19 @@ class _Job:
 
     Attributes:
         changes: options of the search; a batch has texts of equal options only.
+        is_html: whether the texts are HTML with inline tags; those of a batch all are, or none.
         texts: texts and the futures of their translations.
     """
 
     changes: DecodingChanges
+    is_html: bool
     texts: deque[tuple[str, Future[Translation]]]
 
 
 @dataclass
 class _Batch:
     changes: DecodingChanges
+    is_html: bool
     texts: list[str] = field(default_factory=list)
     futures: list[Future[Translation]] = field(default_factory=list)
 
@@ -65,6 +68,7 @@ class Batcher:
         self, translator: Translator, max_waiting: int = 1_000_000, observe: BatchObserver | None = None
     ) -> None:
         self.decoding = translator.decoding
+        self.places_tags = not translator.engine.unsupported(translator.decoding.model_copy(update={"alignment": True}))
         self._translator = translator
         self._max_waiting = max_waiting
         self._observe = observe
@@ -82,8 +86,15 @@ class Batcher:
         """Number of characters in the queue."""
         return self._waiting
 
-    def submit(self, texts: Sequence[str], changes: DecodingChanges | None = None) -> list[Future[Translation]]:
+    def submit(
+        self, texts: Sequence[str], changes: DecodingChanges | None = None, *, is_html: bool = False
+    ) -> list[Future[Translation]]:
         """Queue texts, all or none, and return the futures of their translations. A future may be cancelled.
+
+        Args:
+            texts: the texts.
+            changes: options of the search.
+            is_html: whether the texts are HTML with inline tags, which requires `places_tags`.
 
         Raises:
             ConfigError: if an option is unknown or out of range.
@@ -91,7 +102,7 @@ class Batcher:
         """
         changes = changes or {}
         change_decoding(self.decoding, changes)
-        job = _Job(changes, deque((text, Future()) for text in texts))
+        job = _Job(changes, is_html, deque((text, Future()) for text in texts))
         futures = [future for _, future in job.texts]
         size = sum(map(_cost, texts))
         with self._condition:
@@ -158,12 +169,12 @@ class Batcher:
 
     def _next_batch(self) -> _Batch | None:
         """Remove the texts of the next batch from the queue: one of each job in turn, as far as options agree."""
-        batch = _Batch(self._jobs[0].changes)
+        batch = _Batch(self._jobs[0].changes, self._jobs[0].is_html)
         characters = 0
         others: deque[_Job] = deque()
         while self._jobs and characters < MAX_BATCH_CHARACTERS:
             job = self._jobs.popleft()
-            if job.changes != batch.changes:
+            if (job.changes, job.is_html) != (batch.changes, batch.is_html):
                 others.append(job)
                 continue
             text, future = job.texts.popleft()
@@ -180,7 +191,7 @@ class Batcher:
     def _translate(self, batch: _Batch) -> None:
         start = time.perf_counter()
         try:
-            translations = self._translator.translate(batch.texts, **batch.changes)
+            translations = self._translate_texts(batch.texts, batch)
         except Exception as error:  # of any class: it must not end the thread, which serves all clients
             self._translate_one_by_one(batch, error)
             self._measure(batch, time.perf_counter() - start)
@@ -189,6 +200,11 @@ class Batcher:
             self._measure(batch, time.perf_counter() - start)
             for future, translation in zip(batch.futures, translations, strict=True):
                 future.set_result(translation)
+
+    def _translate_texts(self, texts: Sequence[str], batch: _Batch) -> list[Translation]:
+        if batch.is_html:
+            return self._translator.translate_markup(texts, html=True, **batch.changes)
+        return self._translator.translate(texts, **batch.changes)
 
     def _measure(self, batch: _Batch, seconds: float) -> None:
         characters = sum(map(_cost, batch.texts))
@@ -203,7 +219,7 @@ class Batcher:
             return
         for text, future in zip(batch.texts, batch.futures, strict=True):
             try:
-                future.set_result(self._translator.translate(text, **batch.changes))
+                future.set_result(self._translate_texts([text], batch)[0])
             except Exception as own:  # of any class: the caller of `result` gets it
                 future.set_exception(own)
 

@@ -17,26 +17,44 @@ _NO_TRANSLATION = re.compile(
 )
 
 
-def html_parts(html: str) -> Iterator[tuple[str, bool]]:
+_INLINE = frozenset(
+    {
+        "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i",
+        "img", "ins", "kbd", "mark", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time", "tt",
+        "u", "var", "wbr"
+    }
+)  # fmt: skip
+
+
+def html_parts(html: str, *, keeps_inline: bool = False) -> Iterator[tuple[str, bool]]:
     """Yield the parts of HTML, and whether each is text to translate; joined, they are the input.
 
     Tags, comments, text without letters and digits, and the content of scripts, styles, code and elements with
     `translate="no"` or the class `notranslate` are not translated.
+
+    Args:
+        html: the HTML.
+        keeps_inline: True for text with inline elements in it, False for text without tags.
     """
-    for is_text, parts in groupby(_parts(html), key=lambda part: part[1]):
-        text = "".join(part for part, _ in parts)
-        yield text, is_text and any(map(str.isalnum, re.sub(r"&#?\w+;", "", text)))
+    kinds = {"text", "inline"} if keeps_inline else {"text"}
+    for is_run, parts in groupby(_parts(html), key=lambda part: part[1] in kinds):
+        run = list(parts)
+        text = "".join(part for part, kind in run if kind == "text")
+        yield "".join(part for part, _ in run), is_run and any(map(str.isalnum, re.sub(r"&#?\w+;", "", text)))
 
 
-def _parts(html: str) -> Iterator[tuple[str, bool]]:
+def _parts(html: str) -> Iterator[tuple[str, str]]:
+    """Yield the parts of HTML, and whether each is `text`, markup `inline`, or another `block`."""
     opaque, depth = "", 0  # name of the element that is not translated; number of open elements of this name
     position = 0
     while opening := _OPENING.search(html, position):
         if opening.start() > position:
-            yield html[position : opening.start()], not depth
+            kind = "text" if not depth else "inline" if opaque in _INLINE else "block"
+            yield html[position : opening.start()], kind
         position = _end_of_markup(html, opening)
         markup, name = html[opening.start() : position], (opening["name"] or "").lower()
-        yield markup, False
+        is_inline = (opaque if depth else name) in _INLINE and markup.endswith(">")
+        yield markup, "inline" if is_inline else "block"
         if not name or name in _VOID or markup.endswith("/>"):
             continue
         if depth:
@@ -46,10 +64,10 @@ def _parts(html: str) -> Iterator[tuple[str, bool]]:
         if name in _RAW and not opening["slash"]:
             closing = re.compile(f"</{name}", re.IGNORECASE).search(html, position)
             end = closing.start() if closing else len(html)
-            yield html[position:end], False
+            yield html[position:end], "block"
             position = end
     if position < len(html):
-        yield html[position:], not depth
+        yield html[position:], "text" if not depth else "block"
 
 
 def _end_of_markup(html: str, opening: re.Match[str]) -> int:

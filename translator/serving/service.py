@@ -109,15 +109,18 @@ class Service:
         self._check_languages(request.source, request.target)
         texts = [clean(text) for text in ([request.q] if isinstance(request.q, str) else request.q)]
         detected = [await self._detected(text, request.source) for text in texts]
+        is_html = request.format == "html" and self.batcher.places_tags
         units = [
             self._untranslated(text)
             if found is not None and found.language == self.target
-            else html_units(text)
+            else html_units(text, keeps_inline=self.batcher.places_tags)
             if request.format == "html"
             else text_units(text)
             for text, found in zip(texts, detected, strict=True)
         ]
-        futures = self.batcher.submit([text for unit in units for text in unit.texts], self._changes(request))
+        futures = self.batcher.submit(
+            [text for unit in units for text in unit.texts], self._changes(request), is_html=is_html
+        )
         following = iter(await self._within_time(lambda: _all(futures)))
         results = []
         for unit, found in zip(units, detected, strict=True):

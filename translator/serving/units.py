@@ -51,13 +51,21 @@ def text_units(text: str, *, by_sentence: bool = False) -> Units:
     return Units([part for block in blocks for part in block], lines, join)
 
 
-def html_units(text: str) -> Units:
+def html_units(text: str, *, keeps_inline: bool) -> Units:
     """Divide HTML: each run of text between tags is a unit; tags, comments, scripts and white space are kept.
 
     See `html_parts` for the elements that are not translated.
+
+    Args:
+        text: HTML to translate.
+        keeps_inline: True for units that are HTML with inline elements, False for plain text between any two tags.
     """
-    parts = list(html_parts(text))
-    units = [_parts(" ".join(unescape(part).split()), False) if is_text else None for part, is_text in parts]
+    parts = [
+        piece
+        for part, is_text in html_parts(text, keeps_inline=keeps_inline)
+        for piece in (html_parts(part) if is_text and not _fits(part) else [(part, is_text)])
+    ]
+    units = [_html_unit(part, is_html=keeps_inline) if is_text else None for part, is_text in parts]
 
     def join(translations: Sequence[str]) -> str:
         following = iter(translations)
@@ -68,11 +76,19 @@ def html_units(text: str) -> Units:
                 continue
             translated = _join([next(following) for _ in unit])
             before, after = part[: len(part) - len(part.lstrip())], part[len(part.rstrip()) :]
-            written.append(before + escape(translated, quote=False) + after)
+            written.append(before + (translated if keeps_inline else escape(translated, quote=False)) + after)
         return "".join(written)
 
     found = [(number, text) for number, unit in enumerate(units) for text in unit or ()]
     return Units([text for _, text in found], [number for number, _ in found], join)
+
+
+def _html_unit(part: str, *, is_html: bool) -> list[str]:
+    """Return the texts to translate of a run of text, as HTML or plain."""
+    if is_html and _fits(part):
+        return [part.strip()]
+    texts = _parts(" ".join(unescape(part).split()), False)
+    return [escape(text, quote=False) for text in texts] if is_html else texts
 
 
 def _parts(text: str, by_sentence: bool) -> list[str]:
