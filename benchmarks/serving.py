@@ -15,9 +15,11 @@ import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pyarrow.parquet as parquet
 
@@ -72,12 +74,18 @@ def run_filter(options: Sequence[str], texts: Sequence[str]) -> tuple[list[str],
         process.stdin.flush()
         process.stdout.readline()  # started
         start, cpu = time.perf_counter(), cpu_time(process)
-        process.stdin.write("".join(f"{text}\n" for text in texts) + "\n")
-        process.stdin.flush()
+        writer = threading.Thread(target=write_lines, args=(process.stdin, [*texts, ""]))
+        writer.start()  # a pipe holds few lines: the filter writes while it reads
         lines = [process.stdout.readline().removesuffix("\n") for _ in range(len(texts) + 1)][:-1]
+        writer.join()
         result = lines, time.perf_counter() - start, cpu_time(process) - cpu
         process.stdin.close()
         return result
+
+
+def write_lines(stream: IO[str], lines: Sequence[str]) -> None:
+    stream.write("".join(f"{line}\n" for line in lines))
+    stream.flush()
 
 
 def report_server(
