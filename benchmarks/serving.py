@@ -26,6 +26,16 @@ import pyarrow.parquet as parquet
 import translator
 
 MAX_DISTINCT = 10_000  # texts; more requests repeat them
+# A process that translates each line it reads and prints the seconds of the call.
+LIBRARY = """
+import sys, time
+from translator import Translator
+loaded = Translator.load({0!r}, threads={1}, engine={2!r})
+for line in sys.stdin:
+    start = time.perf_counter()
+    loaded.translate(line.strip(), beam_size={3})
+    print(time.perf_counter() - start, flush=True)
+"""
 _CORPUS = Path(translator.__file__).parent / "data" / "embedded"
 
 
@@ -97,7 +107,7 @@ def report_server(
         try:
             assert process.stderr is not None
             port = int(process.stderr.readline().rsplit(":", 1)[1])
-            idle = asyncio.run(load(port, texts[: arguments.idle], 1))
+            report_idle(process, port, texts[: arguments.idle], arguments)
             start, cpu = time.perf_counter(), cpu_time(process)
             answers = asyncio.run(load(port, texts, arguments.clients))
             seconds, cpu = time.perf_counter() - start, cpu_time(process) - cpu
@@ -109,12 +119,30 @@ def report_server(
         f"server, {arguments.clients} clients: {len(texts) / seconds:,.1f} sentences/s, "
         f"{1000 * cpu / len(texts):.2f} ms of CPU time each; {wrong} of {len(texts)} differ"
     )
-    for name, times in (("idle", [t for _, t in idle]), ("loaded", [t for _, t in answers])):
-        cuts = statistics.quantiles(times, n=20)
-        print(f"{name}: p50 {1000 * cuts[9]:.1f} ms, p95 {1000 * cuts[18]:.1f} ms")
-    calls = library_times(options[0], texts[: arguments.idle], arguments.beam_size, arguments.threads)
-    cuts = statistics.quantiles(calls, n=20)
-    print(f"library: p50 {1000 * cuts[9]:.1f} ms, p95 {1000 * cuts[18]:.1f} ms")
+    cuts = statistics.quantiles([seconds for _, seconds in answers], n=20)
+    print(f"loaded: p50 {1000 * cuts[9]:.1f} ms, p95 {1000 * cuts[18]:.1f} ms")
+
+
+def report_idle(server: subprocess.Popen[str], port: int, texts: Sequence[str], arguments: argparse.Namespace) -> None:
+    """Print the latency of an idle server, and of library calls in an idle process, text by text in turn."""
+    code = LIBRARY.format(arguments.model, arguments.threads, arguments.engine, arguments.beam_size)
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as it:
+        assert it.stdin is not None and it.stdout is not None
+        times: list[tuple[float, float]] = []
+        for text in [texts[0], *texts]:
+            if len(times) == 1:  # the first warms up
+                starts = [cpu_time(process) for process in (server, it)]
+            [(_, seconds)] = asyncio.run(load(port, [text], 1))
+            print(text, file=it.stdin, flush=True)
+            times.append((seconds, float(it.stdout.readline())))
+        cpu = [cpu_time(process) - start for process, start in zip((server, it), starts, strict=True)]
+        it.stdin.close()
+    for name, seconds_each, cpu_seconds in zip(("server", "library"), zip(*times[1:], strict=True), cpu, strict=True):
+        cuts = statistics.quantiles(seconds_each, n=20)
+        print(
+            f"idle, {name}: p50 {1000 * cuts[9]:.1f} ms, p95 {1000 * cuts[18]:.1f} ms, "
+            f"{1000 * cpu_seconds / len(texts):.2f} ms of CPU time each"
+        )
 
 
 async def load(port: int, texts: Sequence[str], clients: int) -> list[tuple[str, float]]:
@@ -145,17 +173,6 @@ async def translate(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
     answer = await reader.readexactly(int(headers.partition(b"content-length:")[2].split(b"\r\n")[0]))
     found: str = json.loads(answer).get("translatedText", answer.decode())
     return found
-
-
-def library_times(model: str, texts: Sequence[str], beam_size: int, threads: int) -> list[float]:
-    """Return the seconds of `Translator.translate` for each text alone."""
-    loaded = translator.Translator.load(model, threads=threads)
-    times = []
-    for text in texts:
-        start = time.perf_counter()
-        loaded.translate(text, beam_size=beam_size)
-        times.append(time.perf_counter() - start)
-    return times
 
 
 if __name__ == "__main__":
