@@ -126,6 +126,26 @@ def test_what_was_lost_is_copied(tokenizers: Tokenizers) -> None:
     assert len(found.hypotheses[0].token_log_probabilities) == len(found.tokens) + 1
 
 
+def test_a_repaired_translation_keeps_protected_text(tokenizers: Tokenizers) -> None:
+    pieces = {"Le chat a": "The cat is", "ans, voir": "years old, see"}
+
+    def outputs(text: str, request: Request, options: DecodingOptions) -> list[str]:
+        return [pieces.get(text, "The cat is old, see X1.")]
+
+    found = translator_of(tokenizers, outputs).translate("Le chat a 15 ans, voir {name}.")
+    assert found.text == "The cat is 15 years old, see {name}."
+    assert found.repair == Repair(("numbers",), ("copy",), ())
+
+
+def test_parts_that_lose_protected_text_are_not_joined(tokenizers: Tokenizers) -> None:
+    def outputs(text: str, request: Request, options: DecodingOptions) -> list[str]:
+        return [f"{LOOP} X1" if len(text) > 40 else "The cat is sleeping."]
+
+    found = translator_of(tokenizers, outputs).translate("Le chat dort sur le lit, et voir {name} pour du pain.")
+    assert found.text == f"{LOOP} {{name}}"
+    assert found.repair == Repair(("looping",), (), ("looping",))
+
+
 def test_a_joined_translation_has_the_coverage_penalty_in_its_score(tokenizers: Tokenizers) -> None:
     translator = translator_of(tokenizers, lambda text, request, options: ["See it."], coverage_penalty=0.5)
     found = translator.translate("Voir {name}.", protect=False)

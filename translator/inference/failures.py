@@ -14,6 +14,7 @@ KINDS = ("empty", "looping", "copied", "length", "numbers", "urls", "emails", "p
 
 _WORD = re.compile(r"[^\W_]+")
 _SYLLABLES = re.compile(r"([^\W\d_]{2,12}?)\1{4,}|([^\W\d_])\2{7,}")  # hahahahaha, aaaaaaaa
+_TRIPLE = re.compile(r"\b([^\W\d_]+)\s+\1\s+\1\b", re.IGNORECASE)
 _MAX_CYCLE = 8  # words
 _MAX_REPEATS = 3  # of one word in a row: "very, very, very"
 _MAX_CYCLE_REPEATS = 2  # of several words
@@ -70,7 +71,7 @@ def find_failures(source: str, target: str, is_rare: Callable[[str], bool] = lam
     plain_source, plain_target = without_literals(source), without_literals(target)
     has_literals = plain_source is not source
     found = {
-        "looping": is_looping(source_words, target_words) or has_repeated_syllables(source, target),
+        "looping": is_looping(source_words, target_words) or has_repetition(source, target),
         "copied": is_copied(plain_source, plain_target),
         "length": has_implausible_length(source, target),
         "numbers": not has_equal_numbers(plain_source, plain_target),
@@ -100,9 +101,9 @@ def is_looping(source_words: Sequence[str], target_words: Sequence[str]) -> bool
     return _most_frequent_long(target_words) > _most_frequent_long(source_words) + _MAX_MORE_WORDS
 
 
-def has_repeated_syllables(source: str, target: str) -> bool:
-    """Return True if letters of the target repeat many times in a row, and none of the source do."""
-    return bool(_SYLLABLES.search(target)) and not _SYLLABLES.search(source)
+def has_repetition(source: str, target: str) -> bool:
+    """Return True if the target has a word three times without a comma, or syllables many times, and the source not."""
+    return any(pattern.search(target) and not pattern.search(source) for pattern in (_TRIPLE, _SYLLABLES))
 
 
 def is_copied(source: str, target: str) -> bool:
@@ -181,7 +182,7 @@ def lost_spans(source: str, target: str, is_rare: Callable[[str], bool]) -> list
         spans.append(_widened(plain_source, number.start(), number.end()))
     missing = set(changed_names(plain_source, target, is_rare))
     spans += [match.span() for match in _WORD.finditer(plain_source) if match[0] in missing]
-    return _merged(spans)
+    return merged(spans)
 
 
 def _widened(text: str, start: int, end: int) -> tuple[int, int]:
@@ -193,14 +194,15 @@ def _widened(text: str, start: int, end: int) -> tuple[int, int]:
     return start, start + len(text[start:end].rstrip(_CLOSING))
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    merged: list[tuple[int, int]] = []
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order, those that overlap as one."""
+    result: list[tuple[int, int]] = []
     for start, end in sorted(spans):
-        if merged and start < merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        if result and start < result[-1][1]:
+            result[-1] = result[-1][0], max(end, result[-1][1])
         else:
-            merged.append((start, end))
-    return merged
+            result.append((start, end))
+    return result
 
 
 def changed_names(source: str, target: str, is_rare: Callable[[str], bool]) -> list[str]:

@@ -7,7 +7,7 @@ what was lost is copied from the source. The candidate with the fewest failures 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 from translator.engines.base import Engine
 from translator.engines.coverage import uses_coverage, with_coverage
-from translator.inference.failures import find_failures, lost_spans
+from translator.inference.failures import find_failures, lost_spans, merged
 from translator.inference.splitting import split_text
 from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
 
@@ -77,10 +77,16 @@ class Guard:
         tokenizers: tokenizers of the model.
         options: options of the search whose results are checked.
         make_request: returns the request to translate a part, given its ids.
+        masks: words that a translation has once, if its text has them.
     """
 
     def __init__(
-        self, engine: Engine, tokenizers: Tokenizers, options: DecodingOptions, make_request: MakeRequest
+        self,
+        engine: Engine,
+        tokenizers: Tokenizers,
+        options: DecodingOptions,
+        make_request: MakeRequest,
+        masks: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self._source, self._target = tokenizers.source, tokenizers.target
@@ -88,6 +94,7 @@ class Guard:
         changes = {"beam_size": beam, "num_beam_groups": 1, "num_hypotheses": 1, "mbr_candidates": 0, "sample": False}
         self._options = options.model_copy(update=changes)
         self._make_request = make_request
+        self._masks = [_word_pattern([mask]) for mask in sorted(masks)]
         self._is_rare = lru_cache(maxsize=1024)(lambda word: is_rare(word, self._source))
 
     def repaired(self, found: Found) -> tuple[Found, dict[Request, Repair]]:
@@ -123,6 +130,9 @@ class Guard:
     def _keep_best(self, case: _Case, candidates: Sequence[Candidate], step: str) -> None:
         """Replace the best candidate of a case by a better one; the search's own only by one with fewer failures."""
         for candidate in candidates:
+            text = self._target.decode(candidate.tokens)
+            if not self._is_complete(case, text):
+                continue
             failures = self._failures(case.text, candidate)
             rank, best = _rank(failures, candidate), _rank(case.failures, case.best)
             if rank[0] < best[0] or (case.repair.steps and candidate.tokens != case.best.tokens and rank < best):
@@ -159,7 +169,7 @@ class Guard:
             chosen, pieces = [], []
             for number, case in enumerate(cases):
                 parts = self._parts(case.text, max(len(case.request.source) // divisor + 1, _MIN_PART))
-                if _is_plain(case.request) and len(parts) > 1:
+                if not case.request.prefix and len(parts) > 1:
                     chosen.append(number)
                     pieces.append([(part, " ") for part in parts])
             for number, candidate in zip(chosen, self._joined([cases[n] for n in chosen], pieces), strict=True):
@@ -174,9 +184,14 @@ class Guard:
         chosen, pieces = [], []
         for case in cases:
             spans = lost_spans(case.text, self._target.decode(case.best.tokens), self._is_rare)
-            if _is_plain(case.request) and spans:
+            if not case.request.prefix and spans:
+                spans += [
+                    match.span()
+                    for word in (*self._masks_of(case), *self._terms(case))
+                    for match in word.finditer(case.text)
+                ]
                 chosen.append(case)
-                pieces.append(list(_around(case.text, spans)))
+                pieces.append(list(_around(case.text, merged(spans))))
         return zip(chosen, self._joined(chosen, pieces), strict=True)
 
     def _joined(
@@ -207,11 +222,10 @@ class Guard:
             ]
             texts.append(" ".join("".join(written).split()))
         targets = [tuple(self._target.encode(text)) for text in texts]
-        limit = self._engine.max_positions
         fitting = [
             (case.request.source, target)
             for case, target in zip(cases, targets, strict=True)
-            if _positions(self._engine, case.request.source, target) <= limit
+            if _positions(self._engine, case.request.source, target) <= self._engine.max_positions
         ]
         values = (
             dict(zip(fitting, self._engine.score(fitting, self._options.batch_tokens), strict=True)) if fitting else {}
@@ -223,6 +237,20 @@ class Guard:
         if not uses_coverage(self._options):
             return results
         return with_coverage([case.request for case in cases], results, self._engine.cross_attention, self._options)
+
+    def _terms(self, case: _Case) -> list[re.Pattern[str]]:
+        """Return a pattern for each term that a translation must have."""
+        terms = [(*term.forms, *term.initial_forms) for term in case.request.terms]
+        return [_word_pattern({self._target.decode(form) for form in forms}) for forms in terms]
+
+    def _masks_of(self, case: _Case) -> list[re.Pattern[str]]:
+        """Return a pattern for each mask that a translation must have once."""
+        return [mask for mask in self._masks if mask.search(case.text)]
+
+    def _is_complete(self, case: _Case, text: str) -> bool:
+        """Return True if a translation has its terms and masks."""
+        has_masks = all(len(mask.findall(text)) == 1 for mask in self._masks_of(case))
+        return has_masks and all(term.search(text) for term in self._terms(case))
 
     def _piece(
         self,
@@ -238,6 +266,11 @@ class Guard:
             return text + space
         translated = self._target.decode(found[encoded[text]][0].tokens)
         return as_inside(text, translated, is_first=number == 0, is_last=number == count - 1) + space
+
+
+def _word_pattern(spellings: Collection[str]) -> re.Pattern[str]:
+    """Return a pattern that finds any of the spellings as whole words."""
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(spellings)))})(?!\w)")
 
 
 def is_rare(word: str, tokenizer: Tokenizer) -> bool:
@@ -282,11 +315,6 @@ def _around(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, 
 def _rank(failures: Sequence[str], candidate: Candidate) -> tuple[int, float]:
     """Return the key by which candidates of a text are compared; a cut one counts as one failure more."""
     return len(failures) + (not candidate.is_finished), -candidate.score
-
-
-def _is_plain(request: Request) -> bool:
-    """Return True if a request may be decoded in parts: it has nothing but a source and lengths."""
-    return request == Request(request.source, request.max_length, request.min_length)
 
 
 def _positions(engine: Engine, source: Sequence[int], target: Sequence[int]) -> int:

@@ -205,7 +205,8 @@ class Translator:
         found = searcher.search([request for of_line in requests for request in of_line], writer.switched)
         repairs: dict[Request, Repair] | None = None
         if options.guard and not options.is_random:
-            found, repairs = Guard(self.engine, self.tokenizers, options, writer.request).repaired(found)
+            masks = {mask for source in sources for mask in source.masks}
+            found, repairs = Guard(self.engine, self.tokenizers, options, writer.request, masks).repaired(found)
         alignments = self._alignments(found, options) if options.alignment else {}
         translations = []
         for line, of_line in zip(lines, requests, strict=True):
