@@ -97,10 +97,11 @@ class CTranslate2:
     Args:
         shape: size of the model.
         vocab_size: size of the vocabulary.
-        device: cpu (float32) or cuda (float16).
+        device: cpu or cuda.
+        compute_type: precision of the computation, as CTranslate2 names it.
     """
 
-    def __init__(self, shape: Shape, vocab_size: int, device: str) -> None:
+    def __init__(self, shape: Shape, vocab_size: int, device: str, compute_type: str) -> None:
         import ctranslate2
 
         self.names = ["<unk>", "<s>", "</s>", *(f"token {i}" for i in range(3, vocab_size))]
@@ -109,7 +110,6 @@ class CTranslate2:
         spec.optimize()
         with tempfile.TemporaryDirectory() as folder:
             spec.save(folder)
-            compute_type = "float16" if device == "cuda" else "float32"
             # As ours on the CPU: batches in parallel, one thread each.
             options = {"compute_type": compute_type, "inter_threads": torch.get_num_threads(), "intra_threads": 1}
             self.translator = ctranslate2.Translator(folder, device=device, **options)

@@ -1,12 +1,15 @@
-"""Decoding on the CPU against other toolkits: sentences per second, greedily and with a beam of 5.
+"""Decoding on the CPU against other toolkits: sentences per second, greedily and with a beam.
 
-Weights are random and each translation is forced to end at the source length over 1.15, since speed depends on the
-model only through the lengths of its translations. The baselines are a plain loop around `torch.nn.Transformer`
-(padded, the decoder run over the whole prefix at each step, the last position projected), and, if their packages are
-installed, Hugging Face's `generate` of a Marian model and CTranslate2 in float32. The last two translate all sentences
-of a batch to their mean length.
+Weights are random and each translation is forced to have the mean length of its batch, the source length over 1.15,
+since speed depends on the model only through the lengths of its translations. The baselines are a plain loop around
+`torch.nn.Transformer` (padded, the decoder run over the whole prefix at each step, the last position projected), and,
+if their packages are installed, Hugging Face's `generate` of a Marian model and CTranslate2 with the same weights.
 
     python benchmarks/decoding.py --sentences 1000 --batch 64 --rounds 3
+    python benchmarks/decoding.py --size base --beam 4 --sentences 32 --batch 32 --threads 1 \\
+        --only ours CTranslate2 --precisions float32 bfloat16 int8
+
+With `--precisions`, ours and CTranslate2 run in each of them. A round runs every implementation once, in turn.
 """
 
 from __future__ import annotations
@@ -30,11 +33,13 @@ import baseline_models
 import torch
 from measuring import wall_and_cpu_time
 from torch import Tensor, nn
-from workload import LENGTHS, PAD_ID, SHAPES, VOCAB_SIZE, PaddedTransformer, Shape, our_model, sentence_pairs
+from workload import LENGTHS, PAD_ID, SHAPES, VOCAB_SIZE, PaddedTransformer, our_model, sentence_pairs
 
 from translator.config import DecodingOptions
+from translator.config.decoding import PRECISIONS
 from translator.decoding.request import Request
 from translator.decoding.search import search
+from translator.engines.hardware import set_precision
 from translator.engines.workers import SingleThreadWorkers
 from translator.model import DecodingState, EncoderDecoder
 from translator.packing import Packed
@@ -43,7 +48,6 @@ from translator.training.memory import keep_freed_memory
 
 Batches = list[list[Tensor]]
 Run = Callable[[], int]  # translates everything; returns the number of tokens
-BEAMS = {"greedy": 1, "beam 5": 5}
 WORKERS = SingleThreadWorkers()
 
 
@@ -79,8 +83,9 @@ class Scheduled:
 
 
 def output_lengths(batch: list[Tensor]) -> Tensor:
-    """Return the number of tokens before EOS of each translation."""
-    return torch.tensor([max(1, round((len(source) - 1) / 1.15)) for source in batch])
+    """Return the number of tokens before EOS of each translation: their mean."""
+    mean = statistics.fmean(max(1, (len(source) - 1) / 1.15) for source in batch)
+    return torch.full((len(batch),), round(mean))
 
 
 def ours(model: EncoderDecoder, batches: Batches, beam_size: int) -> int:
@@ -128,61 +133,81 @@ def other_toolkit(model: baseline_models.Marian | baseline_models.CTranslate2, b
     """Translate each batch to its mean length, in parallel as `ours`, and return the number of tokens."""
 
     def search(batch: list[Tensor]) -> int:
-        length = round(float(output_lengths(batch).float().mean())) + 1
+        length = int(output_lengths(batch)[0]) + 1
         return model.translate(nn.utils.rnn.pad_sequence(batch, batch_first=True), length, beam_size)
 
     return sum(WORKERS.map(search, batches, torch.get_num_threads()))
 
 
-def torch_runs(shape: Shape, batches: Batches) -> dict[str, Run]:
-    """Return the searches that are written in torch: ours, and the padded baseline."""
-    model = our_model(shape, VOCAB_SIZE).eval()
-    padded = PaddedTransformer(shape, VOCAB_SIZE, dropout=0.1, pre_norm=True).eval()
-    return {
-        "ours, greedy": lambda: ours(model, batches, 1),
-        "ours, beam 5": lambda: ours(model, batches, 5),
-        "nn.Transformer without a cache, greedy": lambda: padded_greedy(padded, batches),
-    }
+def beams_of(options: argparse.Namespace) -> dict[str, int]:
+    """Return the name of each search and its number of beams."""
+    return {"greedy": 1, f"beam {options.beam}": options.beam}
 
 
-def marian_runs(shape: Shape, batches: Batches) -> dict[str, Run]:
+def our_runs(options: argparse.Namespace, batches: Batches) -> dict[str, Run]:
+    """Return our searches."""
+    runs: dict[str, Run] = {}
+    for precision in options.precisions:
+        torch.manual_seed(1)
+        model = our_model(SHAPES[options.size], VOCAB_SIZE).eval()
+        set_precision(model, precision, torch.device("cpu"))
+        for label, beams in beams_of(options).items():
+            runs[f"ours {precision}, {label}"] = partial(ours, model, batches, beams)
+    return runs
+
+
+def padded_runs(options: argparse.Namespace, batches: Batches) -> dict[str, Run]:
+    """Return the greedy search of the padded baseline."""
+    padded = PaddedTransformer(SHAPES[options.size], VOCAB_SIZE, dropout=0.1, pre_norm=True).eval()
+    return {"nn.Transformer without a cache, greedy": lambda: padded_greedy(padded, batches)}
+
+
+def marian_runs(options: argparse.Namespace, batches: Batches) -> dict[str, Run]:
     """Return the searches of Hugging Face's `generate`."""
-    marian = baseline_models.Marian(shape, VOCAB_SIZE, dropout=0.0).eval()
-    name = "Hugging Face generate"
-    return {f"{name}, {label}": partial(other_toolkit, marian, batches, beams) for label, beams in BEAMS.items()}
+    marian = baseline_models.Marian(SHAPES[options.size], VOCAB_SIZE, dropout=0.0).eval()
+    beams = beams_of(options).items()
+    return {f"Hugging Face generate, {label}": partial(other_toolkit, marian, batches, count) for label, count in beams}
 
 
-def ctranslate2_runs(shape: Shape, batches: Batches) -> dict[str, Run]:
-    """Return the searches of CTranslate2 in float32."""
-    translator = baseline_models.CTranslate2(shape, VOCAB_SIZE, device="cpu")
-    name = "CTranslate2"
-    return {f"{name}, {label}": partial(other_toolkit, translator, batches, beams) for label, beams in BEAMS.items()}
+def ctranslate2_runs(options: argparse.Namespace, batches: Batches) -> dict[str, Run]:
+    """Return the searches of CTranslate2."""
+    runs: dict[str, Run] = {}
+    for precision in options.precisions:
+        torch.manual_seed(1)  # the weights of `our_runs`
+        translator = baseline_models.CTranslate2(SHAPES[options.size], VOCAB_SIZE, device="cpu", compute_type=precision)
+        for label, beams in beams_of(options).items():
+            runs[f"CTranslate2 {precision}, {label}"] = partial(other_toolkit, translator, batches, beams)
+    return runs
 
 
 @dataclass(frozen=True)
 class Toolkit:
     """Searches with a process of their own: thread libraries that share one disturb each other."""
 
-    runs_of: Callable[[Shape, Batches], dict[str, Run]]
+    runs_of: Callable[[argparse.Namespace, Batches], dict[str, Run]]
     package: str
-    names: tuple[str, ...]
 
 
-TOOLKITS = (
-    Toolkit(torch_runs, "torch", ("ours, greedy", "ours, beam 5", "nn.Transformer without a cache, greedy")),
-    Toolkit(marian_runs, "transformers", ("Hugging Face generate, greedy", "Hugging Face generate, beam 5")),
-    Toolkit(ctranslate2_runs, "ctranslate2", ("CTranslate2, greedy", "CTranslate2, beam 5")),
-)
+TOOLKITS = {
+    "ours": Toolkit(our_runs, "torch"),
+    "nn.Transformer": Toolkit(padded_runs, "torch"),
+    "Marian": Toolkit(marian_runs, "transformers"),
+    "CTranslate2": Toolkit(ctranslate2_runs, "ctranslate2"),
+}
 _prepared: dict[str, Run] = {}  # in the process of a toolkit
 
 
-def prepare(number: int, options: argparse.Namespace) -> None:
-    """Build the models of a toolkit in its process."""
+def prepare(toolkit: str, options: argparse.Namespace) -> list[str]:
+    """Build the models of a toolkit in its process, run each once, and return the names of its searches."""
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     torch.manual_seed(1)
-    _prepared.update(TOOLKITS[number].runs_of(SHAPES[options.size], batches_of(options)))
+    batches = batches_of(options)
+    _prepared.update(TOOLKITS[toolkit].runs_of(options, batches))
     torch.set_num_threads(options.threads)  # a toolkit may have changed it
+    for run in _prepared.values():
+        run()
+    return list(_prepared)
 
 
 def measured(name: str) -> tuple[float, float, int]:
@@ -208,16 +233,18 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64, help="sentences per batch, of similar length")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=["float32"], help="of ours, CTranslate2")
+    parser.add_argument("--only", nargs="+", choices=TOOLKITS, default=list(TOOLKITS))
     options = parser.parse_args()
-    installed = [n for n, toolkit in enumerate(TOOLKITS) if baseline_models.is_installed(toolkit.package)]
-    results: dict[str, list[tuple[float, float, int]]] = {name: [] for n in installed for name in TOOLKITS[n].names}
+    installed = [name for name in options.only if baseline_models.is_installed(TOOLKITS[name].package)]
     with ExitStack() as stack:
-        processes = {n: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for n in installed}
-        for number, process in processes.items():
-            process.submit(prepare, number, options).result()
+        processes = {name: stack.enter_context(ProcessPoolExecutor(1, get_context("spawn"))) for name in installed}
+        searches = {name: process.submit(prepare, name, options).result() for name, process in processes.items()}
+        results: dict[str, list[tuple[float, float, int]]] = {name: [] for found in searches.values() for name in found}
         for _ in range(options.rounds):
-            for number, process in processes.items():
-                for name in TOOLKITS[number].names:
+            for toolkit, process in processes.items():
+                for name in searches[toolkit]:
                     results[name].append(process.submit(measured, name).result())
     print(f"# {options.size}, {options.sentences} sentences in batches of {options.batch}, {options.threads} threads")
     print(f"{'':40} {'sentences/s':>11} {'range':>13} {'per CPU second':>14} {'tokens':>7}")

@@ -168,7 +168,9 @@ def baseline_searches(shape: Shape, vocab_size: int, source: Tensor, length: int
         models["Hugging Face generate"] = marian.to(DEVICE, torch.bfloat16 if HAS_GPU else torch.float32)
     if baseline_models.is_installed("ctranslate2"):
         try:
-            models["CTranslate2"] = baseline_models.CTranslate2(shape, vocab_size, DEVICE)
+            models["CTranslate2"] = baseline_models.CTranslate2(
+                shape, vocab_size, DEVICE, "float16" if DEVICE == "cuda" else "float32"
+            )
         except RuntimeError as error:  # it needs other versions of the CUDA libraries than torch
             baseline_models.print_skipped("CTranslate2", error)
     return {
