@@ -12,7 +12,7 @@ import torch
 from launching import finish, start_ranks, without_key_bias
 
 from translator.checkpoint import read_weights
-from translator.config import Config, to_yaml
+from translator.config import Config, load_config, to_yaml
 from translator.training.trainer import train
 
 Tiny = Callable[..., Config]
@@ -54,6 +54,15 @@ def test_ranks_without_a_shared_disk_give_the_result_of_one_rank_and_resume(
         found_part, expected_part = (without_key_bias(name, weights[name]) for weights in (found, expected))
         torch.testing.assert_close(found_part, expected_part, rtol=1e-4, atol=1e-5)
     assert {path.name for path in disks[1].iterdir()} == {"config.yaml", "train.tsv", "cache"}
+
+
+def test_rank_0_validates_even_if_the_other_names_no_validation_data(disks: list[Path]) -> None:
+    path = disks[1] / "config.yaml"
+    config = load_config(path)
+    path.write_text(to_yaml(config.model_copy(update={"data": config.data.model_copy(update={"valid": ()})})))
+    results = finish(start_ranks(disks, "training.max_steps=2", "training.validate_every=1"))
+    assert [code for code, _ in results] == [0, 0], results
+    assert all(f"step {step}  valid loss" in results[0][1] for step in (1, 2)), results[0][1]
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
-"""Initial weights of a run that are not random: those of an earlier model, and word vectors."""
+"""The initial weights of a run: random ones, those of an earlier model, and word vectors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+
 from translator.checkpoint import CONFIG_FILE, CheckpointError, locate_weights, read_weights, set_weights
 from translator.checkpoint.location import find_model
 from translator.config import Config, ConfigError, ModelConfig, describe_differences, differences, load_config
-from translator.model import EncoderDecoder, Model
+from translator.model import EncoderDecoder, Model, build_model
 from translator.tokenizer import Tokenizers
+from translator.training.parallel import Ranks
 from translator.training.vectors import start_from_vectors
 
 _HEAD = "classifier."  # prefix of weights that no pre-training has
@@ -37,7 +40,34 @@ def earlier_tokenizers(config: Config) -> Tokenizers:
     return tokenizers
 
 
-def initialize_model(model: Model, config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> None:
+def initial_model(
+    config: Config, tokenizers: Tokenizers, ranks: Ranks, say: Callable[[str], None], *, is_new: bool
+) -> Model:
+    """Build the model of a run in training mode. Called by all ranks.
+
+    Args:
+        config: configuration of the run.
+        tokenizers: tokenizers of the run.
+        ranks: ranks of the run.
+        say: function that shows a line of rank 0.
+        is_new: whether the run is new: its weights are then initialized on rank 0 and sent to all ranks. Those of a
+            resumed run are read later.
+
+    Raises:
+        UserError: as `_initialize`, on every rank.
+    """
+    torch.manual_seed(config.seed)
+    sizes = tokenizers.source.vocab_size, tokenizers.target.vocab_size
+    model = build_model(config.model, *sizes, config.training.label_smoothing, len(config.data.labels))
+    model = model.to(ranks.device)
+    if is_new:
+        ranks.on_main(lambda: _initialize(model, config, tokenizers, say))
+        ranks.replicate(model)
+    model.train()
+    return model
+
+
+def _initialize(model: Model, config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> None:
     """Replace random weights by those of `training.start_from` and by word vectors, if the configuration names them.
 
     Args:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from translator.checkpoint import MOMENTS, CheckpointError, join_state, weights_of
+from translator.config import TrainingConfig
 from translator.data.steps import StepStream
 from translator.errors import UserError
 from translator.training.metrics import Window
@@ -65,6 +66,10 @@ class TrainingState:
     def decoding_weights(self) -> dict[str, Tensor]:
         """Return the weights to validate and decode with: the average if there is one. Sharded if the model is."""
         return self.average.weights if self.average else weights_of(self.model)
+
+    def is_out_of_patience(self, options: TrainingConfig) -> bool:
+        """Return True if the last `training.patience` validations were no better than the best before them."""
+        return bool(options.patience) and self.worse_validations >= options.patience
 
     def restart(self, weights: Mapping[str, Tensor]) -> None:
         """Return to step 0 with the given weights, but keep the position in the data.

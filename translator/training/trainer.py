@@ -10,33 +10,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
-from tqdm import tqdm
 
-from translator.checkpoint import SHARDS_KEY, build_with_weights, locked, weights_of
+from translator.checkpoint import SHARDS_KEY, locked, weights_of
 from translator.config import Config, TrainingConfig
 from translator.data.cleaning import table
-from translator.data.corpus import read_rows
 from translator.data.examples import Sharing
 from translator.data.steps import StepStream
 from translator.file_input import expand_user
-from translator.model import Model, build_model
 from translator.training.batch_size import choose_batch_tokens
 from translator.training.card import write_card
 from translator.training.checkpoints import RunCheckpoints
 from translator.training.divergence import Divergence
 from translator.training.gradient_sum import GradientSum
-from translator.training.initialization import initialize_model
+from translator.training.initialization import initial_model
 from translator.training.interruption import Interruption
 from translator.training.memory import (
     bound_primitive_caches,
-    format_bytes,
     is_out_of_memory,
     keep_freed_memory,
-    peak_memory,
-    return_freed_memory,
 )
+from translator.training.messages import beginning, early_stop, summary, too_large, too_large_to_begin
 from translator.training.metrics import Metrics, StepResult, StepResultQueue, TrainingProgress
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_rank, scale_and_clip
@@ -47,7 +41,7 @@ from translator.training.setup import Setup, TrainingError, set_up
 from translator.training.sharding import gather, shard
 from translator.training.state import TrainingState
 from translator.training.step_gradients import StepGradients
-from translator.training.validation import Validator, is_better
+from translator.training.validation import Validation
 
 if TYPE_CHECKING:  # a slow import, which only sharded runs need
     from translator.training.sharded_checkpoints import ShardedCheckpoints
@@ -93,7 +87,7 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
             raise lost_rank(error) from error
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(_too_large_to_begin() if trainer is None else _too_large(config.training, run)) from error
+        raise TrainingError(too_large_to_begin() if trainer is None else too_large(config.training, run)) from error
     finally:
         ranks.leave()
     return run
@@ -117,7 +111,7 @@ class Trainer:
         self.options = config.training
         self.tokenizers, self.corpus = setup.tokenizers, setup.corpus
         self.checkpoints = RunCheckpoints(run, self.options, self.tokenizers)
-        self.model = self._initial_model(is_new=setup.state is None)
+        self.model = initial_model(config, self.tokenizers, ranks, _say, is_new=setup.state is None)
         earlier = None if setup.state is None else setup.state.get("precision")
         self.precision = ranks.on_main(lambda: choose_precision(self.options.precision, ranks.device, earlier, _say))
         self.options = self._with_batch_tokens(None if setup.state is None else setup.state.get("batch_tokens"))
@@ -154,10 +148,17 @@ class Trainer:
             self.checkpoints,
             self.progress,
             load_state=self._load_state,
-            initial_weights=lambda: weights_of(self._initial_model(is_new=True)),
+            initial_weights=lambda: weights_of(initial_model(config, self.tokenizers, ranks, _say, is_new=True)),
         )
-        self.validator: Validator | None = None
-        ranks.on_main(self._prepare_validation)
+        self.validation = Validation(
+            config.model_copy(update={"training": self.options}),
+            run,
+            ranks,
+            self.state,
+            self.tokenizers,
+            self.precision.dtype,
+            self.progress.say,
+        )
         if ranks.is_main:
             self.progress.say(table(self.state.stream.report))
 
@@ -168,8 +169,9 @@ class Trainer:
             metrics = self._metrics() if self.ranks.is_main else None
         steps_ahead = _STEPS_AHEAD[self.ranks.device.type]
         results, is_in_step = StepResultQueue(steps_ahead), steps_ahead == 0
-        started, step, target_tokens = time.monotonic(), state.step, state.target_tokens
-        self._say_where_it_resumes()
+        started, first_step, first_tokens = time.monotonic(), state.step, state.target_tokens
+        if line := beginning(state, options):
+            self.progress.say(line)
         window.start_clock()
         with Interruption() as interruption, contextlib.closing(self.progress):
             while not self._is_finished():
@@ -180,27 +182,9 @@ class Trainer:
                     must_stop |= self._account(results.rest())
                 # Not when a signal happens to make all results known: a resumed run goes back at the same step.
                 if self.divergence.has_diverged and (is_in_step or self._is_milestone(state.step)):
-                    self._wait_for_checkpoint()
-                    self.divergence.recover(metrics)
-                    if state.good_step is not None:
-                        self._save(is_best=False)
-                    if must_stop:
-                        self._wait_for_checkpoint()
-                        interruption.raise_if_requested()
-                        return
-                    continue
-
-                if state.step % options.log_every == 0:
-                    self._report(metrics)
-                    window.reset()
-
-                is_best = False
-                if state.step % options.validate_every == 0 or state.step == options.max_steps:
-                    with window.paused():
-                        is_best = self._validate(metrics)
-                if is_best or must_stop or state.step % options.save_every == 0 or self._is_finished():
-                    with window.paused():
-                        self._save(is_best)
+                    self._recover(metrics)
+                else:
+                    self._report_validate_and_save(metrics, must_stop)
                 if must_stop:
                     self._wait_for_checkpoint()
                     self.progress.say(f"stopped after step {state.step}; the same command resumes from there")
@@ -210,8 +194,29 @@ class Trainer:
         self._finish(metrics)
         if metrics is not None:
             metrics.close()
-        if state.step > step:
-            self._say_summary(time.monotonic() - started, state.target_tokens - target_tokens)
+        if state.step > first_step:
+            seconds, tokens = time.monotonic() - started, state.target_tokens - first_tokens
+            self.progress.say(summary(state, options, self.ranks.device, seconds, tokens))
+
+    def _report_validate_and_save(self, metrics: Metrics | None, must_stop: bool) -> None:
+        """Do what follows a step: each at its own interval, and a checkpoint also if the run is about to end."""
+        state, options, is_best = self.state, self.options, False
+        if state.step % options.log_every == 0:
+            self._report(metrics)
+            state.window.reset()
+        if state.step % options.validate_every == 0 or state.step == options.max_steps:
+            with state.window.paused():
+                is_best = self.validation.run(metrics)
+        if is_best or must_stop or state.step % options.save_every == 0 or self._is_finished():
+            with state.window.paused():
+                self._save(is_best)
+
+    def _recover(self, metrics: Metrics | None) -> None:
+        """Go back after a divergence, and save that the run did."""
+        self._wait_for_checkpoint()
+        self.divergence.recover(metrics)
+        if self.state.good_step is not None:
+            self._save(is_best=False)
 
     def close(self) -> None:
         """Finish what is written in the background, in whatever state the other ranks are."""
@@ -260,84 +265,16 @@ class Trainer:
         )
 
     def _is_finished(self) -> bool:
-        return self.state.step >= self.options.max_steps or self._is_out_of_patience()
-
-    def _is_out_of_patience(self) -> bool:
-        return bool(self.options.patience) and self.state.worse_validations >= self.options.patience
+        return self.state.step >= self.options.max_steps or self.state.is_out_of_patience(self.options)
 
     def _has_stopped_early(self) -> bool:
-        return self._is_out_of_patience() and self.state.step < self.options.max_steps
+        return self.state.is_out_of_patience(self.options) and self.state.step < self.options.max_steps
 
     def _report(self, metrics: Metrics | None) -> None:
         if metrics is not None:
             values = self.state.window.summary()
             metrics.write(self.state.step, {**values, "target_tokens": self.state.target_tokens})
             self.progress.report(self.state.step, {"loss": values["loss"], "tokens/s": values["tokens_per_second"]})
-
-    def _say_where_it_resumes(self) -> None:
-        state, options = self.state, self.options
-        if state.step >= options.max_steps:
-            self.progress.say(
-                f"this run finished after step {state.step}. "
-                f"To train longer, raise training.max_steps={options.max_steps}"
-            )
-        elif state.step and not self._is_out_of_patience():
-            self.progress.say(f"resuming from step {state.step} of {options.max_steps}")
-
-    def _say_summary(self, seconds: float, target_tokens: int) -> None:
-        """Show the best result, and what this process took for how many target tokens."""
-        state = self.state
-        best = ""
-        if state.best is not None:
-            best = f", best valid {self.options.metric} {state.best:.4g} at step {state.best_step}"
-        peak = peak_memory(self.ranks.device)
-        self.progress.say(
-            f"finished at step {state.step}{best}; {state.target_tokens:,} target tokens; "
-            f"this process: {tqdm.format_interval(seconds)}, {target_tokens / seconds:,.0f} target tokens/s with "
-            f"validation{f', peak memory {format_bytes(peak)}' if peak else ''}"
-        )
-
-    def _early_stop(self) -> str:
-        """Describe why patience ended the run."""
-        state, options = self.state, self.options
-        best = "" if state.best is None else f", the best was {state.best:.4g}"
-        best += "" if state.best_step is None else f" at step {state.best_step}"
-        return (
-            f"stopped early at step {state.step} of {options.max_steps}, because valid {options.metric} has not "
-            f"improved in training.patience={options.patience} validations{best}"
-        )
-
-    def _prepare_validation(self) -> None:
-        if not self.config.data.valid:
-            return
-        rows = list(read_rows(self.config.data.valid, self.config.data, self.config.form))
-        config = self.config.model_copy(update={"training": self.options})
-        self.validator = Validator(rows, config, self.tokenizers, self.precision.dtype)
-        if self.validator.num_left_out:
-            self.progress.say(f"{self.validator.num_left_out} validation examples are too long for the loss")
-
-    def _validate(self, metrics: Metrics | None) -> bool:
-        """Validate the decoding weights on rank 0; return True, on all ranks, if they are the best so far."""
-        if not self.config.data.valid:
-            return False
-        state = self.state
-        weights = gather(state.decoding_weights(), self.ranks)
-        value = self.ranks.on_main(lambda: self._measure(weights, metrics, f"step {state.step}", "valid"))
-        is_best = state.skipped_steps == 0 and is_better(self.options.metric, value, state.best)
-        if is_best:
-            state.best, state.best_step = value, state.step
-        state.worse_validations = 0 if is_best else state.worse_validations + 1
-        return is_best
-
-    def _measure(self, weights: dict[str, Tensor], metrics: Metrics | None, title: str, prefix: str) -> float:
-        """Validate weights in a plain replica of the model, report the results, and return that of the metric."""
-        assert self.validator is not None and metrics is not None
-        replica = build_with_weights(self.config, self.tokenizers, weights, self.directory).to(self.ranks.device)
-        values = self.validator(replica)
-        return_freed_memory()  # decoding fragments memory
-        metrics.write(self.state.step, {f"{prefix}_{name}": value for name, value in values.items()})
-        self.progress.say(f"{title}  " + "  ".join(f"valid {name} {value:.4g}" for name, value in values.items()))
-        return values[self.options.metric]
 
     def _save(self, is_best: bool) -> None:
         """Write a checkpoint."""
@@ -387,7 +324,7 @@ class Trainer:
         """Average the last checkpoints if asked, keep the average if it is better, and write the model card."""
         if self._has_stopped_early():
             self.checkpoints.stop_early(self.state.step)
-            self.progress.say(self._early_stop())
+            self.progress.say(early_stop(self.state, self.options))
         num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
         self.ranks.on_main(lambda: self._write_results(metrics, num_parameters))
 
@@ -395,27 +332,10 @@ class Trainer:
         if self.options.average_checkpoints:
             weights, count = self.checkpoints.average(self.options.average_checkpoints)
             average = self.checkpoints.save_average(weights)
-            is_best = self.validator is None
-            if self.validator is not None:
-                value = self._measure(weights, metrics, f"average of {count}", "average")
-                is_best = is_better(self.options.metric, value, self.state.best)
-            if is_best:
+            if self.validation.is_improvement(weights, metrics, f"average of {count}", "average"):
                 self.checkpoints.point_best(average)
         report = table(self.state.stream.report)
         write_card(self.directory, self.config, report, self.state, num_parameters, self.precision)
-
-    def _initial_model(self, is_new: bool) -> Model:
-        """Build the model with random weights; those of a new run are then initialized and sent to all ranks."""
-        config = self.config
-        torch.manual_seed(config.seed)
-        sizes = self.tokenizers.source.vocab_size, self.tokenizers.target.vocab_size
-        model = build_model(config.model, *sizes, self.options.label_smoothing, len(config.data.labels))
-        model = model.to(self.ranks.device)
-        if is_new:
-            self.ranks.on_main(lambda: initialize_model(model, config, self.tokenizers, _say))
-            self.ranks.replicate(model)
-        model.train()
-        return model
 
     def _initial_state(self) -> TrainingState:
         options = self.options
@@ -451,19 +371,6 @@ class Trainer:
     def _has_static_shapes(self) -> bool:
         """True if every batch is padded to the same sizes, so that one compiled graph serves all steps: on CUDA."""
         return self.ranks.device.type == "cuda"
-
-
-def _too_large_to_begin() -> str:
-    return "Out of memory while preparing data or model. Free memory, or use less data or a smaller model."
-
-
-def _too_large(options: TrainingConfig, run: Path) -> str:
-    """Return the message for a step that does not fit in memory, not even one example at a time."""
-    last = f"{run / 'last'} is the last good checkpoint." if (run / "last").exists() else "Nothing was saved yet."
-    return (
-        f"Out of memory in a training step with training.batch_tokens={options.batch_tokens}, even with one example at "
-        f"a time. Use a smaller model or vocabulary, lower model.max_positions, or free memory. {last}"
-    )
 
 
 def _say(line: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from translator.checkpoint import build_with_weights
 from translator.config import Config
 from translator.data.batching import make_batches
-from translator.data.corpus import encode_rows
+from translator.data.corpus import encode_rows, read_rows
 from translator.data.files import DataError
 from translator.data.objectives import objective_of
 from translator.engines.torch_engine import TorchEngine
@@ -21,6 +24,11 @@ from translator.model import EncoderOnly, Model
 from translator.packing import IGNORE_INDEX
 from translator.tokenizer import Tokenizers
 from translator.training.bfloat16_copy import Bfloat16Copy
+from translator.training.memory import return_freed_memory
+from translator.training.metrics import Metrics
+from translator.training.parallel import Ranks
+from translator.training.sharding import gather
+from translator.training.state import TrainingState
 
 LOWER_IS_BETTER = {"loss": True, "bleu": False, "chrf": False, "accuracy": False}
 
@@ -106,6 +114,87 @@ class Validator:
         found = classifier.classify([row[0] for row in self._decoded])
         correct = sum(each.label == row[1] for each, row in zip(found, self._decoded, strict=True))
         return {"accuracy": 100.0 * correct / len(found)}
+
+
+class Validation:
+    """The validations of a run, on rank 0; without `data.valid`, none. Called by all ranks where not said otherwise.
+
+    Args:
+        config: configuration of the run.
+        directory: run directory.
+        ranks: ranks of the run.
+        state: state of the run, which keeps the best result.
+        tokenizers: tokenizers of the run.
+        dtype: see `Validator`.
+        say: function that shows a line.
+
+    Raises:
+        DataError: if `data.valid` cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: Path,
+        ranks: Ranks,
+        state: TrainingState,
+        tokenizers: Tokenizers,
+        dtype: torch.dtype,
+        say: Callable[[str], None],
+    ) -> None:
+        self._config, self._directory, self._ranks, self._state = config, directory, ranks, state
+        self._tokenizers, self._dtype, self._say = tokenizers, dtype, say
+        self._metric = config.training.metric
+        self._validator: Validator | None = None
+        self._has_data = ranks.on_main(self._prepare)  # the other ranks may not name any
+
+    def _prepare(self) -> bool:
+        if not self._config.data.valid:
+            return False
+        rows = list(read_rows(self._config.data.valid, self._config.data, self._config.form))
+        self._validator = Validator(rows, self._config, self._tokenizers, self._dtype)
+        if self._validator.num_left_out:
+            self._say(f"{self._validator.num_left_out} validation examples are too long for the loss")
+        return True
+
+    def run(self, metrics: Metrics | None) -> bool:
+        """Validate the decoding weights; return True, on all ranks, if they are the best so far."""
+        if not self._has_data:
+            return False
+        state = self._state
+        weights = gather(state.decoding_weights(), self._ranks)
+        value = self._ranks.on_main(lambda: self._measure(weights, metrics, f"step {state.step}", "valid"))
+        is_best = state.skipped_steps == 0 and is_better(self._metric, value, state.best)
+        if is_best:
+            state.best, state.best_step = value, state.step
+        state.worse_validations = 0 if is_best else state.worse_validations + 1
+        return is_best
+
+    def is_improvement(self, weights: dict[str, Tensor], metrics: Metrics | None, title: str, prefix: str) -> bool:
+        """Validate other weights; return True if they are better than the best. Called by rank 0 alone.
+
+        Args:
+            weights: whole weights.
+            metrics: metrics of the run.
+            title: beginning of the line that is shown.
+            prefix: beginning of the names in the metrics.
+
+        Returns:
+            True also if nothing can be validated.
+        """
+        if self._validator is None:
+            return True
+        return is_better(self._metric, self._measure(weights, metrics, title, prefix), self._state.best)
+
+    def _measure(self, weights: dict[str, Tensor], metrics: Metrics | None, title: str, prefix: str) -> float:
+        """Validate weights in a plain replica of the model, report the results, and return that of the metric."""
+        assert self._validator is not None and metrics is not None
+        replica = build_with_weights(self._config, self._tokenizers, weights, self._directory).to(self._ranks.device)
+        values = self._validator(replica)
+        return_freed_memory()  # decoding fragments memory
+        metrics.write(self._state.step, {f"{prefix}_{name}": value for name, value in values.items()})
+        self._say(f"{title}  " + "  ".join(f"valid {name} {value:.4g}" for name, value in values.items()))
+        return values[self._metric]
 
 
 def is_better(metric: str, new: float, best: float | None) -> bool:
