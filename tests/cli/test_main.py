@@ -73,6 +73,33 @@ def test_the_status_of_a_subcommand_is_the_exit_code(run_as_subcommand: Run) -> 
     assert run_as_subcommand(lambda: 7) == 7
 
 
+@pytest.mark.parametrize("names", [("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")])
+def test_several_ranks_are_refused_where_each_would_write_the_same_output(
+    names: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in zip(names, ("1", "2"), strict=True):
+        monkeypatch.setenv(name, value)
+    output = tmp_path / "scores"
+    assert cli.main(["score", "model", "--output", str(output)]) == 2
+    assert capsys.readouterr().err == (
+        "translator: Several ranks can run train, translate, classify and generate. Received: score, as rank 1 of 2. "
+        "Start one process, without torchrun or srun, or unset WORLD_SIZE.\n"
+    )
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("name", cli.SUBCOMMANDS)
+def test_a_subcommand_runs_with_several_ranks_only_if_it_divides_its_work(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    module = ModuleType(f"translator.cli.{name}")
+    module.add_arguments = lambda parser: parser.set_defaults(run=lambda arguments: 7)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, cli.module_of(name), module)
+    assert cli.main([name]) == (7 if name in ("train", "translate", "classify", "generate") else 2)
+
+
 def test_sigterm_unwinds_and_gives_143(run_as_subcommand: Run) -> None:
     unwound = []
 

@@ -41,6 +41,8 @@ SUBCOMMANDS = {
     "export": "write a model in the format of another toolkit",
     "import": "write a model of another toolkit as a model directory",
 }
+# Those that divide their work among several ranks. Others would do the same work on each, and write the same files.
+_DIVIDED = ("train", "translate", "classify", "generate")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,6 +87,7 @@ def _parse_and_run(argv: Sequence[str] | None) -> int:
         arguments = parse(_parser(argv), argv)
     except SystemExit as stop:  # help, version or a usage error
         return _exit_code(stop)
+    _require_ranks(_subcommand(argv))
     status: int = arguments.run(arguments)
     return status
 
@@ -98,12 +101,27 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="translator", description="Train translation models, translate and evaluate.")
     parser.add_argument("--version", action="version", version=f"translator {__version__}")
     subparsers = parser.add_subparsers(title="subcommands", metavar="COMMAND", required=True)
-    chosen = next((argument for argument in argv if not argument.startswith("-")), None)
+    chosen = _subcommand(argv)
     for name, summary in SUBCOMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary)
         if name == chosen:
             import_module(module_of(name)).add_arguments(subparser)
     return parser
+
+
+def _subcommand(argv: Sequence[str]) -> str | None:
+    return next((argument for argument in argv if not argument.startswith("-")), None)
+
+
+def _require_ranks(subcommand: str | None) -> None:
+    """Raise RankError if several ranks were started for a subcommand that one process runs."""
+    from translator.ranks import Rank, RankError
+
+    if subcommand not in _DIVIDED and (place := Rank.of_environment()).world_size > 1:
+        raise RankError(
+            f"Several ranks can run {', '.join(_DIVIDED[:-1])} and {_DIVIDED[-1]}. Received: {subcommand}, as rank "
+            f"{place.rank} of {place.world_size}. Start one process, without torchrun or srun, or unset WORLD_SIZE."
+        )
 
 
 def module_of(subcommand: str) -> str:
