@@ -83,8 +83,8 @@ def test_the_guard_mends_what_the_model_loses(engine: str) -> None:
         pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
     translator = Translator.load("fr-en", device="cpu", engine=engine)
     lines = ["Écrivez à jean.dupont@exemple.fr avant 14h30.", "Le numéro est le 01 23 45 67 89.", "Il fait froid."]
-    found = translator.translate(lines, beam_size=1)
-    lost = translator.translate(lines, beam_size=1, guard=False)
+    found = translator.translate(lines, beam_size=1, protect=False)
+    lost = translator.translate(lines, beam_size=1, protect=False, guard=False)
     for written, before, literals in zip(found, lost, ("jean.dupont@exemple.fr", "01 23 45 67 89"), strict=False):
         assert literals in written.text and literals not in before.text
         assert written.repair is not None and written.repair.failures and not written.repair.remaining

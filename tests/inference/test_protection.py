@@ -15,6 +15,7 @@ TEXTS = [
     "Écrivez à jean.dupont+x@example.org demain !",
     "{{ count }} fichiers dans ${dossier} ({0} sur {1:.2f}, $HOME, %1$s)",
     "{% if x %} Ouvrez %PATH% {% endif %} www.example.fr",
+    "Appelez le 06 12 34 56 78, le 01.23.45.67.89 ou le +33 6 12 34 56 78.",
 ]
 
 
@@ -22,13 +23,14 @@ def parts(text: str) -> list[str]:
     return [text[start:end] for start, end in protected_spans(text)]
 
 
-def test_urls_addresses_and_placeholders_are_protected() -> None:
+def test_urls_addresses_placeholders_and_telephone_numbers_are_protected() -> None:
     assert [parts(text) for text in TEXTS] == [
         ["https://example.com/page?id=3", "http://a.b/c_(d)"],
         ["{name}", "%d", "%(user)s"],
         ["jean.dupont+x@example.org"],
         ["{{ count }}", "${dossier}", "{0}", "{1:.2f}", "$HOME", "%1$s"],
         ["{% if x %}", "%PATH%", "{% endif %}", "www.example.fr"],
+        ["06 12 34 56 78", "01.23.45.67.89", "+33 6 12 34 56 78"],
     ]
 
 
@@ -44,6 +46,11 @@ def test_urls_addresses_and_placeholders_are_protected() -> None:
         "l'adresse http",
         "%%",
         "100 %.",
+        "1 000 000 000 euros",
+        "le 01.02.2003",
+        "n° 01 23 45 67 89 10",
+        "100 123 45 67 89",
+        "12345678901",
     ],
 )
 def test_ordinary_text_is_not_protected(text: str) -> None:

@@ -57,8 +57,8 @@ class DecodingOptions(Section):
         seed: random seed of sampling; a sample depends on it, the source and the number of the sample alone
         term_bias: added to the log-probability of each token of a soft term of --terms, in the choice of tokens and in
             the score; 0 disables soft terms
-        protect: keep placeholders ({name}, %s, ${x}, {{ x }}), URLs and e-mail addresses as they are; the model reads a
-            mask in place of each
+        protect: keep placeholders ({name}, %s, ${x}, {{ x }}), URLs, e-mail addresses and telephone numbers as they
+            are; the model reads a mask in place of each
         alignment: link the words of each translation to those of its text, by cross-attention
         fold_capitals: translate sentences in capitals as if they were in ordinary case
         split_sentences: translate the sentences of a text one by one, as a model trained on single sentences needs;

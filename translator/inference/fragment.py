@@ -98,7 +98,8 @@ class Fragment:
 
         Args:
             text: the fragment.
-            protect: copy placeholders, URLs and e-mail addresses like elements that are not translated.
+            protect: copy placeholders, URLs, e-mail addresses and telephone numbers like elements that are not
+                translated.
             html: read HTML: void elements have no closing tag, names ignore case, code is not translated, and a tag
                 without its partner is kept as a mark.
             number: number of the text, for the error.

@@ -1,4 +1,4 @@
-"""Protected text: placeholders, URLs and e-mail addresses, which a translation must contain as they are.
+"""Protected text: placeholders, URLs, e-mail addresses and telephone numbers, which a translation keeps as they are.
 
 The model reads a short word, a mask, in place of each. The search places the masks, and the text takes their places.
 """
@@ -22,6 +22,7 @@ _PROTECTED = re.compile(
     r"|\{[\w.:!,\[\]-]*\}|%\{\w+\}"  # {name}, {0:.2f}, %{name}
     r"|(?<![\w%])%(?:\(\w+\))?(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh|ll|[hlLzjt])?[sdiufgGxXeEcr@](?!\w)"  # %s, %1$.2f
     r"|(?<!\w)\$\w*[A-Za-z_]\w*|(?<!\w)%[A-Za-z_]\w*%"  # $name, %name%
+    r"|(?<![\w+])(?:0|\+\d{1,3}[^\S\n]?)[1-9](?:(?:[^\S\n]|[.-])?\d\d){4}(?!\w|[\s.,-]\d)"  # 01 23 45 67 89
 )
 _CLOSING = ".,;:!?'’…"  # ends the sentence rather than a URL or an address
 _EDGES = re.compile(r"(\W*)(?:.*\w)?(\W*)", re.DOTALL)
