@@ -58,5 +58,8 @@ def test_the_event_loop_goes_on_during_an_asynchronous_call(random_translator: T
 def test_an_asynchronous_call_has_the_options_and_errors_of_translate(random_translator: Translator) -> None:
     found = asyncio.run(random_translator.atranslate(TEXTS[0], target_prefix="The", num_hypotheses=2))
     assert found == random_translator.translate(TEXTS[0], target_prefix="The", num_hypotheses=2)
+    terms = {"chat": "dog"}
+    found = asyncio.run(random_translator.atranslate("Le chat.", terms=terms))
+    assert found == random_translator.translate("Le chat.", terms=terms) != random_translator.translate("Le chat.")
     with pytest.raises(ConfigError, match="beam_size"):
         asyncio.run(random_translator.atranslate(TEXTS, beam_size=0))

@@ -318,21 +318,36 @@ class Translator:
 
     @overload
     async def atranslate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
-        self, texts: str, *, target_prefix: str | None = ..., **changes: Unpack[DecodingChanges]
+        self,
+        texts: str,
+        *,
+        target_prefix: str | None = ...,
+        terms: TermsLike | None = ...,
+        **changes: Unpack[DecodingChanges],
     ) -> Translation: ...
     @overload
     async def atranslate(
-        self, texts: Iterable[str], *, target_prefix: Iterable[str] | None = ..., **changes: Unpack[DecodingChanges]
+        self,
+        texts: Iterable[str],
+        *,
+        target_prefix: Iterable[str] | None = ...,
+        terms: TermsLike | None = ...,
+        **changes: Unpack[DecodingChanges],
     ) -> list[Translation]: ...
     async def atranslate(
-        self, texts: Any, *, target_prefix: Any = None, **changes: Unpack[DecodingChanges]
+        self,
+        texts: Any,
+        *,
+        target_prefix: Any = None,
+        terms: TermsLike | None = None,
+        **changes: Unpack[DecodingChanges],
     ) -> Translation | list[Translation]:
         """Call `translate` in a thread, so that the event loop of asyncio goes on.
 
         Calls may overlap. A cancelled call returns at once, but its translation goes on in its thread.
         """
         found: Translation | list[Translation] = await asyncio.to_thread(
-            lambda: self.translate(texts, target_prefix=target_prefix, **changes)
+            lambda: self.translate(texts, target_prefix=target_prefix, terms=terms, **changes)
         )
         return found
 
