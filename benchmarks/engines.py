@@ -1,6 +1,6 @@
 """The CTranslate2 engine against CTranslate2 called directly and against the PyTorch engine, and the start-up of both.
 
-    python benchmarks/engines.py [--model fr-en] [--sentences 256] [--rounds 5] [--json engines.json]
+    python benchmarks/engines.py [--model fr-en-tiny] [--sentences 256] [--rounds 5] [--json engines.json]
 
 One thread, float32, CPU time. Each round translates the same sentences; the implementations alternate call by call, in
 random order, so that other load of the machine affects all of them. The table has the median over the rounds of the
@@ -94,7 +94,7 @@ def start_up(model: str, engine: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="fr-en")
+    parser.add_argument("--model", default="fr-en-tiny")
     parser.add_argument("--test", default="{phrasebook: test}", help="source of the sentences, as data.test")
     parser.add_argument("--sentences", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)

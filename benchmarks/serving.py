@@ -41,7 +41,7 @@ _CORPUS = Path(translator.__file__).parent / "data" / "embedded"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", default="fr-en")
+    parser.add_argument("model", nargs="?", default="fr-en-tiny")
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--beam-size", type=int, default=1)

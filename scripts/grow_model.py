@@ -1,6 +1,6 @@
 """Make a larger model that computes the same function: more layers and wider feed-forward networks.
 
-    python -m scripts.grow_model fr-en runs/grown --encoder-layers 10 --d-ff 768
+    python -m scripts.grow_model fr-en-tiny runs/grown --encoder-layers 10 --d-ff 768
 
 Training goes on from the larger model (`training.start_from`), so it does not learn again what the smaller one knows
 (Chen et al., 2016, "Net2Net"). Each new layer is a copy of the layer below it whose sublayers add zero to the residual

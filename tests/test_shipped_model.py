@@ -1,4 +1,4 @@
-"""The bundled model `fr-en`: lookup by name, size, card, and translations."""
+"""The bundled models `fr-en` and `fr-en-tiny`: lookup by name, size, card, and translations."""
 
 from __future__ import annotations
 
@@ -22,16 +22,24 @@ def shipped() -> Translator:
     return Translator.load("fr-en", device="cpu")
 
 
-def test_bundled_model_is_found_by_name_in_models() -> None:
-    assert "fr-en" in bundled_models()
-    assert find_model("fr-en").resolve() == ROOT / "models" / "fr-en"
+@pytest.fixture(scope="module")
+def tiny() -> Translator:
+    """Return the smaller model, which fails more often."""
+    return Translator.load("fr-en-tiny", device="cpu")
 
 
-def test_bundled_model_is_small_and_has_a_card() -> None:
-    files = {file.name: file.stat().st_size for file in find_model("fr-en").iterdir()}
+@pytest.mark.parametrize("name", ["fr-en", "fr-en-tiny"])
+def test_bundled_model_is_found_by_name_in_models(name: str) -> None:
+    assert name in bundled_models()
+    assert find_model(name).resolve() == ROOT / "models" / name
+
+
+@pytest.mark.parametrize("name", ["fr-en", "fr-en-tiny"])
+def test_bundled_model_is_small_and_has_a_card(name: str) -> None:
+    files = {file.name: file.stat().st_size for file in find_model(name).iterdir()}
     assert files.keys() == {"README.md", "config.yaml", "model.safetensors", "tokenizer.model"}
     assert sum(files.values()) < 30 * 2**20
-    card = (ROOT / "models" / "fr-en" / "README.md").read_text(encoding="utf-8")
+    card = (ROOT / "models" / name / "README.md").read_text(encoding="utf-8")
     for heading in ("## Scores", "## Known errors", "## How it was trained", "## Data and licenses"):
         assert heading in card
 
@@ -51,6 +59,7 @@ def test_damage_to_a_copy_of_the_bundled_model_is_noticed(tmp_path: Path) -> Non
     [
         ("Où est la gare ?", "Where is the station?"),
         ("Il fait très froid ce matin.", "It's very cold this morning."),
+        ("Bonjour.", "Hello."),
     ],
 )
 def test_common_sentences_are_translated_correctly(shipped: Translator, french: str, english: str) -> None:
@@ -63,17 +72,17 @@ def test_typing_noise_does_not_change_the_content_word(shipped: Translator) -> N
         assert "station" in shipped.translate(typed).text.lower(), (typed, careful)
 
 
-def test_repetition_constraint_removes_loops(shipped: Translator) -> None:
+def test_repetition_constraint_removes_loops(tiny: Translator) -> None:
     lines = [
         "Les plaintes sont déposées par écrit ou oralement.",
         "une amende maximale de dix mille euros et un emprisonnement maximal d'un an",
         "Loi sur la Cour de l'Échiquier",
     ]
     loop = re.compile(r"(\b\w+)( \1){3}")
-    free = shipped.translate(lines, beam_size=1, no_repeat_ngram=0, guard=False)
+    free = tiny.translate(lines, beam_size=1, no_repeat_ngram=0, guard=False)
     assert all(loop.search(translation.text) for translation in free)
     for beam_size in (1, 5):
-        guarded = shipped.translate(lines, beam_size=beam_size, guard=False)
+        guarded = tiny.translate(lines, beam_size=beam_size, guard=False)
         assert not any(loop.search(translation.text) for translation in guarded)
 
 
@@ -81,7 +90,7 @@ def test_repetition_constraint_removes_loops(shipped: Translator) -> None:
 def test_the_guard_mends_what_the_model_loses(engine: str) -> None:
     if engine == "ctranslate2":
         pytest.importorskip("ctranslate2", reason="CTranslate2 is not installed")
-    translator = Translator.load("fr-en", device="cpu", engine=engine)
+    translator = Translator.load("fr-en-tiny", device="cpu", engine=engine)
     lines = ["Écrivez à jean.dupont@exemple.fr avant 14h30.", "Le numéro est le 01 23 45 67 89.", "Il fait froid."]
     found = translator.translate(lines, beam_size=1, protect=False)
     lost = translator.translate(lines, beam_size=1, protect=False, guard=False)

@@ -9,4 +9,4 @@ from translator import Translator
 
 @pytest.fixture(scope="session")
 def french_to_english() -> Translator:
-    return Translator.load("fr-en", "cpu")
+    return Translator.load("fr-en-tiny", "cpu")

@@ -59,7 +59,7 @@ def test_a_translation_has_a_period_at_its_end_only_if_the_text_has_one(french_t
 
 
 def test_markup_requires_a_model_that_gives_alignment() -> None:
-    ensemble = Translator.load("fr-en", "cpu", ensemble=["fr-en"])
+    ensemble = Translator.load("fr-en-tiny", "cpu", ensemble=["fr-en-tiny"])
     plain = translate_contents(ensemble, read_document(b"<p>Voir https://a.fr/</p>", ".html"))
     assert plain.startswith(b"<p>") and plain.endswith(b"</p>")
     message = "Inline markup in a document requires word alignment, which decoder-only models and ensembles do not give"

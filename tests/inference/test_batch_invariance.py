@@ -37,7 +37,7 @@ def sentences() -> list[str]:
 
 @pytest.fixture(scope="module")
 def translator() -> Translator:
-    return Translator.load("fr-en", "cpu")
+    return Translator.load("fr-en-tiny", "cpu")
 
 
 @pytest.fixture(scope="module")

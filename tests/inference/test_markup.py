@@ -108,7 +108,7 @@ def test_words_are_found_whatever_their_case_accents_and_spaces() -> None:
 
 
 def test_a_translator_places_tags_in_every_hypothesis() -> None:
-    translator = Translator.load("fr-en", "cpu", threads=1)
+    translator = Translator.load("fr-en-tiny", "cpu", threads=1)
     translation = translator.translate_markup("Le <b>chat noir</b> dort.", num_hypotheses=3)
     assert translation.text == "The <b>black cat</b> is sleeping."
     assert all("<b>" in each.text and each.alignment is None for each in translation.hypotheses)

@@ -74,7 +74,7 @@ def test_a_text_comes_back_from_its_masks() -> None:
 
 
 def test_every_translation_has_the_protected_text_once_or_as_often_as_the_source() -> None:
-    translator = Translator.load("fr-en", "cpu", threads=1)
+    translator = Translator.load("fr-en-tiny", "cpu", threads=1)
     for options in ({"num_hypotheses": 3}, {"beam_size": 1}, {"sample": True}, {"num_beam_groups": 5}):
         for text, translation in zip(TEXTS, translator.translate(TEXTS, **options), strict=True):  # type: ignore[arg-type]
             assert translation.source == text
@@ -83,13 +83,13 @@ def test_every_translation_has_the_protected_text_once_or_as_often_as_the_source
 
 
 def test_protected_text_alone_is_copied() -> None:
-    translator = Translator.load("fr-en", "cpu", threads=1)
+    translator = Translator.load("fr-en-tiny", "cpu", threads=1)
     assert translator.translate("https://a.b/c").text == "https://a.b/c"
     assert translator.translate_markup("<b>{name}</b> !").text == "<b>{name}</b> !"
 
 
 def test_a_prefix_an_alignment_and_a_score_know_the_protected_text() -> None:
-    translator = Translator.load("fr-en", "cpu", threads=1)
+    translator = Translator.load("fr-en-tiny", "cpu", threads=1)
     found = translator.translate(
         "Bonjour {name}, ça va ?", target_prefix="Hello {name}", alignment=True, split_sentences=False
     )
@@ -116,5 +116,5 @@ def test_text_is_translated_around_protected_text_that_a_model_loses(model_direc
 
 
 def test_protection_can_be_turned_off() -> None:
-    translator = Translator.load("fr-en", "cpu", threads=1)
+    translator = Translator.load("fr-en-tiny", "cpu", threads=1)
     assert "{name}" not in translator.translate("Bonjour {name}, ça va ?", protect=False, guard=False).text

@@ -23,7 +23,7 @@ SENTENCES = [
 
 @pytest.fixture(scope="module")
 def shipped() -> Translator:
-    return Translator.load("fr-en", "cpu", threads=1)
+    return Translator.load("fr-en-tiny", "cpu", threads=1)
 
 
 def written(folder: Path, text: str) -> Path:

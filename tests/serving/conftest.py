@@ -39,6 +39,6 @@ def client(url: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="package")
 def shipped() -> Translator:
     """Return the bundled model with greedy search: its translations of different texts differ."""
-    translator = Translator.load("fr-en", "cpu")
+    translator = Translator.load("fr-en-tiny", "cpu")
     translator.decoding = change_decoding(translator.decoding, {"beam_size": 1})
     return translator

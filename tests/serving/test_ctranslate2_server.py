@@ -22,7 +22,7 @@ SENTENCES = ["Le chat dort.", "Où est la gare ?", "Nous avons mangé du pain."]
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Translator:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        found = Translator.load("fr-en", "cpu", 1, engine="ctranslate2")
+        found = Translator.load("fr-en-tiny", "cpu", 1, engine="ctranslate2")
     found.decoding = change_decoding(found.decoding, {"beam_size": 1})
     return found
 
