@@ -7,6 +7,7 @@ error; where the host would have to know a number that only the device knows (`.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,18 @@ class _Event:
         pass
 
 
+class _OnTheHost:
+    """Batches whose seeds hold numbers: the host draws from them before it copies them to the device."""
+
+    def __init__(self, stream: Any, mode: FakeTensorMode) -> None:
+        self._stream, self._mode = stream, mode
+
+    def __next__(self) -> Any:
+        with fake_tensor.unset_fake_temporarily():
+            batches = next(self._stream)
+        return [replace(batch._map(self._mode.from_tensor), seeds=batch.seeds) for batch in batches]
+
+
 def rows_of(objective: str) -> list[str]:
     """A header, and lines of three to eight words, with another language or a label beside them."""
     rng = random.Random(1)
@@ -150,8 +163,9 @@ def test_a_training_step_stays_on_the_device_and_waits_for_nothing(
     values, run, tokenizers, corpus = prepared
     model = values["model"] | {"norm": norm, "positions": positions}
     config = validate(values | {"model": model}, "test")
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         trainer = Trainer(config, run, Ranks(0, 1, CUDA), Setup(tokenizers, corpus))
+        trainer.state.stream = _OnTheHost(trainer.state.stream, mode)  # type: ignore[assignment]
         with NothingWaits():
             for _ in range(2):
                 trainer.step(is_asked_to_stop=False)
@@ -218,7 +232,7 @@ def test_a_step_of_decoding_in_static_memory_waits_for_nothing(positions: str) -
 def test_steps_of_decoding_in_a_growing_cache_wait_for_nothing(architecture: str) -> None:
     with FakeTensorMode(), torch.inference_mode():
         model = model_on_cuda(architecture=architecture, positions="learned")
-        keys, bias = torch.zeros(2, 2, 5, 16, device=CUDA), torch.zeros(2, 1, 1, 5, device=CUDA)
+        keys, bias = torch.zeros(2, 2, 5, 16, device=CUDA), torch.zeros(2, 2, 1, 5, device=CUDA)
         state = DecodingState(0, 2, [KeyValueCache()], [CrossMemory(keys, keys, bias)])
         tokens = torch.ones(2, dtype=torch.int64, device=CUDA)
         with NothingWaits():

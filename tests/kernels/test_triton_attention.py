@@ -319,7 +319,7 @@ def test_one_graph_serves_all_batches_of_one_size(device: torch.device, architec
         ):
             labels = [[-100] * (len(source) - 1) + [source[-1]] for source in sources]
             batch = static_batch(index, ONE_GRAPH[architecture], sources, labels if masked else targets).to(device)
-            total, count = loss(batch, torch.tensor([index], device=device))
+            total, count = loss(batch, torch.arange(4, device=device) + index)
             model.zero_grad()
             total.backward()
             assert total.isfinite() and count == batch.num_target_tokens

@@ -16,7 +16,7 @@ from translator.packing import Packed
 from translator.training.bfloat16_copy import Bfloat16Copy
 from translator.training.forward_backward import ForwardBackward
 
-SEED = torch.ones(1, dtype=torch.int64)
+SEEDS = torch.arange(11, 15)  # one per sequence
 CASES: dict[str, dict[str, Any]] = {
     "encoder_decoder": {},
     "encoder_decoder, post-norm, untied": {"norm": "post", "tied_embeddings": "none", "positions": "learned"},
@@ -45,7 +45,7 @@ def gradients(model: Model, batch: Any, dtype: torch.dtype, micro_batches: int) 
     model.zero_grad()
     backward = ForwardBackward(model, TrainingConfig(), dtype, static_shapes=False)
     for number in range(micro_batches):
-        loss, _ = backward(batch, number, SEED)
+        loss, _ = backward(batch, number, SEEDS)
     return loss, {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
 
 
@@ -74,11 +74,11 @@ def test_gradients_of_micro_batches_are_summed_in_float32() -> None:
 def test_each_step_uses_the_weights_that_the_last_one_left() -> None:
     model, batch = model_and_batch("encoder_decoder")
     backward = ForwardBackward(model, TrainingConfig(), torch.bfloat16, static_shapes=False)
-    backward(batch, 0, SEED)
+    backward(batch, 0, SEEDS)
     with torch.no_grad():
         for weight in model.parameters():
             weight.sub_(0.5 * weight.grad if weight.grad is not None else 0)
-    loss, _ = backward(batch, 0, SEED)
+    loss, _ = backward(batch, 0, SEEDS)
     expected, _ = gradients(model, batch, torch.bfloat16, micro_batches=1)
     assert torch.equal(loss, expected)
 

@@ -67,9 +67,13 @@ class Batch:
 
     def seeded(self, seed: int) -> Batch:
         """Return the batch with seeds that are functions of the seed of the run and the number of each example."""
+        return replace(self, seeds=torch.from_numpy(self.seeds_from(seed)))
+
+    def seeds_from(self, seed: int) -> IntArray:
+        """Return the seeds that `seeded` gives to the examples, on the host: `(num_sequences,)` int64."""
         start = np.frombuffer(hashlib.blake2b(f"dropout {seed}".encode(), digest_size=8).digest(), "<u8")
         numbers = self.seeds.numpy().view(np.uint64) * np.uint64(_NUMBER_STEP) + start
-        return replace(self, seeds=torch.from_numpy(mixed(numbers).view(np.int64)))
+        return mixed(numbers).view(np.int64)
 
     def part(self, start: int, stop: int) -> Batch:
         """Return a batch of the examples from `start` to before `stop`; the batch must have no padding."""
@@ -169,8 +173,9 @@ def pack_texts(index: int, source: Ragged, labels: IntArray) -> Batch:
         labels: `(n,)` integers, one per token or per text; IGNORE_INDEX where a label does not count.
     """
     packed = _pack_special(source, EOS_ID, at_end=True)
+    count = int(np.count_nonzero(labels != IGNORE_INDEX))
     targets = torch.from_numpy(labels.astype(np.int64))
-    return Batch(index, packed, Packed.from_sequences([]), targets, _count(targets), _numbers(index, len(source)))
+    return Batch(index, packed, Packed.from_sequences([]), targets, count, _numbers(index, len(source)))
 
 
 def with_end(rows: Ragged, special: int) -> IntArray:
@@ -180,7 +185,7 @@ def with_end(rows: Ragged, special: int) -> IntArray:
 
 def _numbers(index: int, count: int) -> Tensor:
     """Return the numbers of the examples of a batch: `(count,)` int64."""
-    return torch.arange(count) + (index << 32)
+    return torch.from_numpy(np.arange(count, dtype=np.int64) + (index << 32))
 
 
 def _count(labels: Tensor) -> int:

@@ -43,10 +43,12 @@ def _kernel(
     tl.store(out_ptr + element, out.to(out_ptr.dtype.element_ty), mask=is_inside)
 
 
+@torch.library.custom_op("translator::keyed_dropout", mutates_args=())
 def _launch(x: Tensor, keys: Tensor, dropout_p: float, residual: Tensor | None) -> Tensor:
+    """Return `residual + dropout(x)`, in the dtype of the residual, or of `x` without one."""
     x, keys = x.contiguous(), keys.contiguous()
     residual = None if residual is None else residual.contiguous()
-    out = torch.empty_like(x if residual is None else residual)
+    out = torch.empty_like(x if residual is None else residual)  # contiguous, as they are
     if x.numel():
         numbers = (x.numel(), x.shape[1], drop_threshold(dropout_p), 1 / (1 - dropout_p))
         with on_device_of(x):
@@ -54,6 +56,11 @@ def _launch(x: Tensor, keys: Tensor, dropout_p: float, residual: Tensor | None) 
                 x, keys, x if residual is None else residual, out, *numbers, residual is not None, _BLOCK
             )
     return out
+
+
+@_launch.register_fake
+def _(x: Tensor, keys: Tensor, dropout_p: float, residual: Tensor | None) -> Tensor:
+    return torch.empty_like(x if residual is None else residual, memory_format=torch.contiguous_format)
 
 
 class _Dropout(torch.autograd.Function):

@@ -80,10 +80,11 @@ class StepGradients:
         """Add up the gradients of micro-batches; a retry is neither compiled nor padded, since its shapes are new."""
         sums = torch.zeros(3, device=self._device)
         for number, batch in enumerate(batches):
+            # For attention dropout with sdpa, which draws from the generator.
+            torch.manual_seed(int(batch.seeds_from(self._seed)[0]))
+            batch = batch.seeded(self._seed)
             if self._capacity is not None and not is_retry:
                 batch = batch.padded(self._capacity)
-            batch = batch.seeded(self._seed)
-            torch.manual_seed(int(batch.seeds[0]))  # for attention dropout with sdpa, which draws from the generator
             batch = batch.to(self._device)
             with self._gradient_sum.last_pass(number == len(batches) - 1):
                 loss, count = self._forward_backward(batch, number, batch.seeds, is_eager=is_retry)
