@@ -11,7 +11,7 @@ from pages import ROOT
 
 from translator import Translator
 from translator.checkpoint import load_model
-from translator.config import Config, load_config
+from translator.config import Config, DecodingChanges, load_config
 from translator.data.sources import read_rows
 from translator.export.marian import export_to_marian
 from translator.export.marian_import import import_marian
@@ -21,6 +21,7 @@ transformers = pytest.importorskip("transformers", reason="transformers is not i
 
 MAJOR = int(transformers.__version__.partition(".")[0])
 NEW_TOKENS = 25
+GREEDY = DecodingChanges(beam_size=1, no_repeat_ngram=0, protect=False, guard=False)  # as `generate`
 SMALL = [
     "data.train={phrasebook: train, max_examples: 400}",
     "data.valid={phrasebook: valid, max_examples: 40}",
@@ -65,7 +66,7 @@ def loss_at(run: Path, step: int) -> float:
 
 def beginnings(run: Path, texts: list[str]) -> list[str]:
     """Return the first tokens of the greedy translations of a model, as text."""
-    found = Translator.load(run, "cpu").translate(texts, beam_size=1)
+    found = Translator.load(run, "cpu").translate(texts, **GREEDY)
     return ["".join(each.tokens[:NEW_TOKENS]).replace("\u2581", " ").strip() for each in found]
 
 
@@ -93,7 +94,7 @@ def test_an_imported_model_translates_alike_and_is_trained_further(
     imported = tmp_path / "imported"
     import_marian(exported, imported)
     translators = [Translator.load(each, "cpu") for each in (run, imported)]
-    found = [[each.text for each in translator.translate(texts, beam_size=1)] for translator in translators]
+    found = [[each.text for each in translator.translate(texts, **GREEDY)] for translator in translators]
     assert found[0] == found[1]
     tuned = tmp_path / "tuned"
     train(configuration(tuned, f"training.start_from={imported}"))

@@ -14,7 +14,7 @@ from sentences import PAIRS
 
 from translator import Translator
 from translator.checkpoint import LoadedModel
-from translator.config import ModelConfig, TokenizerConfig
+from translator.config import DecodingChanges, ModelConfig, TokenizerConfig
 from translator.engines.torch_engine import TorchEngine
 from translator.export import marian
 from translator.export.folder import ExportError
@@ -70,7 +70,8 @@ def test_text_goes_through_the_exported_tokenizer(random_model: Build, tmp_path:
     assert tokenizer(texts).input_ids == expected
     with torch.inference_mode():
         output = model.generate(**encoded, num_beams=1, max_length=20)
-    found = Translator.of(loaded).translate(texts, beam_size=1, max_length_factor=100.0)
+    greedy = DecodingChanges(beam_size=1, no_repeat_ngram=0, protect=False, guard=False)
+    found = Translator.of(loaded).translate(texts, max_length_factor=100.0, **greedy)
     for ids, translation in zip(output[:, 1:].tolist(), found, strict=True):
         if "split" not in translation.flags:  # transformers does not split long text
             assert tuple(separate.target.pieces(i for i in ids if i > 2)) == translation.tokens[:19]

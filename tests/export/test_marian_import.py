@@ -17,7 +17,7 @@ from sentences import PAIRS
 
 from translator import Translator
 from translator.checkpoint import LoadedModel, load_model, weights_of
-from translator.config import ConfigError, TokenizerConfig, validate
+from translator.config import ConfigError, DecodingChanges, TokenizerConfig, validate
 from translator.engines.torch_engine import TorchEngine
 from translator.export.folder import ExportError
 from translator.export.marian import export_to_marian
@@ -178,7 +178,8 @@ def test_greedy_texts_are_those_of_transformers(marian: Callable[..., Path], tmp
             begin_suppress_tokens=[0],
             forced_eos_token_id=None,
         )
-    ours = Translator.load(tmp_path / "imported", "cpu").translate(texts, beam_size=1)
+    greedy = DecodingChanges(beam_size=1, no_repeat_ngram=0, protect=False, guard=False)
+    ours = Translator.load(tmp_path / "imported", "cpu").translate(texts, **greedy)
     for ids, translation in zip(found, ours, strict=True):
         theirs = [t for t in tokenizer.convert_ids_to_tokens(ids) if t not in ("<pad>", "</s>")]
         assert theirs == list(translation.tokens[:11])
