@@ -140,6 +140,7 @@ print(multiply(range(1200, 1600)) - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs the /proc of Linux")
 def test_products_of_new_sizes_do_not_add_memory_forever() -> None:
-    if _growth("") < 60 << 20:
+    unbounded = _growth("")
+    if unbounded < 60 << 20:
         pytest.skip("oneDNN keeps little for a product on this processor")
-    assert _growth("bound_primitive_caches()") < 40 << 20
+    assert _growth("bound_primitive_caches()") < unbounded / 2
