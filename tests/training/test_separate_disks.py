@@ -70,6 +70,7 @@ def test_rank_0_validates_even_if_the_other_names_no_validation_data(disks: list
     [
         ("data", "All ranks must read the same training data."),
         ("configuration", "training.learning_rate: 0.003 -> 0.001"),
+        ("language", "data.source_language: 'fr' -> 'de'"),
         ("directory", "output must be a writable directory"),
     ],
 )
@@ -83,6 +84,11 @@ def test_ranks_that_cannot_train_together_all_stop_with_the_reason(
         case "configuration":
             path = disks[1] / "config.yaml"
             path.write_text(path.read_text().replace("learning_rate: 0.003", "learning_rate: 0.001"))
+        case "language":
+            path = disks[1] / "config.yaml"
+            path.write_text(path.read_text().replace("source_language: fr", "source_language: de"))
+            lines = (disks[1] / "train.tsv").read_text().splitlines(keepends=True)
+            (disks[1] / "train.tsv").write_text("".join([lines[0].replace("fr", "de"), *lines[1:]]))
         case "directory":
             (disks[0] / "run").touch()
     for code, error in finish(start_ranks(disks, "training.max_steps=2")):

@@ -40,8 +40,9 @@ _MAY_CHANGE = (
     "training.parallel",
     "decoding.",
 )
-# Options that may differ between ranks: paths. What the data are is compared by the fingerprint of the corpus.
-_MAY_DIFFER_BETWEEN_RANKS = ("output", "data.")
+# Options that may differ between ranks, because they have paths. The training data is compared by its fingerprint;
+# rank 0 alone reads the validation and test data.
+_MAY_DIFFER_BETWEEN_RANKS = ("output", "data.train", "data.valid", "data.test", "data.cache")
 
 
 class TrainingError(UserError):
@@ -263,9 +264,7 @@ def _check_corpus(run: Path, state: dict[str, Any], fingerprint: str) -> None:
 
 def _check_config(main: Config, own: Config) -> None:
     """Raise RankError if the configuration of this rank differs from that of rank 0 in more than paths."""
-    changed = {
-        key: values for key, values in differences(main, own).items() if not key.startswith(_MAY_DIFFER_BETWEEN_RANKS)
-    }
+    changed = {key: values for key, values in differences(main, own).items() if key not in _MAY_DIFFER_BETWEEN_RANKS}
     if changed:
         raise RankError(
             f"All ranks must have the same configuration. Received, on rank 0 and on this rank:\n"
