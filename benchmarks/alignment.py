@@ -1,4 +1,4 @@
-"""Which rule makes the best word alignment of cross-attention? Chosen on the valid part, reported on the test part.
+"""Rules that make a word alignment of cross-attention, compared. Chosen on the valid, reported on the test part.
 
     python benchmarks/alignment.py [--model fr-en] [--pairs 994]
 

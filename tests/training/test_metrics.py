@@ -1,4 +1,4 @@
-"""What a run reports."""
+"""Reports of a run."""
 
 from __future__ import annotations
 

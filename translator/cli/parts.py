@@ -40,7 +40,7 @@ class PartError(UserError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a rank is.
+    """Progress of a rank through its part.
 
     Attributes:
         job: everything that the output depends on, by name.

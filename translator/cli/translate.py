@@ -105,6 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
 
         def load() -> Any:
+            """Return a function that translates a batch of lines and counts the repairs of the guard."""
             translator = load_translator(arguments)
             translate: Any = partial(translator.translate, **changes)
             if arguments.format != "text":
@@ -161,6 +162,7 @@ class GuardSummary:
         """Return a function that translates and counts its results."""
 
         def count(texts: Sequence[str]) -> Sequence[Translation]:
+            """Translate texts, and add the translations to the summary."""
             translations = translate(texts)
             for translation in translations:
                 self.add(translation)

@@ -34,8 +34,8 @@ class BatchStream(Iterator[Batch]):
 
     Attributes:
         capacity: token budgets, and the sizes to which a batch can be padded (`Batch.padded`).
-        report: what became of the rows of each source. Examples that are longer than a batch are left out of the
-            stream, and counted here.
+        report: numbers of rows read, kept and dropped per source. Examples that are longer than a batch are left out
+            of the stream, and counted here.
     """
 
     def __init__(

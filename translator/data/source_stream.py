@@ -70,7 +70,7 @@ class SourceStream:
 
     @property
     def position(self) -> dict[str, Any]:
-        """Where the next row is, as plain values."""
+        """Position of the next row, as plain values."""
         return {"window": self._window, "blocks": self._blocks, "taken": self._taken}
 
     def seek(self, position: dict[str, Any]) -> None:

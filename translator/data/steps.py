@@ -107,7 +107,7 @@ class StepStream(Iterator[list[Batch]]):
 
     @property
     def report(self) -> tuple[SourceReport, ...]:
-        """What became of the rows of each source; see `BatchStream`."""
+        """Numbers of rows read, kept and dropped per source; see `BatchStream`."""
         return self._batches.report
 
     def state_dict(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ _MAX_ROWS = 4  # rows of a sentence with many terms, as a multiple of the beam s
 
 
 class _Row(NamedTuple):
-    """Which terms a hypothesis has.
+    """Terms that a hypothesis has.
 
     Attributes:
         begun: indices of the terms that are complete or begun.

@@ -31,7 +31,7 @@ _PUNCTUATION_BONUS = 8  # characters by which a cut after a punctuation mark may
 
 @dataclass(frozen=True)
 class _Turn:
-    """What one speaker says in one subtitle.
+    """Text of one speaker in one subtitle.
 
     Attributes:
         cue: number of the subtitle.

@@ -133,6 +133,7 @@ class _Reader:
         return self._open[-1][1] if self._open else self.root
 
     def read(self) -> None:
+        """Read the whole text into `plain` and `root`."""
         position = 0
         while match := _MARKUP.search(self.text, position):
             self._add_text(self.text[position : match.start()], position)

@@ -38,7 +38,7 @@ MakeRequest = Callable[[Sequence[int]], Request]
 
 @dataclass(frozen=True)
 class Repair:
-    """What the guard found and did.
+    """Failures that the guard found in a translation, and its repair.
 
     Attributes:
         failures: kinds of failures of the search's own translation; see `failures.KINDS`.
@@ -180,7 +180,7 @@ class Guard:
         return split_text(text, lambda part: len(self._source.encode(part)) <= longest)
 
     def _with_copies(self, cases: Sequence[_Case]) -> Iterator[tuple[_Case, list[Candidate]]]:
-        """What the best translation has lost, copied, and the text between it translated."""
+        """Return candidates that copy what the best translation has lost, with the text between it translated."""
         chosen, pieces = [], []
         for case in cases:
             spans = lost_spans(case.text, self._target.decode(case.best.tokens), self._is_rare)

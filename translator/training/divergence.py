@@ -58,7 +58,7 @@ class Divergence:
 
     @property
     def has_diverged(self) -> bool:
-        """Whether so many steps in a row diverged that the run must not go on from here."""
+        """True if `max_skipped_steps` steps in a row diverged: the run must not continue from here."""
         return self._state.skipped_steps >= self._options.max_skipped_steps
 
     def count(self, step: int, totals: StepTotals) -> None:

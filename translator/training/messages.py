@@ -1,4 +1,4 @@
-"""What a run says when it begins, ends or runs out of memory."""
+"""Messages of a run that begins, ends or runs out of memory."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ class ReporterError(UserError):
 
 
 class Reporter(Protocol):
-    """Where metrics of a run go besides `metrics.jsonl`."""
+    """Destination of the metrics of a run besides `metrics.jsonl`."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Write the values of one step."""

@@ -48,7 +48,7 @@ class ShardedCheckpoints:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a checkpoint could not be written; `wait` raises the error."""
+        """True if a checkpoint could not be written; `wait` raises the error."""
         return self._pending is not None and self._pending.done() and self._pending.exception() is not None
 
     def save(

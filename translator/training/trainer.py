@@ -303,7 +303,7 @@ class Trainer:
 
     @property
     def _has_failed_checkpoint(self) -> bool:
-        """Whether a checkpoint could not be written in the background: a reason to stop, as `_save` then says."""
+        """True if a checkpoint could not be written in the background, which ends the run with the error of `_save`."""
         return self.sharded_checkpoints is not None and self.sharded_checkpoints.has_failed
 
     def _wait_for_checkpoint(self) -> None:
