@@ -264,7 +264,7 @@ def _open_file(path: str, sources: Sequence[int]) -> Iterator[BinaryIO]:
     try:
         with file:
             yield file
-    except BaseException:
+    except BaseException:  # raised again, also after Ctrl-C: what was written stays, an empty file does not
         if not partial.stat().st_size:
             partial.unlink()
         raise

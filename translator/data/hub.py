@@ -106,7 +106,7 @@ def _hub_errors(origin: str) -> Iterator[None]:
         yield
     except (DataError, GeneratorExit):
         raise
-    except Exception as error:
+    except Exception as error:  # of any class, raised again with its message and as the cause
         raise DataError(
             "A hub data set must be reachable and have the subset and split that are asked for. "
             f"Received: {shorten(origin)} ({shorten(' '.join(str(error).split()))})."
