@@ -80,7 +80,18 @@ def test_a_term_that_the_vocabulary_cannot_spell_is_refused_by_name(
         TermMatcher(Terms.of({"chat": "a\u2019b"}), tokenizers)
     with pytest.raises(TermError, match="'a\\\\u200bb'"):
         shipped.translate("chat", terms={"chat": "a\u200bb"})
-    assert TermMatcher(Terms.of({"chat": "日本"}), shipped.tokenizers).has_hard  # spelled by bytes
+
+
+@pytest.mark.parametrize("target", ["你好", "Москва", "Łódź", "hello 世界"])
+def test_a_term_whose_letters_have_no_tokens_is_refused_by_name(shipped: Translator, target: str) -> None:
+    for is_soft in (False, True):
+        with pytest.raises(TermError, match=f"Received: '{target}' in terms, which it spells by single bytes"):
+            shipped.translate("chat", terms=[TermEntry("chat", target, is_soft)])
+
+
+@pytest.mark.parametrize("target", ["Škoda", "Ångström", "5 €", "kΩ", "😀"])
+def test_a_term_may_have_some_letters_and_signs_without_tokens(shipped: Translator, target: str) -> None:
+    assert target in shipped.translate("Un chat dort.", terms={"chat": target}).text
 
 
 def test_terms_match_whole_words_in_any_case_the_longest_first(shipped: Translator) -> None:
@@ -142,7 +153,7 @@ def test_terms_are_refused_where_they_cannot_be_kept(shipped: Translator, model_
             shipped.translate("chat", terms={"chat": "cat"}, **options)  # type: ignore[arg-type]
     random = Translator.load(model_directory, "cpu")  # 40 positions
     with pytest.raises(DecodingError, match="hard terms of a text must have at most 39 tokens"):
-        random.translate("chat", terms={"chat": "xyz " * 30})
+        random.translate("chat", terms={"chat": "Non " * 30})
 
 
 def test_an_engine_without_terms_is_named(model_directory: Path) -> None:

@@ -16,7 +16,10 @@ from translator.tokenizer import UNK_ID, Tokenizer, Tokenizers
 from translator.tokenizer.normalization import SPACE_MARK
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
+_FIRST_BYTE = re.compile("<0x[0-7C-F][0-9A-F]>")  # of a character in UTF-8
+_MAX_BYTES_SHARE = 0.5  # of the letters of a word; a model does not know how to go on after more
 _KINDS = ("hard", "soft")
 
 
@@ -217,16 +220,27 @@ def spell(target: str, tokenizer: Tokenizer, continuations: TokenSet, name: str)
     """Return the tokens of a target.
 
     Raises:
-        TermError: if the vocabulary cannot spell it as it is.
+        TermError: if the vocabulary cannot spell it as it is, or has no tokens for most letters of a word.
     """
     ids = tuple(tokenizer.encode(target))
     written = tokenizer.decode(ids)
     if not ids or UNK_ID in ids or written != " ".join(target.split()):
-        shown = "".join(tokenizer.pieces(ids)).replace(SPACE_MARK, " ").strip() if UNK_ID in ids else written
+        shown = repr("".join(tokenizer.pieces(ids)).replace(SPACE_MARK, " ").strip() if UNK_ID in ids else written)
+    elif any(_is_spelled_by_bytes(word, tokenizer) for word in _LETTERS.findall(target)):
+        shown = "by single bytes"
+    else:
+        shown = ""
+    if shown:
         raise TermError(
             f"The vocabulary of the model must spell the target of a term. Received: {target!r} in {name}, "
-            f"which it spells {shown!r}. Change or remove the term."
+            f"which it spells {shown}. Change or remove the term."
         )
     capitalized = target[:1].upper() + target[1:]
     initial = (tuple(tokenizer.encode(capitalized)),) if capitalized != target else ()
     return Term((ids,), initial, continuations)
+
+
+def _is_spelled_by_bytes(word: str, tokenizer: Tokenizer) -> bool:
+    """Return True if most letters of a word have no token, as those of another script."""
+    pieces = tokenizer.pieces(tokenizer.encode(word))
+    return sum(bool(_FIRST_BYTE.fullmatch(piece)) for piece in pieces) > _MAX_BYTES_SHARE * len(word)
