@@ -126,6 +126,14 @@ def test_what_was_lost_is_copied(tokenizers: Tokenizers) -> None:
     assert len(found.hypotheses[0].token_log_probabilities) == len(found.tokens) + 1
 
 
+def test_a_code_whose_groups_were_separated_unevenly_is_copied_as_a_whole() -> None:
+    translator = Translator.load("fr-en-tiny", "cpu", threads=1)
+    free = translator.translate("Le code de la porte est 7 5 3 9 1.", guard=False, protect=False)
+    found = translator.translate("Le code de la porte est 7 5 3 9 1.", guard=True, protect=False)
+    assert "7 5 3 9 1" not in free.text and found.text == "The code of the door is 7 5 3 9 1."
+    assert found.repair == Repair(("numbers",), ("copy",), ())
+
+
 def test_a_repaired_translation_keeps_protected_text(tokenizers: Tokenizers) -> None:
     pieces = {"Le chat a": "The cat is", "ans, voir": "years old, see"}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 _SPACES = " \u00a0\u202f\u2009"
 # With groups of three digits, or without; then decimals.
@@ -22,11 +23,13 @@ _HOUR = re.compile(rf"[{_SPACES}]?(?:h\b|h\d|heures?\b|:\d\d)", re.IGNORECASE)
 _DECADE = re.compile(r"\b(?:années|ann[ée]e)\s\Z", re.IGNORECASE)
 _PERCENT = re.compile(r"\b(?:p\.|pour) ?100\b")
 _RANGE = re.compile(r"\d{2,4}[-–/]\Z")
+_GROUP = re.compile(r"\d+")
 _WORD = re.compile(r"[^\W\d_]+")
 _ROMAN = re.compile(r"\b(?=[IVXLC])(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})(?:er|re|e|ème)?\b")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 
 _MAX_ABBREVIATION = 2  # letters
+_MIN_RUN = 3  # numbers separated by white space, as the groups of a code
 _MAX_TOLERATED = 2  # "1 an" is "a year", "2 fois" is "twice", "0" is written or not
 
 
@@ -87,18 +90,28 @@ _ALSO: dict[str, tuple[int, ...]] = {
 def has_equal_numbers(source: str, target: str) -> bool:
     """Return True if the numbers of the source occur in the target, and the target has no others.
 
-    A number occurs if one of its readings does, in digits or in words. 0, 1 and 2 need not occur.
+    A number occurs if one of its readings does, in digits or in words. 0, 1 and 2 need not occur, except in a run of
+    numbers that only white space separates; the target has white space between all of them, or between none.
     """
     written, translated = _numbers(source), _numbers(target)
+    if _uneven(written, target):
+        return False
     if _are_alike(written, translated):
         return True
     return not _missing(written, target, translated) and not _missing(translated, source, written)
 
 
 def missing_numbers(source: str, target: str) -> list[re.Match[str]]:
-    """Return the numbers in digits of the source that are not in the target."""
+    """Return the numbers in digits of the source that are not in the target, each with the run that it belongs to."""
     written, translated = _numbers(source), _numbers(target)
-    return [] if _are_alike(written, translated) else _missing(written, target, translated)
+    changed = _uneven(written, target)
+    if not _are_alike(written, translated):
+        changed += _missing(written, target, translated)
+    starts = {number.start() for number in changed}
+    for run in _runs(written) if changed else ():
+        if starts.intersection(number.start() for number in run):
+            starts.update(number.start() for number in run)
+    return [number for number in written if number.start() in starts]
 
 
 def _numbers(text: str) -> list[re.Match[str]]:
@@ -115,7 +128,12 @@ def _missing(numbers: Sequence[re.Match[str]], text: str, others: Sequence[re.Ma
         others: its numbers in digits.
     """
     present = frozenset[str]().union(*map(_readings, others))
-    missing = [number for number in numbers if not (_is_small(number) or _readings(number) & present)]
+    needed = {number.start() for run in _runs(numbers) for number in run}
+    missing = [
+        number
+        for number in numbers
+        if not (_readings(number) & present or (_is_small(number) and number.start() not in needed))
+    ]
     if not missing:
         return []
     present |= word_values(text) | _roman_values(text) | {piece for each in others for piece in _pieces(each[0])}
@@ -127,6 +145,36 @@ def _are_alike(written: Sequence[re.Match[str]], translated: Sequence[re.Match[s
     if not written and not translated:
         return True
     return all(each(written) == each(translated) for each in (_digits, _num_decimals, _factors))
+
+
+def _runs(numbers: Sequence[re.Match[str]]) -> Iterator[list[re.Match[str]]]:
+    """Yield the numbers without separators that only white space separates, `_MIN_RUN` or more in a row."""
+    if len(numbers) < _MIN_RUN:
+        return
+    run: list[re.Match[str]] = []
+    for number in numbers:
+        if run and not (number[0].isdecimal() and number.string[run[-1].end() : number.start()].isspace()):
+            if len(run) >= _MIN_RUN:
+                yield run
+            run = []
+        if number[0].isdecimal():
+            run.append(number)
+    if len(run) >= _MIN_RUN:
+        yield run
+
+
+def _uneven(numbers: Sequence[re.Match[str]], target: str) -> list[re.Match[str]]:
+    """Return the numbers of runs whose target has white space in one place and signs in another: `4970 1012,3456`."""
+    found = []
+    for run in _runs(numbers):
+        groups, wanted = list(_GROUP.finditer(target)), [number[0] for number in run]
+        for start in range(len(groups) - len(run) + 1):
+            part = groups[start : start + len(run)]
+            if [group[0] for group in part] == wanted:
+                between = {target[a.end() : b.start()].strip() for a, b in pairwise(part)}
+                found += run if len(between) > 1 and "" in between else []
+                break
+    return found
 
 
 def _digits(numbers: Iterable[re.Match[str]]) -> str:
