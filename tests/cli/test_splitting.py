@@ -9,6 +9,7 @@ import random
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +58,11 @@ def write(output: Any, number: int, result: Upper) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Counter[str]]:
     """Run a filter that writes numbered lines in capitals, as one rank."""
     monkeypatch.setattr(splitting, "_digest", lambda model: str(model))
 
-    def run_rank(rank: int, world_size: int, process: Any = upper, **changes: Any) -> int:
+    def run_rank(rank: int, world_size: int, process: Any = upper, **changes: Any) -> Counter[str]:
         monkeypatch.setenv("RANK", str(rank))
         monkeypatch.setenv("WORLD_SIZE", str(world_size))
         given = {"model": "m", "input": str(tmp_path / "in"), "output": str(tmp_path / "out"), "sentences": []}
@@ -74,14 +75,14 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 @pytest.mark.parametrize("data", TEXTS)
 @pytest.mark.parametrize("world_size", [2, 3, 7])
 def test_ranks_give_the_output_of_one_process(
-    data: bytes, world_size: int, run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: bytes, world_size: int, run: Callable[..., Counter[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "WINDOW_LINES", 7)
     (tmp_path / "in").write_bytes(data)
     run(0, 1, output=str(tmp_path / "one"))
     for rank in random.Random(len(data)).sample(range(world_size), world_size):
         assert not (tmp_path / "out").exists()
-        assert run(rank, world_size) == 0
+        run(rank, world_size)
     assert (tmp_path / "out").read_bytes() == (tmp_path / "one").read_bytes()
 
 
@@ -114,7 +115,7 @@ def test_ranges_of_windows_cover_the_file_once(data: bytes, tmp_path: Path, monk
 
 
 def test_a_rank_resumes_at_its_last_record(
-    run: Callable[..., int],
+    run: Callable[..., Counter[str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -147,7 +148,7 @@ def test_a_rank_resumes_at_its_last_record(
     assert f"rank 0 of 2: {tmp_path / 'out'} is complete; delete it to start again" in capsys.readouterr().err
 
 
-def test_ranks_with_another_option_or_input_are_refused(run: Callable[..., int], tmp_path: Path) -> None:
+def test_ranks_with_another_option_or_input_are_refused(run: Callable[..., Counter[str]], tmp_path: Path) -> None:
     (tmp_path / "in").write_text("a\nb\n")
     run(0, 2)
     with pytest.raises(PartError, match=r'options: \{"num_hypotheses": 1\} -> \{"num_hypotheses": 2\}'):
@@ -162,7 +163,9 @@ def test_ranks_with_another_option_or_input_are_refused(run: Callable[..., int],
 
 
 @pytest.mark.parametrize("change", ["grows", "shrinks"])
-def test_an_input_that_changes_meanwhile_is_refused(change: str, run: Callable[..., int], tmp_path: Path) -> None:
+def test_an_input_that_changes_meanwhile_is_refused(
+    change: str, run: Callable[..., Counter[str]], tmp_path: Path
+) -> None:
     path = tmp_path / "in"
     path.write_text("abc\n" * 20_000)
 
@@ -199,7 +202,11 @@ def test_an_input_that_changes_meanwhile_is_refused(change: str, run: Callable[.
     ],
 )
 def test_what_cannot_be_split_is_refused_by_name(
-    changes: dict[str, Any], message: str, run: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changes: dict[str, Any],
+    message: str,
+    run: Callable[..., Counter[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").write_text("a\n")
@@ -281,6 +288,28 @@ def test_ranks_killed_at_any_time_resume_to_the_output_of_one_process(model_dire
     assert resumed and b"resuming at byte" in said[1]
     assert (tmp_path / "out.en").read_bytes() == (tmp_path / "one.en").read_bytes()
     assert not (tmp_path / "out.en.parts").exists()
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_last_rank_says_what_the_guard_did_in_all(
+    order: tuple[int, int],
+    model_directory: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(lines, "WINDOW_LINES", 3)
+    (tmp_path / "in").write_text("Il a 85 chats.\nÉcris à a@b.fr !\noui\n" * 4, encoding="utf-8")
+    options = [*FAST, "--guard", "--no-protect", "--input", str(tmp_path / "in"), "--output"]
+    assert main(["translate", str(model_directory), *options, str(tmp_path / "one")]) == 0
+    [expected] = [line for line in capsys.readouterr().err.splitlines() if "The guard" in line]
+    assert " of 12 lines " in expected and "emails 4" in expected
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in order:
+        assert "The guard" not in capsys.readouterr().err
+        monkeypatch.setenv("RANK", str(rank))
+        assert main(["translate", str(model_directory), *options, str(tmp_path / "out")]) == 0
+    assert expected in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.timeout(300)

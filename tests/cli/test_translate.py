@@ -266,6 +266,15 @@ def test_a_line_with_a_second_tab_has_no_prefix_that_could_be_told(run: Run) -> 
     assert (code, found) == (2, []) and "must be source<TAB>prefix. Received: 2 tabs in a\\tb\\tc." in message
 
 
+@pytest.mark.parametrize("sentences", [["It's"], ["It's", "C'est un chat."]])
+def test_a_prefix_that_is_given_as_a_value_is_refused(sentences: list[str], run: Run) -> None:
+    code, found, message = run(b"", "--target-prefix", *sentences)
+    assert (code, found) == (2, []) and "--target-prefix takes no value" in message
+    assert 'Received: "It\'s", without a tab.' in message
+    code, found, _ = run(b"", "--target-prefix", "Le chat dort.\tThe red", "oui")
+    assert code == 0 and found[0].startswith("The red") and len(found) == 2
+
+
 def test_documents_have_no_prefixes(run: Run) -> None:
     assert "A document is mutually exclusive with --json" in run(b"oui", "--document", "--target-prefix")[2]
 

@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         given = {} if arguments.batch_tokens is None else {"batch_tokens": arguments.batch_tokens}
         return partial(classifier.classify, **given)
 
-    return run_filter(arguments, load, lambda output, _, found: _write(output, found, arguments.json), _NOTICES)
+    run_filter(arguments, load, lambda output, _, found: _write(output, found, arguments.json), _NOTICES)
+    return 0
 
 
 def _write(output: BinaryIO, found: Classification, is_json: bool) -> None:

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -28,6 +28,11 @@ class Flagged(Protocol):
 
 
 Result = TypeVar("Result", bound=Flagged)
+
+
+def flags_of(result: Flagged) -> tuple[str, ...]:
+    """Return the flags of a result."""
+    return result.flags
 
 
 def add_filter(parser: argparse.ArgumentParser, metavar: str, verb: str) -> None:
@@ -62,7 +67,8 @@ def run_filter(
     load: Callable[[], Callable[[Sequence[str]], Sequence[Result]]],
     write: Callable[[BinaryIO, int, Result], None],
     notices: Mapping[str, str],
-) -> int:
+    keys: Callable[[Result], Iterable[str]] = flags_of,
+) -> Counter[str]:
     """Process all lines or arguments, in order; one of several ranks processes its part of the lines.
 
     Args:
@@ -70,13 +76,17 @@ def run_filter(
         load: loads the model and returns a function from texts to results; called when the files are open.
         write: writes one result, given the output, the number of the text from 0 and the result.
         notices: message to print at the end for each flag, with `{}` in place of the number of lines.
+        keys: returns what is counted of a result, its flags among it.
+
+    Returns:
+        The counts; of several ranks, the last to finish returns those of all, the others none.
     """
     rank = Rank.of_environment()
     if rank.world_size > 1:
-        counts = run_rank(arguments, rank, load, write)
+        counts = run_rank(arguments, rank, load, write, keys)
         if not arguments.quiet:
             notify(counts, notices)
-        return 0
+        return counts
     with ExitStack() as stack:
         sources, output = open_files(arguments, stack)
         process = load()
@@ -85,13 +95,13 @@ def run_filter(
         number = 0
         for window in windows:
             for result in process(window):
-                counts.update(result.flags)
+                counts.update(keys(result))
                 write(output, number, result)
                 number += 1
             output.flush()
     if not arguments.quiet:
         notify(counts, notices)
-    return 0
+    return counts
 
 
 def _windows(source: int, quiet: bool) -> Iterator[list[str]]:

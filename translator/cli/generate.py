@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         max_pieces = MAX_PIECES if arguments.max_pieces is None else arguments.max_pieces
         return partial(generator.generate, max_pieces=max_pieces, **decoding_changes(arguments))
 
-    return run_filter(arguments, load, lambda output, number, found: _write(output, number, found, arguments), _NOTICES)
+    run_filter(arguments, load, lambda output, number, found: _write(output, number, found, arguments), _NOTICES)
+    return 0
 
 
 def _write(output: BinaryIO, number: int, generation: Generation, arguments: argparse.Namespace) -> None:

@@ -48,7 +48,7 @@ class Progress:
         stop: offset at which the input of the part ends.
         line: number of the next line of the input.
         size: bytes of the part so far; what follows them was written before a kill and is dropped.
-        flags: number of lines with each flag.
+        flags: number of lines with each flag, or other key that is counted.
         is_finished: True if the part is complete.
     """
 
@@ -129,7 +129,7 @@ class Parts:
         """Record that the part of this rank is complete; join the parts if those of all ranks are.
 
         Returns:
-            The number of lines with each flag, if this rank joined the parts.
+            The number of lines with each key, if this rank joined the parts.
 
         Raises:
             PartError: if a part is of another job, or is gone.

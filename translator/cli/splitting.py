@@ -11,7 +11,7 @@ import stat
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
@@ -41,6 +41,7 @@ def run_rank(
     rank: Rank,
     load: Callable[[], Callable[[Sequence[str]], Sequence[Any]]],
     write: Callable[[BinaryIO, int, Any], None],
+    keys: Callable[[Any], Iterable[str]],
 ) -> Counter[str]:
     """Process the lines of one rank; resume where it was stopped.
 
@@ -49,9 +50,10 @@ def run_rank(
         rank: place of this process.
         load: loads the model and returns a function from texts to results.
         write: writes one result, given the output, the number of the text from 0 and the result.
+        keys: returns what is counted of a result.
 
     Returns:
-        The number of lines with each flag of all ranks, if this rank was the last to finish; none otherwise.
+        The number of results with each key of all ranks, if this rank was the last to finish; none otherwise.
 
     Raises:
         LineError: if the input cannot be split.
@@ -74,7 +76,7 @@ def run_rank(
                 _say(arguments, rank, f"resuming at byte {known.input_offset:,}; its part ends at {known.stop:,}")
             if progress.input_offset < progress.stop:
                 choose_rank_device(arguments, rank)
-                progress = _process(source, output, progress, parts, load(), write)
+                progress = _process(source, output, progress, parts, load(), write, keys)
             progress = parts.save(output, replace(progress, is_finished=True))
             _require_unchanged(arguments.input, source, state)
             counts = parts.finish(progress)
@@ -91,13 +93,14 @@ def _process(
     parts: Parts,
     process: Callable[[Sequence[str]], Sequence[Any]],
     write: Callable[[BinaryIO, int, Any], None],
+    keys: Callable[[Any], Iterable[str]],
 ) -> Progress:
     """Process the lines of the part that are not done, and record progress."""
     counts = Counter(progress.flags)
     due = time.monotonic() + SAVE_SECONDS
     for window, offset in read_range(source, progress.input_offset, progress.stop):
         for number, result in enumerate(process(window), progress.line):
-            counts.update(result.flags)
+            counts.update(keys(result))
             write(output, number, result)
         line = progress.line + len(window)
         progress = replace(progress, input_offset=offset, line=line, flags=dict(counts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -36,6 +36,10 @@ _NOTICES = {
     "pieces": "{} lost protected text; what is around it was translated in pieces.",
     "truncated": "{} reached the maximum length and may be incomplete; raise --max-length-factor.",
 }
+
+# Keys of what is counted besides flags.
+_LINE, _FAILED, _REPAIRED = "guard:line", "guard:failed", "guard:repaired"
+_FAILURE, _STEP = "guard:failure:", "guard:step:"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Translate all lines, arguments or documents."""
     changes = decoding_changes(arguments)
     document = find_document(arguments)
-    summary = GuardSummary()
+    summary, status = GuardSummary(), 0
+    if arguments.target_prefix and arguments.sentences and not any("\t" in each for each in arguments.sentences):
+        raise LineError(
+            "--target-prefix takes no value: a sentence must be source<TAB>prefix. "
+            f"Received: {shorten(arguments.sentences[0], 60)!r}, without a tab. Write $'source\\tprefix' in bash."
+        )
     if arguments.format != "text" and (arguments.target_prefix or arguments.document or document is not None):
         raise LineError("--format is mutually exclusive with --target-prefix and documents. Omit one of them.")
     if arguments.document or document is not None:
@@ -105,19 +114,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
 
         def load() -> Any:
-            """Return a function that translates a batch of lines and counts the repairs of the guard."""
+            """Return a function that translates a batch of lines."""
             translator = load_translator(arguments)
             translate: Any = partial(translator.translate, **changes)
             if arguments.format != "text":
                 translate = MarkupLines(translator, changes, is_html=arguments.format == "html")
-            return summary.counting(partial(_translate_prefixed, translate) if arguments.target_prefix else translate)
+            return partial(_translate_prefixed, translate) if arguments.target_prefix else translate
 
-        status = run_filter(
+        counts = run_filter(
             arguments,
             load,
             lambda output, number, translation: _write(output, number, translation, arguments),
             _NOTICES,
+            _keys,
         )
+        summary = GuardSummary(counts)
     if summary.num_failed and not arguments.quiet:
         print(f"translator: {summary}", file=sys.stderr)
     return status
@@ -149,48 +160,49 @@ class MarkupLines:
 
 
 class GuardSummary:
-    """Counts of what the guard found and did."""
+    """Counts of what the guard found and did.
 
-    def __init__(self) -> None:
-        self.num_lines = 0
-        self.num_failed = 0
-        self.num_repaired = 0
-        self._failures: Counter[str] = Counter()
-        self._steps: Counter[str] = Counter()
+    Args:
+        counts: number of translations with each key of `_keys`, to which `add` adds.
+    """
 
-    def counting(self, translate: Callable[..., Sequence[Translation]]) -> Callable[..., Sequence[Translation]]:
-        """Return a function that translates and counts its results."""
+    def __init__(self, counts: Counter[str] | None = None) -> None:
+        self._counts = Counter[str]() if counts is None else counts
 
-        def count(texts: Sequence[str]) -> Sequence[Translation]:
-            """Translate texts, and add the translations to the summary."""
-            translations = translate(texts)
-            for translation in translations:
-                self.add(translation)
-            return translations
-
-        return count
+    @property
+    def num_failed(self) -> int:
+        """Number of translations that had failed."""
+        return self._counts[_FAILED]
 
     def add(self, translation: Translation) -> None:
         """Count one translation."""
-        self.num_lines += 1
-        repair = translation.repair
-        if repair is not None and repair.failures:
-            self.num_failed += 1
-            self.num_repaired += not repair.remaining
-            self._failures.update(repair.failures)
-            self._steps.update(repair.steps)
+        self._counts.update(_keys(translation))
 
     def __str__(self) -> str:
         """Return the counts on one line."""
-        steps = f", by {_counts(self._steps)}" if self._steps else ""
+        steps = f", by {listed}" if (listed := self._listed(_STEP)) else ""
         return (
-            f"The guard found failures in {self.num_failed:,} of {self.num_lines:,} lines ({_counts(self._failures)}) "
-            f"and repaired {self.num_repaired:,} of them{steps}. --no-guard turns it off."
+            f"The guard found failures in {self.num_failed:,} of {self._counts[_LINE]:,} lines "
+            f"({self._listed(_FAILURE)}) and repaired {self._counts[_REPAIRED]:,} of them{steps}. "
+            "--no-guard turns it off."
         )
 
+    def _listed(self, prefix: str) -> str:
+        counts = [(key.removeprefix(prefix), count) for key, count in self._counts.items() if key.startswith(prefix)]
+        return ", ".join(f"{name} {count:,}" for name, count in sorted(counts, key=lambda each: (-each[1], each[0])))
 
-def _counts(counter: Counter[str]) -> str:
-    return ", ".join(f"{name} {count:,}" for name, count in counter.most_common())
+
+def _keys(translation: Translation) -> Iterator[str]:
+    """Yield what is counted of a translation: its flags, and what the guard found and did."""
+    yield from translation.flags
+    yield _LINE
+    repair = translation.repair
+    if repair is not None and repair.failures:
+        yield _FAILED
+        if not repair.remaining:
+            yield _REPAIRED
+        yield from (_FAILURE + kind for kind in repair.failures)
+        yield from (_STEP + step for step in repair.steps)
 
 
 def _translate_prefixed(translate: Any, lines: Sequence[str]) -> Any:
