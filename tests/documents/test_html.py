@@ -112,6 +112,8 @@ def test_tags_are_kept_in_any_order_of_words(change: object) -> None:
         ("<p>12 %</p>  <hr>", []),
         ("a < b", ["a < b"]),
         ("un <b", ["un |"]),
+        ('<script src="x"/><p>un</p>', ["un"]),
+        ('<textarea><img alt="un"/></textarea><p>deux</p>', ["deux"]),
         ("", []),
     ],
 )

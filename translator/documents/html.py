@@ -12,22 +12,13 @@ from dataclasses import dataclass
 from html import escape, unescape
 
 from translator.documents.inline import Atom, Content, Inline, Tag, is_translatable, nest, plain_text
+from translator.inference.html_tokens import NO_TRANSLATION, RAW, html_tokens
 
-# As in the HTML standard: "<" begins markup only before a letter, "/", "!" or "?"; an unfinished tag takes the rest.
-_OPENING = re.compile(r"<(?:(?P<slash>/?)(?P<name>[a-zA-Z][^\s/>]*)|!--|[/!?])")
-_TAG_PART = re.compile(r">|=\s*(?P<quote>[\"'])")
 _ATTRIBUTE = re.compile(r"(?P<before>\s(?P<name>[\w:-]+)\s*=\s*(?P<quote>[\"']))(?P<value>.*?)(?P=quote)", re.DOTALL)
-_NO_TRANSLATION = re.compile(
-    r"\stranslate\s*=\s*[\"']?no\b|\sclass\s*=\s*(?:[\"'][^\"']*)?\bnotranslate\b", re.IGNORECASE
-)
 _CHARSET = re.compile(rb"<\?xml[^>]{0,99}encoding=[\"']([\w-]+)|<meta[^>]{0,999}charset\s*=\s*[\"']?([\w-]+)", re.I)
 
-_RAW = frozenset({"script", "style", "textarea", "iframe", "noembed", "noframes", "xmp"})
 _CODE = frozenset({"code", "kbd", "samp", "var", "tt"})
-_KEPT = _RAW | _CODE | {"pre", "svg", "math", "template", "object", "audio", "video", "canvas"}
-_VOID = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-)
+_KEPT = RAW | _CODE | {"pre", "svg", "math", "template", "object", "audio", "video", "canvas"}
 _INLINE = frozenset(
     {
         "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "data", "del", "dfn", "em", "font", "i", "ins",
@@ -181,51 +172,22 @@ def _tokens(html: str) -> Iterator[_Token]:
     """Yield the tokens of HTML, in linear time; joined, their sources are the input."""
     kept: list[str] = []  # of the element that is not translated
     opaque, depth = "", 0  # its name; number of open elements of this name
-    position = 0
-    while opening := _OPENING.search(html, position):
-        text = html[position : opening.start()]
-        position = _end_of_markup(html, opening)
-        source, name = html[opening.start() : position], (opening["name"] or "").lower()
-        is_end = bool(opening["slash"])
-        if name in _RAW and not is_end:
-            closing = re.compile(f"</{re.escape(name)}", re.IGNORECASE).search(html, position)
-            end = closing.start() if closing else len(html)
-            source, position = source + html[position:end], end
+    for token in html_tokens(html):
+        source, name = token.source + token.raw, token.name
         if depth:
-            kept += [text, source]
-            if name == opaque and not source.endswith("/>"):
-                depth += -1 if is_end else 1
+            kept.append(source)
+            if name == opaque and not token.source.endswith("/>"):
+                depth += -1 if token.is_end else 1
             if not depth:
                 yield _Token("kept", "".join(kept), opaque)
-            continue
-        if text:
-            yield _Token("text", text)
-        is_open = name and not is_end and name not in _VOID and not source.endswith("/>")
-        if is_open and (name in _KEPT or _NO_TRANSLATION.search(source)):
+        elif token.is_text:
+            yield _Token("text", source)
+        elif token.has_content and (name in _KEPT or NO_TRANSLATION.search(token.source)):
             opaque, depth, kept = name, 1, [source]
         else:
-            yield _Token("tag" if name else "comment", source, name, is_end)
+            yield _Token("tag" if name else "comment", source, name, token.is_end)
     if depth:
-        yield _Token("kept", "".join(kept) + html[position:], opaque)
-    elif position < len(html):
-        yield _Token("text", html[position:])
-
-
-def _end_of_markup(html: str, opening: re.Match[str]) -> int:
-    """Return the end of a tag, comment or declaration; the end of the text if it is not finished."""
-    if not opening["name"]:
-        mark = "-->" if opening[0] == "<!--" else ">"
-        end = html.find(mark, opening.end())
-        return len(html) if end < 0 else end + len(mark)
-    position = opening.end()
-    while part := _TAG_PART.search(html, position):
-        if not part["quote"]:
-            return part.end()
-        end = html.find(part["quote"], part.end())
-        if end < 0:
-            break
-        position = end + 1
-    return len(html)
+        yield _Token("kept", "".join(kept), opaque)
 
 
 class HtmlDocument:

@@ -8,16 +8,9 @@ from dataclasses import dataclass, field
 from html import unescape
 
 from translator.errors import UserError, shorten
+from translator.inference.html_tokens import NO_TRANSLATION, OPAQUE, VOID
 from translator.inference.protection import Masked, masks_for, protected_spans
 
-VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"})
-# Elements of HTML whose content is not language.
-OPAQUE = frozenset(
-    {"code", "iframe", "kbd", "math", "noembed", "noframes", "pre", "samp", "script", "style", "svg", "textarea", "var"}
-)
-NO_TRANSLATION = re.compile(
-    r"\stranslate\s*=\s*[\"']?no\b|\sclass\s*=\s*(?:[\"'][^\"']*)?\bnotranslate\b", re.IGNORECASE
-)
 _XML_NO_TRANSLATION = re.compile(r"\stranslate\s*=\s*[\"']no[\"']")
 _MARKUP = re.compile(
     r"<!--.*?-->|<!\[CDATA\[(?P<cdata>.*?)\]\]>|<\?.*?\?>|<![^>]*+>"

@@ -6,16 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 
-# As in the HTML standard: "<" begins markup only before a letter, "/", "!" or "?"; an unfinished tag takes the rest.
-_OPENING = re.compile(r"<(?:(?P<slash>/?)(?P<name>[a-zA-Z][^\s/>]*)|!--|[/!?])")
-_TAG_PART = re.compile(r">|=\s*(?P<quote>[\"'])")
-_RAW = frozenset({"script", "style", "textarea", "iframe", "noembed", "noframes", "xmp"})
-_OPAQUE = _RAW | {"code", "pre", "kbd", "samp", "var", "svg", "math"}
-_VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
-_NO_TRANSLATION = re.compile(
-    r"\stranslate\s*=\s*[\"']?no\b|\sclass\s*=\s*(?:[\"'][^\"']*)?\bnotranslate\b", re.IGNORECASE
-)
-
+from translator.inference.html_tokens import NO_TRANSLATION, OPAQUE, VOID, html_tokens
 
 _INLINE = frozenset(
     {
@@ -47,41 +38,20 @@ def _parts(html: str) -> Iterator[tuple[str, str]]:
     """Yield the parts of HTML, and whether each is `text`, markup `inline`, or another `block`."""
     opaque, depth = "", 0  # name of the element that is not translated; number of open elements of this name
     position = 0
-    while opening := _OPENING.search(html, position):
-        if opening.start() > position:
-            kind = "text" if not depth else "inline" if opaque in _INLINE else "block"
-            yield html[position : opening.start()], kind
-        position = _end_of_markup(html, opening)
-        markup, name = html[opening.start() : position], (opening["name"] or "").lower()
-        is_inline = (opaque if depth else name) in _INLINE and markup.endswith(">")
-        yield markup, "inline" if is_inline else "block"
-        if not name or name in _VOID or markup.endswith("/>"):
+    for token in html_tokens(html):
+        position += len(token.source) + len(token.raw)
+        if token.is_text:
+            # Text at the very end is in an element without an end tag, which does not belong to the text around it.
+            is_inline = opaque in _INLINE and position < len(html)
+            yield token.source, "text" if not depth else "inline" if is_inline else "block"
+            continue
+        is_inline = (opaque if depth else token.name) in _INLINE and token.source.endswith(">")
+        yield token.source, "inline" if is_inline else "block"
+        if not token.name or token.name in VOID or token.source.endswith("/>"):
             continue
         if depth:
-            depth += 0 if name != opaque else -1 if opening["slash"] else 1
-        elif not opening["slash"] and (name in _OPAQUE or _NO_TRANSLATION.search(markup)):
-            opaque, depth = name, 1
-        if name in _RAW and not opening["slash"]:
-            closing = re.compile(f"</{name}", re.IGNORECASE).search(html, position)
-            end = closing.start() if closing else len(html)
-            yield html[position:end], "block"
-            position = end
-    if position < len(html):
-        yield html[position:], "text" if not depth else "block"
-
-
-def _end_of_markup(html: str, opening: re.Match[str]) -> int:
-    """Return the end of a tag, comment or declaration; the end of the text if it is not finished."""
-    if not opening["name"]:
-        mark = "-->" if opening[0] == "<!--" else ">"
-        end = html.find(mark, opening.end())
-        return len(html) if end < 0 else end + len(mark)
-    position = opening.end()
-    while part := _TAG_PART.search(html, position):
-        if not part["quote"]:
-            return part.end()
-        end = html.find(part["quote"], part.end())
-        if end < 0:
-            break
-        position = end + 1
-    return len(html)
+            depth += 0 if token.name != opaque else -1 if token.is_end else 1
+        elif not token.is_end and (token.name in OPAQUE or NO_TRANSLATION.search(token.source)):
+            opaque, depth = token.name, 1
+        if token.raw:
+            yield token.raw, "block"
