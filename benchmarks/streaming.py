@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from translator.config import DataConfig
     from translator.data.streaming import StreamedCorpus
+    from translator.tokenizer import Tokenizers
 
 WORDS = [
     "le",
@@ -152,14 +153,14 @@ def read_batches(data: DataConfig, folder: Path, size: int, wanted: int, alpha: 
     report(size, count, first, time.process_time() - busy, tokens, early)
 
 
-def open_corpus(data: DataConfig, tokenizers: object, alpha: float) -> StreamedCorpus:
+def open_corpus(data: DataConfig, tokenizers: Tokenizers, alpha: float) -> StreamedCorpus:
     """Return the corpus of a configuration."""
     from translator.data.objectives import Translation
     from translator.data.streaming import load_stream
 
     return load_stream(
         data,
-        tokenizers,  # type: ignore[arg-type]
+        tokenizers,
         sampling_alpha=alpha,
         seed=1,
         max_positions=256,

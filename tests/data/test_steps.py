@@ -28,7 +28,8 @@ def joined(batches: list[Batch]) -> tuple[list[Any], list[Any], list[int], list[
     """Sources, targets, labels and seeds of all micro-batches, in order."""
     parts = [contents(batch) for batch in batches]
     seeds = [seed for batch in batches for seed in batch.seeds.tolist()]
-    return *([each for part in parts for each in part[side]] for side in (1, 2, 3)), seeds  # type: ignore[return-value]
+    source, target, labels = ([each for part in parts for each in part[side]] for side in (1, 2, 3))
+    return source, target, labels, seeds
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 100, 250, 600, 5000])

@@ -22,8 +22,8 @@ def placed(text: str, translation: str, links: str, *, html: bool = False) -> st
     """Place the tags of a text in its translation, given the links in Pharaoh form."""
     fragment = Fragment.read(text, html=html)
     split = re.compile(r"\w+|[^\w\s]").findall
-    pairs = tuple(tuple(map(int, link.split("-"))) for link in links.split())
-    return place_tags(fragment, translation, Alignment(tuple(split(fragment.plain)), tuple(split(translation)), pairs))  # type: ignore[arg-type]
+    pairs = tuple((int(source), int(target)) for source, target in (link.split("-") for link in links.split()))
+    return place_tags(fragment, translation, Alignment(tuple(split(fragment.plain)), tuple(split(translation)), pairs))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from translator import Translator
+from translator.config import DecodingChanges
 from translator.inference.protection import Masked, masks_for, protected_spans
 
 TEXTS = [
@@ -75,8 +76,14 @@ def test_a_text_comes_back_from_its_masks() -> None:
 
 def test_every_translation_has_the_protected_text_once_or_as_often_as_the_source() -> None:
     translator = Translator.load("fr-en-tiny", "cpu", threads=1)
-    for options in ({"num_hypotheses": 3}, {"beam_size": 1}, {"sample": True}, {"num_beam_groups": 5}):
-        for text, translation in zip(TEXTS, translator.translate(TEXTS, **options), strict=True):  # type: ignore[arg-type]
+    searches: list[DecodingChanges] = [
+        {"num_hypotheses": 3},
+        {"beam_size": 1},
+        {"sample": True},
+        {"num_beam_groups": 5},
+    ]
+    for options in searches:
+        for text, translation in zip(TEXTS, translator.translate(TEXTS, **options), strict=True):
             assert translation.source == text
             for hypothesis in translation.hypotheses:
                 assert sorted(parts(hypothesis.text)) == sorted(parts(text)), hypothesis.text

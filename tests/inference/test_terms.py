@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from translator import Translator
+from translator.config import DecodingChanges
 from translator.decoding.errors import DecodingError
 from translator.errors import UserError
 from translator.inference.terms import TermEntry, TermError, TermMatcher, Terms
@@ -119,15 +120,15 @@ def test_several_targets_of_a_source_are_alternatives(shipped: Translator) -> No
 
 
 @pytest.mark.parametrize("options", [{}, {"beam_size": 1}, {"num_hypotheses": 3}, {"mbr_candidates": 4}])
-def test_every_translation_contains_the_hard_terms_of_its_text(shipped: Translator, options: dict[str, int]) -> None:
+def test_every_translation_contains_the_hard_terms_of_its_text(shipped: Translator, options: DecodingChanges) -> None:
     terms = {"chat": "tomcat", "canapé rouge": "scarlet settee", "gare": "railway terminal", "enfants": "youngsters"}
-    for sentence, translation in zip(SENTENCES, shipped.translate(SENTENCES, terms=terms, **options), strict=True):  # type: ignore[arg-type]
+    for sentence, translation in zip(SENTENCES, shipped.translate(SENTENCES, terms=terms, **options), strict=True):
         for hypothesis in translation.hypotheses:
             for source, target in terms.items():
                 if source in sentence:
                     assert re.search(rf"(?i)(?<!\w){target}(?!\w)", hypothesis.text), hypothesis.text
             assert hypothesis.score < 0
-    plain = shipped.translate(SENTENCES[3], **options)  # type: ignore[arg-type]
+    plain = shipped.translate(SENTENCES[3], **options)
     assert translation.text == plain.text  # of a text without terms
 
 
@@ -148,9 +149,10 @@ def test_soft_terms_are_preferred(shipped: Translator) -> None:
 
 
 def test_terms_are_refused_where_they_cannot_be_kept(shipped: Translator, model_directory: Path) -> None:
-    for options in ({"sample": True}, {"num_beam_groups": 5}):
+    unsupported: list[DecodingChanges] = [{"sample": True}, {"num_beam_groups": 5}]
+    for options in unsupported:
         with pytest.raises(DecodingError, match="Hard terms require a beam or greedy search without groups"):
-            shipped.translate("chat", terms={"chat": "cat"}, **options)  # type: ignore[arg-type]
+            shipped.translate("chat", terms={"chat": "cat"}, **options)
     random = Translator.load(model_directory, "cpu")  # 40 positions
     with pytest.raises(DecodingError, match="hard terms of a text must have at most 39 tokens"):
         random.translate("chat", terms={"chat": "Non " * 30})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -63,9 +65,9 @@ def test_the_fused_expression_keeps_what_the_mask_keeps(columns: int) -> None:
 def test_compiled_dropout_is_eager_dropout(has_residual: bool) -> None:
     keys, residual = random_keys(20), torch.randn(20, 30) if has_residual else None
 
-    def result(run: object) -> tuple[Tensor, Tensor]:
+    def result(run: Callable[..., Tensor]) -> tuple[Tensor, Tensor]:
         x = torch.linspace(-1, 1, 600).view(20, 30).requires_grad_()
-        out = run(x, keys, 0.3, residual)  # type: ignore[operator]
+        out = run(x, keys, 0.3, residual)
         return out.detach(), torch.autograd.grad(out, x, torch.ones_like(out))[0]
 
     compiled = torch.compile(keyed_dropout, backend="aot_eager", fullgraph=True)

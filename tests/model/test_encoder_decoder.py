@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -247,8 +248,8 @@ def test_loss_and_gradients_compile_to_one_graph(options: dict[str, object]) -> 
     model = small_model(encoder_layers=1, decoder_layers=1, encoder_heads=2, decoder_heads=2, **options)
     batch = random_batch([5, 3, 8], [4, 6, 2])
 
-    def loss_and_gradients(loss_of: object) -> list[Tensor]:
-        loss, _ = loss_of(batch.source, batch.target_input, batch.labels, torch.tensor([3, 4, 5]))  # type: ignore[operator]
+    def loss_and_gradients(loss_of: Callable[..., tuple[Tensor, Tensor]]) -> list[Tensor]:
+        loss, _ = loss_of(batch.source, batch.target_input, batch.labels, torch.tensor([3, 4, 5]))
         return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
 
     def loss_of(source: Packed, target_input: Packed, labels: Tensor, seeds: Tensor) -> tuple[Tensor, Tensor]:

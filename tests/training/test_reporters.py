@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from translator.cli import main
-from translator.config import Config, ConfigError, to_yaml
+from translator.config import Config, ConfigError, Reporting, to_yaml
 from translator.training import reporters
 from translator.training.reporters import ReporterError, check_reporters
 from translator.training.trainer import train
@@ -53,13 +53,13 @@ def test_services_that_do_not_exist_or_come_twice_are_refused(tiny: Tiny, names:
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_library_that_is_missing_is_named_with_its_extra_before_any_data_is_read(
-    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: Reporting
 ) -> None:
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(reporters.importlib.util, "find_spec", lambda n: None if n == name else find_spec(n))
     message = f"training.report_to: {name} requires the library {name}, which is not installed. Run `pip install"
     with pytest.raises(ReporterError, match=message):
-        check_reporters([name])  # type: ignore[list-item]
+        check_reporters([name])
     config = tiny(training={"report_to": [name]})
     (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     assert main(["train", str(tmp_path / "config.yaml")]) == 2
