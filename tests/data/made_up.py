@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from translator.config import DataConfig, Source
 from translator.data.batching import Batch, BatchStream
 from translator.data.corpus import Corpus
+from translator.data.examples import Chunk, Sharing
 
 SYLLABLES = ("ba", "co", "di", "fé", "gu", "la", "mo", "né", "pi", "ru", "sa", "to", "vi", "zè")
 
@@ -58,3 +61,17 @@ def contents(batch: Batch) -> tuple[Any, ...]:
 
 def take(batches: Iterable[Batch], count: int) -> list[tuple[Any, ...]]:
     return [contents(batch) for batch in islice(batches, count)]
+
+
+def sharings(count: int) -> list[Sharing]:
+    """Return the sharing of each of several ranks that are threads of this process."""
+    barrier, sent = threading.Barrier(count, timeout=60), [Chunk.empty((0, 0))] * count
+
+    def exchange(rank: int, chunk: Chunk) -> list[Chunk]:
+        sent[rank] = chunk
+        barrier.wait()
+        chunks = list(sent)
+        barrier.wait()
+        return chunks
+
+    return [Sharing(rank, count, partial(exchange, rank)) for rank in range(count)]

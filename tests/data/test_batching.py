@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_up import contents, data_config, make_pairs, stream, take, write_text
+from made_up import contents, data_config, make_pairs, sharings, stream, take, write_text
 
 from translator.config import ModelConfig
 from translator.data.batch import Capacity
 from translator.data.batching import make_batches
 from translator.data.cleaning import LONGER_THAN_BATCH
 from translator.data.corpus import Corpus, DataError, load_corpus
-from translator.data.examples import Chunk, Sharing
 from translator.data.objectives import Translation
 from translator.data.store import IntArray, Ragged
 from translator.model import build_model
@@ -193,16 +192,9 @@ def test_ranks_that_share_the_reading_get_the_batches_of_one_and_read_each_examp
 
     original = Corpus.pieces
     monkeypatch.setattr(Corpus, "pieces", pieces)
-    barrier, sent = threading.Barrier(2, timeout=60), [Chunk.empty((0, 0))] * 2
+    both = sharings(2)
 
     def run(rank: int) -> tuple[list[Any], dict[str, Any]]:
-        def exchange(chunk: Chunk) -> list[Chunk]:
-            sent[rank] = chunk
-            barrier.wait()
-            chunks = list(sent)
-            barrier.wait()
-            return chunks
-
         threading.current_thread().name = f"rank {rank}"
         batches = stream(
             corpus,
@@ -210,7 +202,7 @@ def test_ranks_that_share_the_reading_get_the_batches_of_one_and_read_each_examp
             rank=rank,
             world_size=2,
             workers=workers,
-            sharing=Sharing(rank, 2, exchange),
+            sharing=both[rank],
         )
         with closing(batches):
             return take(batches, 10), batches.state_dict()

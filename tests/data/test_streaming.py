@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,13 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from made_up import contents, data_config, make_pairs, take, write_text
+from made_up import contents, data_config, make_pairs, sharings, take, write_text
 
 from translator.config import DataConfig, Source
 from translator.data import streaming
 from translator.data.batching import BatchStream
 from translator.data.cleaning import DUPLICATE, IDENTICAL, TOO_MANY_TOKENS
-from translator.data.examples import Chunk, Sharing
 from translator.data.files import DataError
 from translator.data.source_stream import SourceStream
 from translator.data.streaming import StreamedCorpus, StreamReader, load_stream, stream_rows
@@ -216,17 +214,10 @@ def test_ranks_interleave_to_the_batches_of_one(mixed: DataConfig, tokenizers: T
 def test_ranks_that_share_the_tokenization_get_the_batches_of_one(mixed: DataConfig, tokenizers: Tokenizers) -> None:
     corpus = load(mixed, tokenizers)
     whole = take(batches_of(corpus), 24)
-    barrier, sent = threading.Barrier(2, timeout=60), [Chunk.empty((0, 0))] * 2
+    both = sharings(2)
 
     def run(rank: int) -> tuple[list[Any], dict[str, Any]]:
-        def exchange(chunk: Chunk) -> list[Chunk]:
-            sent[rank] = chunk
-            barrier.wait()
-            chunks = list(sent)
-            barrier.wait()
-            return chunks
-
-        batches = batches_of(corpus, rank=rank, world_size=2, sharing=Sharing(rank, 2, exchange))
+        batches = batches_of(corpus, rank=rank, world_size=2, sharing=both[rank])
         return take(batches, 10), batches.state_dict()
 
     with ThreadPoolExecutor(2) as pool:
