@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
-from translator.engines.base import Pair
-from translator.inference.alignment import Alignment
+from translator.decoding.request import Request
+from translator.engines.base import Engine, Pair
+from translator.inference.alignment import Alignment, align
 from translator.inference.reading import Line
 from translator.inference.results import Hypothesis, Translation
-from translator.tokenizer import Tokenizer
+from translator.tokenizer import Tokenizer, Tokenizers
 
 
 def assemble(
@@ -59,3 +60,13 @@ def _join(candidates: Sequence[Candidate], target: Tokenizer) -> Hypothesis:
         tokens=tuple(piece for candidate in candidates for piece in target.pieces(candidate.tokens)),
         token_log_probabilities=tuple(value for candidate in candidates for value in candidate.token_log_probabilities),
     )
+
+
+def alignments_of(
+    engine: Engine, tokenizers: Tokenizers, found: Mapping[Request, Sequence[Candidate]], options: DecodingOptions
+) -> dict[Pair, Alignment]:
+    """Return the word alignment of each candidate with its source, by the ids of both."""
+    pairs = list({(request.source, each.tokens) for request, candidates in found.items() for each in candidates})
+    weights = engine.cross_attention(pairs, options.batch_tokens)
+    source, target = (side.pieces for side in (tokenizers.source, tokenizers.target))
+    return {pair: align(source(pair[0]), target(pair[1]), each) for pair, each in zip(pairs, weights, strict=True)}

@@ -17,13 +17,12 @@ import torch
 from translator.checkpoint import LoadedModel
 from translator.checkpoint.location import find_model
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
-from translator.decoding.candidates import Candidate
 from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
-from translator.engines.base import Engine, Pair
+from translator.engines.base import Engine
 from translator.engines.torch_engine import TorchEngine
-from translator.inference.alignment import Alignment, align
-from translator.inference.assembly import assemble
+from translator.inference.alternatives import find_alternatives
+from translator.inference.assembly import alignments_of, assemble
 from translator.inference.fragment import read_fragments
 from translator.inference.guard import Guard, Repair
 from translator.inference.loading import load_ctranslate2, load_to_decode, uses_ctranslate2
@@ -207,7 +206,7 @@ class Translator:
         if options.guard and not options.is_random:
             masks = {mask for source in sources for mask in source.masks}
             found, repairs = Guard(self.engine, self.tokenizers, options, writer.request, masks).repaired(found)
-        alignments = self._alignments(found, options) if options.alignment else {}
+        alignments = alignments_of(self.engine, self.tokenizers, found, options) if options.alignment else {}
         translations = []
         for line, of_line in zip(lines, requests, strict=True):
             parts = [(request.source, found[request]) for request in of_line]
@@ -366,29 +365,7 @@ class Translator:
         """
         options = change_decoding(self.decoding, changes)
         require_supported(self.engine, options)
-        [line] = read_lines(read_texts(text), self.tokenizers.source, self.longest_source, options)
-        if not line.ids:
-            return assemble(line, [], options, {}, self.tokenizers.target)
-        if len(line.ids) > self.longest_source:
-            raise DecodingError(
-                f"A text with alternatives must have at most {self.longest_source} tokens. "
-                f"Received: {len(line.ids)} tokens. Give one of its sentences."
-            )
-        [prefix] = read_prefixes(target_prefix, 1)
-        whole = self.request(line.ids, options, self.tokenizers.target.encode(prefix))
-        next_token = replace(whole, max_length=len(whole.prefix) + 1)
-        beam = {"sample": False, "beam_size": options.num_hypotheses, "num_beam_groups": 1, "mbr_candidates": 0}
-        [found] = self.engine.search([next_token], options.model_copy(update=beam))
-        requests = [replace(whole, prefix=each.tokens) for each in found if not each.is_finished]
-        best = options.model_copy(update={"num_hypotheses": 1, "mbr_candidates": 0})
-        ended = [each for each in found if each.is_finished]
-        completed = [candidate for [candidate] in self.engine.search(requests, best)]
-        candidates = sorted([*ended, *completed], key=lambda candidate: -candidate.score)
-        alignments = self._alignments({whole: candidates}, options) if options.alignment else {}
-        flags = tuple(flag for flag in line.flags if flag != "sentences")
-        return assemble(
-            replace(line, flags=flags), [(line.ids, candidates)], options, alignments, self.tokenizers.target
-        )
+        return find_alternatives(self.engine, self.tokenizers, self.longest_source, text, target_prefix, options)
 
     def request(self, source: Sequence[int], options: DecodingOptions, prefix: Sequence[int] = ()) -> Request:
         """Return the request to translate `source`; see `RequestWriter.request`."""
@@ -410,10 +387,3 @@ class Translator:
         """
         options = change_decoding(self.decoding, {"batch_tokens": batch_tokens})
         return score_pairs(self.engine, self.tokenizers, self.longest_source, read_pairs(pairs), options)
-
-    def _alignments(self, found: dict[Request, list[Candidate]], options: DecodingOptions) -> dict[Pair, Alignment]:
-        """Return the word alignment of each candidate with its source, by the ids of both."""
-        pairs = list({(request.source, each.tokens) for request, candidates in found.items() for each in candidates})
-        weights = self.engine.cross_attention(pairs, options.batch_tokens)
-        source, target = (side.pieces for side in (self.tokenizers.source, self.tokenizers.target))
-        return {pair: align(source(pair[0]), target(pair[1]), each) for pair, each in zip(pairs, weights, strict=True)}
