@@ -73,16 +73,6 @@ def test_pieces_and_vectors_are_those_of_the_model(random_translator: Translator
     assert found.memory.norms == pytest.approx(memory.norm(dim=-1).tolist(), abs=1e-5)
 
 
-def test_every_sublayer_is_there_in_its_order(random_translator: Translator) -> None:
-    found = trace(random_translator, SENTENCE)
-    one = ["self-attention norm", "self-attention", "feed-forward norm", "feed-forward"]
-    expected = [name for n in (1, 2) for name in (*(f"layer {n}: {part}" for part in one), f"layer {n}")]
-    assert [x.name for x in found.encoder] == expected
-    assert [x.name for x in found.decoder][2:4] == ["layer 1: cross-attention norm", "layer 1: cross-attention"]
-    assert found.decoder[-1].name == found.memory.name == "output"
-    assert all(x.shape == (len(found.steps), 32) for x in found.decoder)
-
-
 def test_the_decoders_rows_are_its_steps(random_translator: Translator) -> None:
     found = trace(random_translator, SENTENCE, num_values=32)
     with torch.inference_mode():

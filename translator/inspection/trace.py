@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
+from torch import Tensor
 
 from translator.config import DecodingChanges, DecodingOptions, change_decoding
 from translator.decoding.candidates import Candidate
@@ -20,21 +18,11 @@ from translator.decoding.request import Request
 from translator.decoding.sampling import sampling_distribution
 from translator.decoding.search import search
 from translator.inference.translator import Translator
+from translator.inspection.activations import Activation, record_activations, record_embeddings
 from translator.inspection.reading import InspectionError, encoder_decoder, read_sentence
 from translator.model import EncoderDecoder
-from translator.model.layers import TransformerStack
 from translator.packing import Packed
 from translator.tokenizer import BOS_ID, EOS_ID, Tokenizer
-
-# Parts of a TransformerLayer, and their names in a trace.
-_SUBLAYERS = {
-    "self_attention_norm": "self-attention norm",
-    "self_attention": "self-attention",
-    "cross_attention_norm": "cross-attention norm",
-    "cross_attention": "cross-attention",
-    "feed_forward_norm": "feed-forward norm",
-    "feed_forward": "feed-forward",
-}
 
 _KEY = "   (rows x columns; mean norm of the rows; start of the first row)"
 
@@ -45,23 +33,6 @@ class Piece:
 
     piece: str
     id: int
-
-
-@dataclass(frozen=True)
-class Activation:
-    """Output of one part of the model: one vector per token.
-
-    Attributes:
-        name: name of the part.
-        shape: `(num_tokens, d_model)`.
-        norms: Euclidean norm of each vector.
-        values: first numbers of each vector.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    norms: tuple[float, ...]
-    values: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -189,9 +160,9 @@ def trace(
     request = translator.request(ids, options)
     found, recorded = _decode(model, request, options, device)
     source = Packed.from_sequences([[*ids, EOS_ID]]).to(device)
-    embedding, positions, encoder_input = _embedded(model, source, num_values)
+    embedding, positions, encoder_input = record_embeddings(model, source, num_values)
     inputs = Packed.from_sequences([[step.input for step in recorded]]).to(device)
-    encoder, decoder = _activations(model, source, inputs, num_values)
+    encoder, decoder = record_activations(model, source, inputs, num_values)
     return Trace(
         sentence=sentence,
         pieces=tuple(_piece(translator.tokenizers.source, index) for index in (*ids, EOS_ID)),
@@ -300,65 +271,6 @@ def _step(number: int, step: _RecordedStep, tokenizer: Tokenizer, options: Decod
 
 def _piece(tokenizer: Tokenizer, index: int) -> Piece:
     return Piece(tokenizer.pieces([index])[0], index)
-
-
-@torch.inference_mode()
-def _embedded(
-    model: EncoderDecoder, source: Packed, num_values: int
-) -> tuple[Activation, Activation | None, Activation]:
-    """Return the embeddings, the positions and their sum, the encoder input."""
-    embedded = model.source_embedding(source.values)
-    embedding = _activation("embedding", embedded, num_values)
-    if model.positions is None:
-        return embedding, None, _activation("embedding", embedded, num_values)
-    positions = model.positions(source.positions())
-    total = _activation("embedding + positions", embedded + positions, num_values)
-    return embedding, _activation("positions", positions, num_values), total
-
-
-@torch.inference_mode()
-def _activations(
-    model: EncoderDecoder, source: Packed, target_input: Packed, num_values: int
-) -> tuple[list[Activation], list[Activation]]:
-    """Return the output of each sublayer of encoder and decoder in one forward pass; that of the stack is last."""
-    with _recorded(model.encoder, num_values) as encoder, _recorded(model.decoder, num_values) as decoder:
-        model(source, target_input)
-    return encoder, decoder
-
-
-@contextmanager
-def _recorded(stack: TransformerStack, num_values: int) -> Iterator[list[Activation]]:
-    """Within the context, append the output of each part of the stack to the list."""
-    activations: list[Activation] = []
-
-    def record(module: nn.Module, name: str) -> RemovableHandle:
-        return module.register_forward_hook(
-            lambda module, inputs, output: activations.append(_activation(name, output, num_values))
-        )
-
-    hooks = []
-    for number, layer in enumerate(stack.layers, start=1):
-        parts = dict(layer.named_children())
-        present = [(parts[part], name) for part, name in _SUBLAYERS.items() if part in parts]
-        hooks += [record(module, f"layer {number}: {name}") for module, name in present]
-        hooks.append(record(layer, f"layer {number}"))
-    hooks.append(record(stack, "output"))
-    try:
-        yield activations
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _activation(name: str, x: Tensor, num_values: int) -> Activation:
-    """Summarize `x: (num_tokens, d_model)`."""
-    x = x.float()
-    return Activation(
-        name=name,
-        shape=tuple(x.shape),
-        norms=tuple(x.norm(dim=-1).tolist()),
-        values=tuple(map(tuple, x[:, :num_values].tolist())),
-    )
 
 
 def format_trace(found: Trace) -> str:
