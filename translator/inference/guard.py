@@ -121,11 +121,8 @@ class Guard:
     def _failed(self, found: Found) -> Iterator[_Case]:
         for request, candidates in found.items():
             text = self._source.decode(request.source)
-            if failures := self._failures(text, candidates[0]):
+            if failures := find_failures(text, self._target.decode(candidates[0].tokens), self._is_rare):
                 yield _Case(request, text, candidates[0], failures, Repair(failures, (), failures))
-
-    def _failures(self, text: str, candidate: Candidate) -> tuple[str, ...]:
-        return find_failures(text, self._target.decode(candidate.tokens), self._is_rare)
 
     def _keep_best(self, case: _Case, candidates: Sequence[Candidate], step: str) -> None:
         """Replace the best candidate of a case by a better one; the search's own only by one with fewer failures."""
@@ -133,7 +130,7 @@ class Guard:
             text = self._target.decode(candidate.tokens)
             if not self._is_complete(case, text):
                 continue
-            failures = self._failures(case.text, candidate)
+            failures = find_failures(case.text, text, self._is_rare)
             rank, best = _rank(failures, candidate), _rank(case.failures, case.best)
             if rank[0] < best[0] or (case.repair.steps and candidate.tokens != case.best.tokens and rank < best):
                 case.best, case.failures = candidate, failures
@@ -163,7 +160,7 @@ class Guard:
         return zip(cases, self._engine.search(requests, options) if requests else [], strict=True)
 
     def _in_parts(self, cases: Sequence[_Case]) -> Iterator[tuple[_Case, list[Candidate]]]:
-        """Halves, then quarters, cut at clauses or else at words."""
+        """Return translations in halves and in quarters, cut at clauses or else at words."""
         proposals: dict[int, list[Candidate]] = {}
         for divisor in (2, 4):
             chosen, pieces = [], []
