@@ -209,13 +209,13 @@ def _pieces(written: str) -> list[str]:
 
 
 def _readings(match: re.Match[str]) -> frozenset[str]:
-    """Return the values that a number may have: its separators may group digits or begin the decimals.
+    """Return the values that a number may have: separators may group three digits each, and the last begin decimals.
 
     An hour after 12 also has the value that it has on a twelve-hour clock, and a decade its first year.
     """
     parts = _SEPARATOR.split(match[0])
     whole = "".join(parts).lstrip("0") or "0"
-    readings = {whole}
+    readings = {whole} if len(parts) == 1 or len(parts[-1]) == 3 else set()
     decimals = parts[-1].rstrip("0") if len(parts) > 1 else ""
     before = "".join(parts[:-1]).lstrip("0") or "0"
     if len(parts) > 1:
