@@ -78,6 +78,8 @@ def test_messages_without_a_translation_receive_one(french_to_english: Translato
         ("un&nbsp;deux & trois", "un*deux & trois"),
         ("<b>un</b><br>deux <img src=x/>", "[un]|deux *"),
         ("<b>un", "|un"),
+        ("un <img src=x> deux", "un * deux"),
+        ("100 %de plus", "100 %de plus"),
     ],
 )
 def test_placeholders_and_tags_are_kept(text: str, expected: str) -> None:
@@ -99,6 +101,12 @@ def test_plurals_have_as_many_forms_as_the_header_declares(plurals: str, expecte
     header = f'msgid ""\nmsgstr "Plural-Forms: {plurals}\\n"\n\n'
     catalog = Catalog(f'{header}msgid "chat"\nmsgid_plural "chats"\nmsgstr[0] ""\nmsgstr[1] ""\n'.encode())
     assert read(rewritten(catalog))[0].msgstr_plural == expected
+
+
+def test_a_message_with_some_plural_forms_is_kept() -> None:
+    data = f'{HEADER}msgid "chat"\nmsgid_plural "chats"\nmsgstr[0] "tomcat"\nmsgstr[1] ""\n'.encode()
+    assert Catalog(data).contents == []
+    assert read(rewritten(Catalog(data)))[0].msgstr_plural == {0: "tomcat", 1: ""}
 
 
 @pytest.mark.parametrize(

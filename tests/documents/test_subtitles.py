@@ -99,6 +99,10 @@ def test_sentences_are_whole(texts: list[str], expected: list[str]) -> None:
     assert [text.strip() for text in outlines(cues(*texts))] == expected
 
 
+def test_a_sentence_has_at_most_six_subtitles() -> None:
+    assert [text.strip() for text in outlines(cues(*["un"] * 8))] == ["un *un *un *un *un *un", "un *un"]
+
+
 def test_a_long_pause_ends_a_sentence() -> None:
     assert len(outlines(cues("Il dort", "bien.", gap=1))) == 1
     assert len(outlines(cues("Il dort", "bien.", gap=4))) == 2

@@ -17,7 +17,7 @@ from translator.decoding.candidates import Candidate
 from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request
 from translator.engines.base import Engine
-from translator.engines.coverage import coverage_penalty, with_coverage
+from translator.engines.coverage import coverage_penalty, uses_coverage, with_coverage
 from translator.engines.torch_engine import TorchEngine
 
 Build = Callable[..., LoadedModel]
@@ -33,15 +33,22 @@ def test_the_penalty_is_that_of_the_paper() -> None:
 def test_candidates_are_ranked_by_score_and_penalty() -> None:
     first = Candidate.from_tokens([5, 2], [-0.5, -0.5], 0.0)
     second = Candidate.from_tokens([6, 2], [-0.6, -0.6], 0.0)
-    attention = {(5,): torch.tensor([[0.1, 0.9]]), (6,): torch.tensor([[0.5, 0.5]])}
+    cut = Candidate.from_tokens([7], [-0.1], 0.0)  # after all that are finished
+    attention = {(5,): torch.tensor([[0.1, 0.9]]), (6,): torch.tensor([[0.5, 0.5]]), (7,): torch.tensor([[0.5, 0.5]])}
     request, options = Request((7, 8), 5), DecodingOptions(coverage_penalty=0.3)
     [found] = with_coverage(
-        [request], [[first, second]], lambda pairs, batch_tokens: [attention[pair[1]] for pair in pairs], options
+        [request], [[cut, first, second]], lambda pairs, batch_tokens: [attention[pair[1]] for pair in pairs], options
     )
-    assert [each.tokens for each in found] == [(6,), (5,)]
+    assert [each.tokens for each in found] == [(6,), (5,), (7,)]
     assert found[0].score == pytest.approx(-1.2 + 0.3 * 2 * math.log(0.5))
     assert found[1].score == pytest.approx(-1.0 + 0.3 * (math.log(0.1) + math.log(0.9)))
     assert found[0].log_probability == second.log_probability
+
+
+def test_the_penalty_is_that_of_a_beam_search_alone() -> None:
+    assert uses_coverage(DecodingOptions(coverage_penalty=0.2))
+    for changes in ({"sample": True}, {"beam_size": 1}, {"coverage_penalty": 0.0}):
+        assert not uses_coverage(DecodingOptions(coverage_penalty=0.2).model_copy(update=changes))
 
 
 @pytest.fixture(scope="module", params=["torch", "ctranslate2"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from translator.inference.failures import KINDS, find_failures, lost_spans, without_literals
+from translator.inference.failures import KINDS, find_failures, lost_spans, merged, without_literals
 
 
 def is_rare(word: str) -> bool:
-    return word in ("Kowalczyk", "Przemysl", "Mésopotamie", "Dupont")
+    return word in ("Kowalczyk", "Przemysl", "Mésopotamie", "Dupont", "Zoie")
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,10 @@ def is_rare(word: str) -> bool:
         ("Il reste %d messages.", "There are messages left.", "placeholders"),
         ("Un <b>grand</b> chat", "A <b>big cat", "placeholders"),
         ("J'ai vu Kowalczyk.", "I saw Kowalski.", "names"),
+        ("J'ai vu Zoie.", "I saw a zoo.", "names"),  # two letters are no stem
+        ("Bonjour {name}, salut {name}.", "Hello and hi {name}.", "placeholders"),
+        ("Voir https://exemple.fr/17.", "See.", "urls"),  # and not its number
+        ("图书馆在哪里？我们今天要去那里学习法语。", "Library.", "length"),
     ],
 )
 def test_each_kind_of_failure_is_found(source: str, target: str, expected: str) -> None:
@@ -58,6 +62,17 @@ def test_each_kind_of_failure_is_found(source: str, target: str, expected: str) 
         ("Je crois que ce que tu as eu est là.", "I think that that is what you had had."),
         ("C'est très, très, très grand.", "It is very, very, very big."),
         ("Oui.", "Of course he does."),
+        ("Bien entendu, monsieur.", "Yes."),
+        ("Un petit, petit, petit, petit, petit chat", "A small, small, small, small, small cat"),
+        (
+            "Il dit que oui, il dit que non, il dit que si, il dit que jamais.",
+            "He says that yes, he says that no, he says that so, he says that never.",
+        ),
+        (
+            "Petit chat, petit chien, petit lit, petit pain et petit jardin.",
+            "Small cat, small dog, small bed, small loaf and small garden.",
+        ),
+        ("Le %d'eau est faible.", "The percentage of water is low."),
         ("Le 14 juillet, voir https://exemple.fr/12.", "On July 14, see https://exemple.fr/12."),
         ("Écrire à jean@exemple.fr.", "Write to JEAN@exemple.fr."),
         ("Bonjour {name}, il reste 20 % d'eau.", "Hello {name}, 20% of the water is left."),
@@ -82,6 +97,23 @@ def test_what_is_lost_is_found_in_its_place() -> None:
     spans = lost_spans(source, "I saw him, twenty cats.", is_rare)
     assert [source[start:end] for start, end in spans] == ["Kowalczyk", "15h45", "https://exemple.fr/a", "{name}"]
     assert lost_spans(source, f"{source} 3:45", is_rare) == []
+
+
+def test_a_lost_span_is_as_wide_as_what_is_written_without_space(  # the numbers of a lost literal are part of it
+) -> None:
+    source = "Le vol AF447, le (no12) et https://exemple.fr/85."
+    spans = lost_spans(source, "The flight.", is_rare)
+    assert [source[start:end] for start, end in spans] == ["AF447", "no12", "https://exemple.fr/85"]
+
+
+def test_words_that_begin_sentences_are_not_names() -> None:
+    source = "Il dit Pourtant que Kowalczyk dort."
+    spans = lost_spans(source, "He says so.", lambda word: True)
+    assert [source[start:end] for start, end in spans] == ["Kowalczyk"]
+
+
+def test_spans_that_overlap_are_merged_into_one_that_covers_both() -> None:
+    assert merged([(5, 6), (0, 9), (2, 4), (9, 12)]) == [(0, 9), (9, 12)]
 
 
 def test_literals_are_blanked_in_place() -> None:

@@ -17,6 +17,7 @@ from translator.inference.fragment import Fragment, MarkupError, escape, read_fr
         ("AT&T, <![CDATA[1 < 2]]><!-- un <b> --><?php echo ?> !", "AT&T, 1 < 2 !"),
         ("<a title='x > y' href=\"é\">lien</a>", "lien"),
         ("Tapez <c translate='no'>ls <i>x</i></c>.", "Tapez X1."),
+        ("<code class='notranslate'>un</code> {nom}", "un X1"),  # the rules of HTML are not those of XML
         ("X1 et <c translate='no'>ls</c>, <c translate='no'/>.", "X1 et X2, ."),
         ("", ""),
     ],
@@ -36,6 +37,19 @@ def test_each_tag_is_a_node_with_its_span_of_the_plain_text() -> None:
     ]
     assert mark.is_separator
     assert mark.has_space == (False, True)
+
+
+def test_spans_end_with_the_plain_text() -> None:
+    [empty] = Fragment.read("un <b> </b> ").root.children
+    assert (empty.start, empty.end) == (2, 2)
+
+
+def test_protected_text_is_one_word_and_written_as_character_data() -> None:
+    text = "Voir https://a.b/?c=1&amp;d=2 ou {nom}"
+    fragment = Fragment.read(text)
+    assert fragment.plain == "Voir X1 ou X2"
+    assert [node.opening for node in fragment.root.walk()] == ["https://a.b/?c=1&amp;d=2", "{nom}"]
+    assert Fragment.read(text, protect=False).plain == "Voir https://a.b/?c=1&d=2 ou {nom}"
 
 
 def test_html_needs_no_closing_tags_and_ignores_case() -> None:

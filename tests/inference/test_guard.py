@@ -16,7 +16,7 @@ from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 from translator.engines.base import Pair
-from translator.inference.guard import Repair, as_inside
+from translator.inference.guard import Repair, as_inside, is_rare
 from translator.tokenizer import EOS_ID, Tokenizers
 
 LOOP = "no no no no no"
@@ -33,6 +33,7 @@ class FakeEngine:
     def __init__(self, tokenizers: Tokenizers, outputs: Outputs) -> None:
         self.tokenizers = tokenizers
         self.outputs = outputs
+        self.cut: set[str] = set()  # outputs that reach their maximum length
         self.searches: list[list[str]] = []
 
     def unsupported(self, options: DecodingOptions) -> list[str]:
@@ -44,7 +45,9 @@ class FakeEngine:
         found = []
         for text, request in zip(texts, requests, strict=True):
             written = self.outputs(text, request, options)[: options.num_hypotheses]
-            ids = [[*self.tokenizers.target.encode(each), EOS_ID] for each in written]
+            ids = [
+                [*self.tokenizers.target.encode(each), EOS_ID][: -1 if each in self.cut else None] for each in written
+            ]
             found.append([Candidate.from_tokens(each, [-1.0] * len(each), options.length_penalty) for each in ids])
         return found
 
@@ -98,6 +101,13 @@ def looping_unless(is_mended: Callable[[str, Request, DecodingOptions], bool]) -
             lambda text, request, options: [LOOP if len(text) > 30 else f"The cat is sleeping {text[::-1]}"],
             "looping",
         ),
+        (
+            "parts",  # quarters, since halves fail, too
+            lambda text, request, options: [
+                LOOP if len(text) > 20 else "The cat is sleeping" if "chat" in text else text[::-1]
+            ],
+            "looping",
+        ),
     ],
 )
 def test_each_step_mends_what_earlier_ones_have_not(
@@ -134,6 +144,30 @@ def test_a_code_whose_groups_were_separated_unevenly_is_copied_as_a_whole() -> N
     assert found.repair == Repair(("numbers",), ("copy",), ())
 
 
+def test_copied_text_is_followed_by_punctuation_as_the_target_language_writes_it(tokenizers: Tokenizers) -> None:
+    translator = translator_of(tokenizers, lambda text, request, options: ["Write it." if "rire" in text else "Yes."])
+    found = translator.translate("Écrire {name} : oui !", protect=False)
+    assert found.text == "Write it {name}: yes."
+
+
+def test_repetition_is_forbidden_where_the_translation_repeats_alone(tokenizers: Tokenizers) -> None:
+    sizes: dict[str, set[int]] = {"loop": set(), "old": set()}
+
+    def outputs(text: str, request: Request, options: DecodingOptions) -> list[str]:
+        sizes["old" if "15" in text else "loop"].add(options.no_repeat_ngram)
+        return ["The cat is old." if "15" in text else LOOP]
+
+    translator_of(tokenizers, outputs).translate(["Le chat a 15 ans.", "Le chat dort sur le lit."])
+    assert sizes == {"loop": {0, 3}, "old": {0}}
+
+
+def test_a_cut_translation_is_no_better_than_one_with_a_failure(tokenizers: Tokenizers) -> None:
+    translator = translator_of(tokenizers, lambda text, request, options: ["The cat is old.", "The cat is 15"])
+    translator.engine.cut = {"The cat is 15"}  # type: ignore[attr-defined]
+    found = translator.translate("Le chat a 15 ans.", target_prefix="The")
+    assert found.text == "The cat is old." and found.repair == Repair(("numbers",), (), ("numbers",))
+
+
 def test_a_repaired_translation_keeps_protected_text(tokenizers: Tokenizers) -> None:
     pieces = {"Le chat a": "The cat is", "ans, voir": "years old, see"}
 
@@ -152,6 +186,31 @@ def test_parts_that_lose_protected_text_are_not_joined(tokenizers: Tokenizers) -
     found = translator_of(tokenizers, outputs).translate("Le chat dort sur le lit, et voir {name} pour du pain.")
     assert found.text == f"{LOOP} {{name}}"
     assert found.repair == Repair(("looping",), (), ("looping",))
+
+
+def test_parts_that_lose_a_term_are_not_joined(tokenizers: Tokenizers) -> None:
+    def outputs(text: str, request: Request, options: DecodingOptions) -> list[str]:
+        return [f"{LOOP} hound" if len(text) > 40 else "The cat is sleeping."]
+
+    translator = translator_of(tokenizers, outputs)
+    translator.engine.serves_terms = True  # type: ignore[misc]
+    text = "Le chat dort sur le lit, et le chien mange du pain."
+    found = translator.translate(text, terms={"chien": "hound"})
+    assert found.text == f"{LOOP} hound" and found.repair == Repair(("looping",), (), ("looping",))
+    assert translator.translate(text).repair == Repair(("looping",), ("parts",), ())
+
+
+def test_a_term_that_the_source_has_as_it_is_is_copied(tokenizers: Tokenizers) -> None:
+    pieces = {"Le chat a": "The cat is", "ans et lit": "years old and reads"}
+
+    def outputs(text: str, request: Request, options: DecodingOptions) -> list[str]:
+        return [pieces.get(text, "The cat is old and reads Le Monde.")]
+
+    translator = translator_of(tokenizers, outputs)
+    translator.engine.serves_terms = True  # type: ignore[misc]
+    found = translator.translate("Le chat a 15 ans et lit Le Monde.", terms={"Le Monde": "Le Monde"})
+    assert found.text == "The cat is 15 years old and reads Le Monde."
+    assert found.repair == Repair(("numbers",), ("copy",), ())
 
 
 def test_a_joined_translation_has_the_coverage_penalty_in_its_score(tokenizers: Tokenizers) -> None:
@@ -208,6 +267,9 @@ def test_a_prefix_is_kept_whole(tokenizers: Tokenizers) -> None:
     found = translator.translate("Le chat dort sur le lit.", target_prefix="The")
     assert found.repair == Repair(("looping",), (), ("looping",))
     assert {text for search in translator.engine.searches for text in search} == {"Le chat dort sur le lit."}
+    translator = translator_of(tokenizers, lambda text, request, options: ["The cat is old."])
+    found = translator.translate("Le chat a 15 ans.", target_prefix="The")
+    assert found.repair == Repair(("numbers",), (), ("numbers",))
 
 
 def test_parts_of_a_line_are_repaired_on_their_own(tokenizers: Tokenizers) -> None:
@@ -239,9 +301,28 @@ def test_a_joined_translation_that_the_model_has_no_positions_for_is_left_out(to
     assert kept.repair == Repair(("urls", "placeholders"), (), ("urls", "placeholders"))
 
 
-def test_the_guard_of_a_greedy_search_has_a_beam_to_choose_from(tokenizers: Tokenizers) -> None:
+def test_the_positions_of_a_joined_translation_include_the_source_if_both_share_them(tokenizers: Tokenizers) -> None:
+    text = "Le chat {x}, le lit {y}, la gare {z}."
+    pieces = {"Le chat": "The cat that sleeps", "le lit": "a bed in his old house", "la gare": "stations of our town"}
+    translator = translator_of(tokenizers, lambda text, request, options: [pieces.get(text, "The cat, his bed.")])
+    translator.engine.shares_positions = True  # type: ignore[misc]
+    copied = translator.translate(text, protect=False)
+    length = len(tokenizers.source.encode(text)) + len(copied.tokens) + 2
+    for max_positions, steps in ((length, ("copy",)), (length - 1, ())):
+        translator.engine.max_positions = max_positions
+        found = translator.translate(text, protect=False)
+        assert found.repair is not None and found.repair.steps == steps
+
+
+def test_a_name_is_rare_if_the_vocabulary_spells_it_with_many_pieces_in_any_case(tokenizers: Tokenizers) -> None:
+    assert len(tokenizers.source.encode("Mangé")) > 4 > len(tokenizers.source.encode("mangé"))
+    assert [is_rare(word, tokenizers.source) for word in ("Mangé", "Wkzjq", "Le")] == [False, True, False]
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {"num_beam_groups": 3}, {"mbr_candidates": 3}])
+def test_the_guard_of_any_search_has_a_beam_to_choose_from(tokenizers: Tokenizers, options: dict[str, int]) -> None:
     translator = translator_of(tokenizers, lambda text, request, options: [LOOP, "The cat is sleeping."])
-    assert translator.translate("Le chat dort.", beam_size=1).text == "The cat is sleeping."
+    assert translator.translate("Le chat dort.", **options).text == "The cat is sleeping."  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -253,6 +334,7 @@ def test_the_guard_of_a_greedy_search_has_a_beam_to_choose_from(tokenizers: Toke
         ("Paris", "Paris.", False, False, "Paris"),
         ("Oui !", "Yes!", True, False, "Yes!"),
         ("quoi", "...", False, False, "..."),
+        ("le sigle", "NATO", False, True, "NATO"),
     ],
 )
 def test_a_part_is_written_as_inside_its_sentence(

@@ -46,6 +46,9 @@ def placed(text: str, translation: str, links: str, *, html: bool = False) -> st
         ("tape <c translate='no'>ls</c>", "X1 type X1", "0-1 1-0 1-2", "type <c translate='no'>ls</c>"),
         ("<i>tape <c translate='no'>a</c></i> b", "b X1 type", "0-2 1-1 2-0", "b <i><c translate='no'>a</c> type</i>"),
         ("<b/>", "", "", "<b/>"),
+        ("<i>un</i> <b>chat noir</b>", "panther", "0-0 1-0 2-0", "<i></i><b>panther</b>"),  # more links into the second
+        ("<i><c translate='no'>a</c></i> b", "word X1", "0-0", "word <i><c translate='no'>a</c></i>"),
+        ("chat<ref/> noir.", "black cat.", "0-1 2-2", "black cat<ref/>."),
     ],
 )
 def test_tags_enclose_the_words_that_are_linked_to_theirs(
@@ -105,6 +108,7 @@ def test_words_are_found_whatever_their_case_accents_and_spaces() -> None:
         (13, 14),
     ]
     assert word_spans(["un", "deux", "trois"], "un trois") == [(0, 2), (3, 3), (3, 8)]
+    assert word_spans(["un", "chat", "deux"], f"un deux{' mot' * 20} chat") == [(0, 2), (3, 3), (3, 7)]
 
 
 def test_a_translator_places_tags_in_every_hypothesis() -> None:

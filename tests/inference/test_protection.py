@@ -8,7 +8,8 @@ import pytest
 
 from translator import Translator
 from translator.config import DecodingChanges
-from translator.inference.protection import Masked, masks_for, protected_spans
+from translator.inference.protection import Masked, joined, masks_for, protected_spans
+from translator.inference.results import Hypothesis, Translation
 
 TEXTS = [
     "Visitez https://example.com/page?id=3, puis http://a.b/c_(d).",
@@ -56,6 +57,36 @@ def test_urls_addresses_placeholders_and_telephone_numbers_are_protected() -> No
 )
 def test_ordinary_text_is_not_protected(text: str) -> None:
     assert parts(text) == []
+
+
+def test_closing_brackets_are_part_of_a_url_that_opens_them() -> None:
+    assert parts("(voir https://a.b/c, https://a.b/c_(d)) [www.a.fr/[x]].") == [
+        "https://a.b/c",
+        "https://a.b/c_(d)",
+        "www.a.fr/[x]",
+    ]
+
+
+def test_protected_text_that_occurs_twice_has_two_masks() -> None:
+    masked = Masked.of("{a} et {a}")
+    assert masked.text == "X1 et X2"
+    assert masked.apply("{a} and {a}") == "X1 and X2"
+
+
+def test_invalid_characters_of_protected_text_are_replaced() -> None:
+    assert Masked.of("Voir https://a.b/\udcff").masks == {"X1": "https://a.b/\ufffd"}
+
+
+def test_pieces_are_joined_as_one_sentence() -> None:
+    masked = Masked.of("Ouvrez {a}, puis {b} !")
+    pieces = masked.pieces()
+    written = ["Open.", "Then."]
+    found = [Translation("", (Hypothesis(text, -1.0, -2.0, (text,), (-1.0, -1.0)),)) for text in written]
+    whole = joined(pieces, found)
+    assert masked.restored(whole.text) == "Open {a}, then {b} !"
+    assert (whole.score, whole.log_probability, whole.tokens) == (-2.0, -4.0, ("Open.", "Then."))
+    [closed] = [joined([("un ?", True), ("X1", False)], [Translation("", (Hypothesis("One?", 0, 0, (), ()),))])]
+    assert closed.text == "One ?X1"
 
 
 def test_masks_do_not_occur_in_the_text() -> None:

@@ -11,7 +11,7 @@ from translator import Translator
 from translator.config import DecodingChanges
 from translator.decoding.errors import DecodingError
 from translator.errors import UserError
-from translator.inference.terms import TermEntry, TermError, TermMatcher, Terms
+from translator.inference.terms import TermEntry, TermError, TermMatcher, Terms, mask_term
 from translator.tokenizer import Tokenizers
 
 SENTENCES = [
@@ -96,7 +96,7 @@ def test_a_term_may_have_some_letters_and_signs_without_tokens(shipped: Translat
 
 
 def test_terms_match_whole_words_in_any_case_the_longest_first(shipped: Translator) -> None:
-    terms = {"chat": "cat", "chat noir": "black cat", "l'eau": "water", "SNCF": "rail"}
+    terms = {"chat": "cat", "chat noir": "black cat", "noir": "dark", "l'eau": "water", "SNCF": "rail"}
     matcher = TermMatcher(Terms.of(terms), shipped.tokenizers)
 
     def targets(text: str, prefix: str = "") -> list[str]:
@@ -108,15 +108,32 @@ def test_terms_match_whole_words_in_any_case_the_longest_first(shipped: Translat
     assert targets("Le chat et le chat noir") == ["black cat"]  # which contains "cat"
     assert targets("Les chats de la sncf") == ["rail"]
     assert targets("Un chat", prefix="A cat") == []
+    assert targets("Un chat", prefix="A category") == ["cat"]
     assert matcher.match("Le chat noir dort, chat !").switched == "Le black cat dort, cat !"
 
 
 def test_several_targets_of_a_source_are_alternatives(shipped: Translator) -> None:
-    entries = [TermEntry("gare", "station"), TermEntry("gare", "terminal"), TermEntry("gare", "stop", is_soft=True)]
+    entries = [TermEntry("gare", "stop", is_soft=True), TermEntry("gare", "station"), TermEntry("gare", "terminal")]
     match = TermMatcher(Terms.of(entries), shipped.tokenizers).match("la gare")
     encode = shipped.tokenizers.target.encode
     assert [term.forms for term in match.hard] == [(tuple(encode("station")), tuple(encode("terminal")))]
     assert match.soft == (tuple(encode("stop")),)
+    assert match.switched == "la station"
+
+
+def test_a_term_may_be_capitalized_at_the_beginning_and_ends_before_letters_and_bytes(shipped: Translator) -> None:
+    target = shipped.tokenizers.target
+    cat, nato = TermMatcher(Terms.of({"chat": "cat", "OTAN": "NATO"}), shipped.tokenizers).match("chat OTAN").hard
+    assert (cat.initial_forms, nato.initial_forms) == ((tuple(target.encode("Cat")),), ())
+    pieces = target.pieces(range(target.vocab_size))
+    assert cat.continuations is not None
+    assert {pieces.index(piece) for piece in ("<0xC3>", "s", "é")} <= cat.continuations.ids
+    assert not {pieces.index(piece) for piece in (".", ",", "▁the")} & cat.continuations.ids
+
+
+def test_a_mask_is_a_term_that_occurs_once(shipped: Translator) -> None:
+    term = mask_term("X1", shipped.tokenizers.target)
+    assert term.is_unique and shipped.tokenizers.target.decode(term.forms[0]) == "X1"
 
 
 @pytest.mark.parametrize("options", [{}, {"beam_size": 1}, {"num_hypotheses": 3}, {"mbr_candidates": 4}])
