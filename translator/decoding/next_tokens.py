@@ -86,14 +86,17 @@ class NextTokens:
 
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Return the model's log-probabilities `(rows, vocab_size)` float32, minus infinity for forbidden tokens."""
-        result = logits.log_softmax(dim=-1, dtype=torch.float32)
-        forced = None if self.forced is None else self._forced(result)
-        result[:, : self.first_allowed] = -math.inf
+        return self.mask(logits.log_softmax(dim=-1, dtype=torch.float32))
+
+    def mask(self, log_probs: Tensor) -> Tensor:
+        """Return log-probabilities `(rows, vocab_size)` with minus infinity for forbidden tokens; changes its input."""
+        forced = None if self.forced is None else self._forced(log_probs)
+        log_probs[:, : self.first_allowed] = -math.inf
         if self.ids is not None:
-            result.scatter_(1, self.ids, -math.inf)
-        return (
-            result if forced is None or self.forced is None else torch.where(self.forced[:, None] < 0, result, forced)
-        )
+            log_probs.scatter_(1, self.ids, -math.inf)
+        if forced is None or self.forced is None:
+            return log_probs
+        return torch.where(self.forced[:, None] < 0, log_probs, forced)
 
     def _forced(self, log_probs: Tensor) -> Tensor:
         """Return `log_probs: (rows, vocab_size)` with minus infinity for all but the forced token of each row."""

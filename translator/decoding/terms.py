@@ -70,7 +70,7 @@ class TermSelection:
     ) -> tuple[Hypotheses, Hypotheses]:
         """See `search.Selection`."""
         own = logits.log_softmax(dim=-1, dtype=torch.float32)  # of tokens that come whatever is forbidden
-        masked = allowed.log_probabilities(logits)
+        masked = allowed.mask(own.clone())
         histories, forced = live.tokens.tolist(), None if allowed.forced is None else allowed.forced.tolist()
         self._forbid(masked, histories, sentences)
         ranks, tokens = allowed.ranks(masked).topk(min(self._beam_size + 1, logits.shape[1]), dim=1)
