@@ -16,7 +16,7 @@ from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
 from translator.decoding.request import Request
 from translator.engines.base import Pair
-from translator.inference.guard import Repair, as_inside, is_rare
+from translator.inference.guard import Repair, is_rare
 from translator.tokenizer import EOS_ID, Tokenizers
 
 LOOP = "no no no no no"
@@ -323,24 +323,6 @@ def test_a_name_is_rare_if_the_vocabulary_spells_it_with_many_pieces_in_any_case
 def test_the_guard_of_any_search_has_a_beam_to_choose_from(tokenizers: Tokenizers, options: dict[str, int]) -> None:
     translator = translator_of(tokenizers, lambda text, request, options: [LOOP, "The cat is sleeping."])
     assert translator.translate("Le chat dort.", **options).text == "The cat is sleeping."  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("source", "target", "is_first", "is_last", "expected"),
-    [
-        ("Le chat dort", "The cat sleeps.", True, False, "The cat sleeps"),
-        ("et le chien mange.", "And the dog eats.", False, True, "and the dog eats."),
-        ("et moi", "I do.", False, False, "I do"),
-        ("Paris", "Paris.", False, False, "Paris"),
-        ("Oui !", "Yes!", True, False, "Yes!"),
-        ("quoi", "...", False, False, "..."),
-        ("le sigle", "NATO", False, True, "NATO"),
-    ],
-)
-def test_a_part_is_written_as_inside_its_sentence(
-    source: str, target: str, is_first: bool, is_last: bool, expected: str
-) -> None:
-    assert as_inside(source, target, is_first=is_first, is_last=is_last) == expected
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])

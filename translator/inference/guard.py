@@ -17,6 +17,7 @@ from translator.decoding.request import Request
 from translator.engines.base import Engine
 from translator.engines.coverage import uses_coverage, with_coverage
 from translator.inference.failures import find_failures, lost_spans, merged
+from translator.inference.pieces import as_inside
 from translator.inference.splitting import split_text
 from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
 
@@ -28,7 +29,6 @@ _MIN_NAME_PIECES = 4
 _MAX_PIECE = 1.8  # mean letters per piece of a word that the vocabulary does not know
 _REPETITIVE = {"looping", "length", "copied"}
 _SHORT = {"empty", "length"}
-_FINAL = ".!?…"
 _BETWEEN = re.compile(r"(\W*)(.*?)([\s(\[{«“\"]*)", re.DOTALL)
 _SPACE_BEFORE_MARK = re.compile(r"\s+(?=[,;:.!?…»”)\]}])")
 
@@ -274,23 +274,6 @@ def is_rare(word: str, tokenizer: Tokenizer) -> bool:
     """Return True if the vocabulary spells a word with many short pieces, capitalized or not."""
     pieces = min(len(tokenizer.encode(word)), len(tokenizer.encode(word.lower())))
     return pieces >= _MIN_NAME_PIECES and _MAX_PIECE * pieces >= len(word)
-
-
-def as_inside(source: str, target: str, *, is_first: bool, is_last: bool) -> str:
-    """Return the translation of a piece of a sentence as it is written inside the sentence.
-
-    Args:
-        source: the piece.
-        target: its translation, which may begin and end like a sentence.
-        is_first: whether the piece begins the sentence.
-        is_last: whether it ends the sentence.
-    """
-    if not is_last and source.rstrip()[-1:] not in _FINAL:
-        target = target.rstrip(_FINAL) or target
-    first = target.split(" ", 1)[0]
-    if not is_first and source[:1].islower() and first[1:].islower():
-        target = target[:1].lower() + target[1:]
-    return target
 
 
 def _around(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[str, str] | str]:

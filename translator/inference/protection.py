@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from translator.inference.alignment import Alignment
-from translator.inference.guard import as_inside
+from translator.inference.pieces import as_inside
 from translator.inference.results import Hypothesis, Translation
 from translator.inference.texts import clean
 
