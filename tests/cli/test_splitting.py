@@ -6,6 +6,7 @@ import io
 import itertools
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import torch
 
+from translator.checkpoint import locate_weights
 from translator.cli import lines, main, splitting
 from translator.cli.filtering import run_filter
 from translator.cli.lines import LineError, write_line
@@ -162,7 +164,26 @@ def test_ranks_with_another_option_or_input_are_refused(run: Callable[..., Count
         run(1, 2)
 
 
-@pytest.mark.parametrize("change", ["grows", "shrinks"])
+def test_the_job_of_a_rank_is_that_of_the_files_of_its_models(
+    run: Callable[..., int], model_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").write_text("a\nb\n")
+    run(0, 2, ensemble=["first"])
+    with pytest.raises(PartError, match="model: m first -> m second"):
+        run(1, 2, ensemble=["second"])
+    monkeypatch.undo()
+    model = tmp_path / "model"
+    shutil.copytree(model_directory, model, symlinks=True)
+    folder, weights = locate_weights(model)
+    digests = [splitting._digest(str(model_directory))]
+    for file in (weights, next(folder.glob("*.model")), folder / "config.yaml"):
+        assert splitting._digest(str(model)) == digests[-1]
+        file.write_bytes(file.read_bytes() + b"\n")
+        digests.append(splitting._digest(str(model)))
+    assert len(set(digests)) == 4
+
+
+@pytest.mark.parametrize("change", ["grows", "shrinks", "is rewritten"])
 def test_an_input_that_changes_meanwhile_is_refused(
     change: str, run: Callable[..., Counter[str]], tmp_path: Path
 ) -> None:
@@ -173,6 +194,8 @@ def test_an_input_that_changes_meanwhile_is_refused(
         if change == "grows":
             with path.open("a") as file:
                 file.write("more\n")
+        elif change == "is rewritten":
+            path.write_text("ABC\n" * 20_000)
         else:
             os.truncate(path, 10)
         return upper(texts)

@@ -24,3 +24,9 @@ def test_the_table_finds_what_a_set_finds(spread: int) -> None:
 def test_the_table_has_a_fixed_size() -> None:
     table = SeenTable(1_000_000)
     assert 16e6 <= table._slots.nbytes <= 32e6
+
+
+def test_hashes_that_meet_in_the_last_slot_continue_in_the_first() -> None:
+    table = SeenTable(8)  # of 16 slots
+    hashes = np.array([15, 31, 47], np.uint64)
+    assert table.add(hashes).all() and not table.add(hashes).any()

@@ -55,6 +55,11 @@ def test_micro_batches_fit_their_capacity_and_are_few(make_corpus: Make) -> None
         assert 4 <= len(batches) <= 6
 
 
+def test_a_micro_batch_is_padded_to_no_more_than_a_step(make_corpus: Make) -> None:
+    capacity = steps(make_corpus(500), batch_tokens=5000).capacity
+    assert capacity == steps(make_corpus(500), batch_tokens=600).capacity and capacity.target_tokens == 600
+
+
 def test_the_shares_of_ranks_have_about_equally_many_tokens(make_corpus: Make) -> None:
     ranks = [steps(make_corpus(500), step_tokens=2000, rank=rank, world_size=4) for rank in range(4)]
     for _ in range(5):

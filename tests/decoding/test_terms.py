@@ -48,6 +48,21 @@ def test_a_beam_that_holds_every_prefix_finds_the_best_translations_with_the_ter
             assert_same(left, right)
 
 
+def test_the_form_of_the_beginning_is_found_there_alone() -> None:
+    model = FakeModel(vocab_size=6)
+    is_begun = []
+    for source in sources_of(*range(2, 12)):
+        [[found]] = find(model, [Request(source, 5, terms=(Term(((4, 5),), ((3,),)),))], beam_size=200)
+        possible = [
+            each
+            for each in model.every_translation(source, 5, 0.0)
+            if each.tokens[:1] == (3,) or count(each.tokens, (4, 5))
+        ]
+        assert_same(found, possible[0])
+        is_begun.append(found.tokens[:1] == (3,))
+    assert any(is_begun)
+
+
 def test_two_terms_are_found_in_the_better_order() -> None:
     model = FakeModel(vocab_size=7)
     terms = (Term(((3,),)), Term(((4, 5),)))
@@ -68,7 +83,12 @@ def test_every_result_has_all_terms_whatever_the_model_predicts(options: dict[st
     requests = []
     for source in sources_of(*range(2, 32)):
         terms = tuple(
-            Term((tuple(generator.randrange(FIRST_WORD, 12) for _ in range(generator.randrange(1, 5))),))
+            Term(
+                tuple(
+                    tuple(generator.randrange(FIRST_WORD, 12) for _ in range(generator.randrange(1, 5)))
+                    for _ in range(generator.randrange(1, 3))
+                )
+            )
             for _ in range(generator.randrange(4))
         )
         slack = generator.choice([0, 1, 9])
@@ -76,7 +96,7 @@ def test_every_result_has_all_terms_whatever_the_model_predicts(options: dict[st
     found = find(FakeModel(vocab_size=12, eos_bias=eos_bias), requests, no_repeat_ngram=2, **options)
     for request, candidates in zip(requests, found, strict=True):
         for candidate in candidates:
-            assert all(count(candidate.tokens, term.forms[0]) for term in request.terms)
+            assert all(any(count(candidate.tokens, form) for form in term.forms) for term in request.terms)
             assert len(candidate.tokens) + candidate.is_finished <= request.max_length
             assert math.isclose(candidate.log_probability, candidate.score, abs_tol=1e-4)
 

@@ -62,6 +62,12 @@ def test_a_link_after_an_exclamation_mark_is_not_a_picture() -> None:
     assert write_inline(("Oh!", *content), reader.contents) == "Oh\\![b](c)"
 
 
+def test_only_punctuation_that_may_be_markup_is_escaped() -> None:
+    text = "5 * 3 a*b* _c_ d_e ~f~~ R&D &amp; 1<2 <b> [g] `h` C:\\new \\* (i) #1."
+    escaped = r"5 * 3 a\*b\* \_c\_ d_e ~f\~\~ R&D \&amp; 1<2 \<b> \[g\] \`h\` C:\new \\\* (i) #1."
+    assert write_inline((text,), []) == escaped
+
+
 def test_all_punctuation_can_be_escaped() -> None:
     content, reader = read("_a_ b")
     assert write_inline((*content, "(*)!"), reader.contents, is_escaped=True) == "*a* b\\(\\*\\)\\!"

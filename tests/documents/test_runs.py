@@ -28,6 +28,7 @@ def read(*elements: str) -> tuple[Any, Paragraph]:
         ([run("Le", BOLD), run(" ", ""), run("chat", BOLD), run(" dort.")], "[Le chat] dort."),
         ([run("Tout", BOLD), run(" gras", BOLD)], "Tout gras"),
         ([run("Un mot", BOLD), run(" de plus, long", "<w:sz w:val='30'/>")], "[Un mot] de plus, long"),
+        ([run("Un", "<w:sz w:val='30'/>"), run(" mot plus long")], "[Un] mot plus long"),
         ([run("a"), run("b", '<w:lang w:val="fr"/>'), run("c", "<w:noProof/>")], "abc"),
         ([run("a"), "<w:r><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t></w:r>"], "a|b|c"),
         (["<w:r><w:t>porte</w:t><w:noBreakHyphen/><w:t>clé</w:t><w:softHyphen/></w:r>"], "porte-clé"),
@@ -71,6 +72,7 @@ def test_what_is_written_has_the_same_elements_and_properties() -> None:
     assert [word_name(child) for child in element._p.xpath("./w:smartTag/*")] == ["smartTagPr", "r"]
     assert element._p.xpath("count(.//w:sym[../w:rPr/w:i])") == 1
     assert element._p.xpath("count(./w:sdt/w:sdtPr)") == 1
+    assert not element._p.xpath(".//w:t[not(@xml:space='preserve')]")  # else Word drops the spaces between runs
 
 
 def test_nested_fields_and_links_inside_fields_are_kept_whole() -> None:

@@ -132,6 +132,8 @@ def test_word_alignment_moves_the_cut_a_little() -> None:
         ("one", [10, 10], ["one", ""]),
         ("one two", [10, 10, 10], ["one", "two", ""]),
         ("one two three", [1, 1, 100], ["one", "two", "three"]),
+        ("one two three", [100, 1, 1], ["one", "two", "three"]),
+        ("one two three four", [30, 10], ["one two three", "four"]),
         ("", [1, 1], ["", ""]),
         ("one two", [5], ["one two"]),
     ],
@@ -148,11 +150,14 @@ def test_a_span_over_a_cut_is_in_both_parts() -> None:
 
 
 def test_long_lines_are_divided_into_as_many_as_before() -> None:
-    document = Subtitles(cues("Elle est partie\nhier.", "Elle est partie hier."))
+    two_lines, one_line = "Elle est partie\nhier.", "Elle est partie hier."
+    document = Subtitles(cues(two_lines, one_line, two_lines, two_lines))
     long = " ".join(["word"] * 12)
-    first, second = read(document.write([(long,), (long,)]))
+    first, second, longer, short = read(document.write([(long,), (long,), (f"{long} {long}",), ("one two",)]))
     assert [len(line.split()) for line in first.split("\n")] == [6, 6]
     assert second == long
+    assert [len(line.split()) for line in longer.split("\n")] == [8, 8, 8]  # two would be too wide
+    assert short == "one two"
 
 
 def test_line_ends_and_windows_text_are_read() -> None:

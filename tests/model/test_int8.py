@@ -79,8 +79,13 @@ def test_the_largest_sums_do_not_overflow(monkeypatch: pytest.MonkeyPatch, has_v
 
 def test_the_engine_that_packs_is_put_back() -> None:
     before = torch.backends.quantized.engine
-    Int8Linear(torch.ones(4, 4))
-    assert torch.backends.quantized.engine == before
+    try:
+        for engine in set(torch.backends.quantized.supported_engines) - {"none"}:
+            torch.backends.quantized.engine = engine
+            Int8Linear(torch.ones(4, 4))
+            assert torch.backends.quantized.engine == engine
+    finally:
+        torch.backends.quantized.engine = before
 
 
 @pytest.mark.parametrize(

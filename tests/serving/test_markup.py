@@ -26,6 +26,7 @@ def texts(html: str) -> list[str]:
         ("<!-- Non --><!DOCTYPE html><?xml?>Oui", ["Oui"]),
         ("<script>if (a<b) x('</p>Non')</SCRIPT >Oui", ["Oui"]),
         ("<style>b { color: red }", []),
+        ("<script>a<b</script>Oui<!-- a > b -->", ["Oui"]),
         ("<code>non <code>non</code> non</code> oui", [" oui"]),
         ("<p translate=no>non <i>non</i></p> oui", [" oui"]),
         ('<p class="a notranslate b">non</p> oui', [" oui"]),
@@ -58,3 +59,4 @@ def test_inline_elements_belong_to_the_text_around_them() -> None:
         'Un <b>chat</b> <span class="notranslate">x <i>y</i></span>.',
         "Deux",
     ]
+    assert list(html_parts("Oui <b x='", keeps_inline=True)) == [("Oui ", True), ("<b x='", False)]
