@@ -33,6 +33,16 @@ def test_the_grown_model_computes_the_same_function(random_model: Build) -> None
     torch.testing.assert_close(_hidden(large), _hidden(small), rtol=1e-5, atol=1e-6)
 
 
+def test_the_layers_of_the_model_are_spread_evenly_and_the_seed_draws_the_new_units(random_model: Build) -> None:
+    small = random_model()
+    large, again, other = (grow_model.grow(small, SIZES, seed=seed).model for seed in (1, 1, 2))
+    weights = [layer.feed_forward.inner_projection.weight for layer in large.encoder.layers]
+    own = [layer.feed_forward.inner_projection.weight for layer in small.model.encoder.layers]
+    assert [[torch.equal(weight[:64], each) for each in own].index(True) for weight in weights] == [0, 0, 0, 1, 1]
+    new = [model.encoder.layers[0].feed_forward.inner_projection.weight[64:] for model in (large, again, other)]
+    assert torch.equal(new[0], new[1]) and not torch.equal(new[0], new[2])
+
+
 def test_each_new_layer_and_unit_can_learn(random_model: Build) -> None:
     large = grow_model.grow(random_model(), SIZES, seed=1)
     _hidden(large).square().sum().backward()

@@ -35,6 +35,7 @@ def test_the_place_of_a_process_is_what_torchrun_says(monkeypatch: pytest.Monkey
         ("-1", "2", "0", "1"),
         ("0", "1", "", "1"),
         ("0", "1", "0", "0"),
+        ("²", "3", "0", "1"),
     ],
 )
 def test_an_environment_that_names_no_rank_is_refused(

@@ -48,8 +48,9 @@ def test_a_joined_output_is_recognized_until_it_or_the_job_changes(tmp_path: Pat
     assert write_part(tmp_path, 1, b"x\n") is None
     assert parts_of(tmp_path, 0).is_joined() and not (tmp_path / "out.parts").exists()
     assert not parts_of(tmp_path, 0, input="13 bytes").is_joined()
-    (tmp_path / "out").write_bytes(b"changed\n")
-    assert not parts_of(tmp_path, 0).is_joined()
+    for changed in (b"y\ny\n", b"changed\n"):
+        (tmp_path / "out").write_bytes(changed)
+        assert not parts_of(tmp_path, 0).is_joined()
 
 
 def test_what_was_written_after_the_last_record_is_dropped(tmp_path: Path) -> None:
@@ -102,7 +103,9 @@ def test_a_damaged_part_is_not_joined(tmp_path: Path) -> None:
 
 
 def test_a_cut_entry_of_a_killed_rank_is_passed_over(tmp_path: Path) -> None:
-    write_part(tmp_path, 0, b"0\n")
+    (tmp_path / "out.parts").mkdir()
+    (tmp_path / "out.parts" / "finished").write_text('{"job": {"inp')
+    assert write_part(tmp_path, 0, b"0\n") is None
     with (tmp_path / "out.parts" / "finished").open("a") as file:
         file.write('\n{"job": {"inp')
     assert write_part(tmp_path, 1, b"1\n") is not None

@@ -23,7 +23,7 @@ from translator.decoding.request import Request
 from translator.engines.ctranslate2_engine import CTranslate2Engine, repeats_too_much
 from translator.engines.ctranslate2_model import write_model
 from translator.engines.torch_engine import TorchEngine
-from translator.tokenizer import Tokenizers
+from translator.tokenizer import EOS_ID, Tokenizers
 
 Build = Callable[..., LoadedModel]
 
@@ -67,12 +67,19 @@ def test_each_text_keeps_to_its_own_maximum_length(
         assert [each.tokens for each in alone] == [each.tokens for each in candidates]
 
 
-def test_each_text_has_its_own_minimum_length(
-    engines: tuple[TorchEngine, CTranslate2Engine], tokenizers: Tokenizers
-) -> None:
+def test_each_text_has_its_own_minimum_length(random_model: Build, tokenizers: Tokenizers, tmp_path: Path) -> None:
+    """The model prefers to end at once."""
+    loaded = random_model(output_bias=True)
+    loaded.model.output_bias.data[EOS_ID] += 20
+    write_model(loaded, tmp_path)
+    engines = (
+        TorchEngine(loaded.model),
+        CTranslate2Engine(tmp_path, tokenizers, max_positions=40, compute_type="float32"),
+    )
     sources = [request.source for request in requests_of(tokenizers)]
     requests = [Request(source, 8, 2 * number) for number, source in enumerate(sources[:6])]
     ours, theirs = (engine.search(requests, DecodingOptions(beam_size=1)) for engine in engines)
+    assert [len(each.tokens) for [each] in ours][:4] == [1, 2, 4, 6]
     assert [(each.tokens, each.is_finished) for [each] in ours] == [
         (each.tokens, each.is_finished) for [each] in theirs
     ]
@@ -85,7 +92,7 @@ def test_texts_with_prefixes_are_those_of_the_torch_engine(
 ) -> None:
     prefixes = [tokenizers.target.encode(target)[:number] for number, (_, target) in enumerate(PAIRS)]
     requests = [
-        replace(request, prefix=tuple(prefix), min_length=len(prefix) + number % 2)
+        replace(request, prefix=tuple(prefix), min_length=number % 2 * (len(prefix) + 1))
         for number, (request, prefix) in enumerate(zip(requests_of(tokenizers), prefixes, strict=True))
         if len(prefix) < request.max_length
     ]

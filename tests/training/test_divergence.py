@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
 
 from translator.checkpoint import read_training_state, read_weights
 from translator.cli import main
-from translator.config import Config, to_yaml
+from translator.config import Config, TrainingConfig, to_yaml
 from translator.training import trainer
-from translator.training.divergence import DivergenceError
+from translator.training.divergence import Divergence, DivergenceError
+from translator.training.metrics import StepTotals
 from translator.training.trainer import train
 
 Tiny = Callable[..., Config]
@@ -65,6 +68,32 @@ def test_a_loss_that_explodes_returns_the_run_to_the_last_good_checkpoint(
     assert last["loss"] < lines(run)[0]["loss"]
     assert [line["step"] for line in lines(run)] == sorted(line["step"] for line in lines(run))
     assert (run / "last").resolve().name == "step-24"
+
+
+def test_only_steps_in_a_row_make_a_run_diverge() -> None:
+    state = SimpleNamespace(skipped_steps=0, mean_loss=None)
+    progress = SimpleNamespace(say=lambda line: None)
+    options, nothing = TrainingConfig(max_skipped_steps=3, max_loss_increase=2.0), cast("Any", None)
+    divergence = Divergence(
+        options, Path(), nothing, cast("Any", state), nothing, cast("Any", progress),
+        load_state=nothing, initial_weights=nothing,
+    )  # fmt: skip
+    skipped = []
+    for step, loss in enumerate([5.0, 9.0, math.nan, 5.0, 9.0, 9.0, 9.0, 5.0]):
+        assert divergence.has_diverged == (step > 6)
+        divergence.count(step, StepTotals(loss, 1, 0, False, 1.0, 0.1))
+        skipped.append(state.skipped_steps)
+    assert skipped == [0, 1, 2, 0, 1, 2, 3, 3] and state.mean_loss == pytest.approx(5.0)
+
+
+def test_the_average_of_the_loss_is_that_of_about_the_last_50_steps(tiny: Tiny) -> None:
+    run = train(tiny(training={"max_steps": 5, "log_every": 1, "validate_every": 100}))
+    first, *losses = [line["loss"] for line in lines(run) if "loss" in line]
+    assert len(losses) == 4
+    average = first
+    for loss in losses:
+        average = 0.98 * average + 0.02 * loss
+    assert progress(run)["mean_loss"] == pytest.approx(average, rel=1e-4) and abs(average - losses[-1]) > 1e-3
 
 
 def test_a_run_that_diverges_before_its_first_checkpoint_starts_again(
