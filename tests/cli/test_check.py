@@ -83,6 +83,14 @@ def test_all_problems_of_a_configuration_are_reported_at_once(capsys: pytest.Cap
     assert "2 problems" in capsys.readouterr().err
 
 
+def test_a_binary_source_is_named_once(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("binary.tsv").write_bytes(b"\x01\x02\xfe\r\xff\tnext\nrow\trow\n")
+    shown = report(capsys, 2, "data.valid=binary.tsv")
+    assert "which is not among what is not UTF-8 text in binary.tsv." in shown
+    assert "The file is binary, or in another encoding: convert it to UTF-8 text." in shown
+    assert shown.endswith("verdict     not ready to train, 1 problem\n")
+
+
 def test_problems_of_different_kinds_are_all_reported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

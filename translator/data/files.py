@@ -12,6 +12,7 @@ import csv
 import io
 import itertools
 import json
+import unicodedata
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -161,7 +162,10 @@ def variable_translations(nested: Any) -> dict[str, Any] | None:
 def missing_column(column: str, existing: Iterable[str], origin: str, advice: str = "") -> DataError:
     """Return the error for a missing column, which lists the existing ones."""
     names = ", ".join(map(str, existing))
-    if "\r" in names:
+    if any(unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\r" for character in names):
+        names = "what is not UTF-8 text"
+        advice = " The file is binary, or in another encoding: convert it to UTF-8 text."
+    elif "\r" in names:
         advice = r' Lines must end with "\n"; this file ends them with "\r" alone. Convert it.'
     return DataError(
         f"A source must have the columns that are read. Received: {shorten(column)!r}, which is not among "

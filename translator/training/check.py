@@ -241,7 +241,8 @@ class _Checker:
         try:
             return work(*arguments, **options)
         except UserError as error:
-            self._problem(str(error))
+            if not any(each.text.endswith(str(error)) for each in self.findings):  # as that of a source
+                self._problem(str(error))
             return None
 
     def _problem(self, text: str) -> None:
