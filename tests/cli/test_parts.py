@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -120,6 +121,25 @@ def test_an_output_that_cannot_be_written_is_reported(place: str, tmp_path: Path
         Parts(str(tmp_path / place), Rank(0, 2, 0), JOB).opened(),
     ):
         pass
+
+
+def test_a_full_disk_is_reported_with_the_output_and_the_part_resumes(tmp_path: Path) -> None:
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with parts_of(tmp_path, 0).opened() as (file, _):
+        file.write(b"saved\n")
+        parts_of(tmp_path, 0).save(file, Progress(JOB, 9, 12, line=1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))  # as if the disk were full
+    try:
+        with (
+            pytest.raises(StreamError, match=r"must have room on its disk. Received: .*/out \(File too large\)"),
+            parts_of(tmp_path, 0).opened() as (file, _),
+        ):
+            file.write(bytes(100_000))
+            parts_of(tmp_path, 0).save(file, Progress(JOB, 12, 12, line=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    with parts_of(tmp_path, 0).opened() as (_, progress):
+        assert progress is not None and progress.line == 1 and progress.size == 6
 
 
 def test_an_output_that_is_not_a_file_is_refused() -> None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.atomic_io import atomic_write
-from translator.cli.streams import StreamError, open_output
+from translator.cli.streams import StreamError, full_disk_named, open_output
 from translator.errors import UserError, shorten
 from translator.file_input import expand_user
 from translator.ranks import Rank
@@ -106,7 +106,7 @@ class Parts:
         except OSError as error:
             message = f"--output must be a writable file. Received: {self._output} ({error.strerror})."
             raise StreamError(message) from error
-        with file:
+        with full_disk_named(str(self._output)), file:
             self._lock_part(file)
             known = _read_json(self._record)
             progress = Progress(**known) if known else None

@@ -20,6 +20,7 @@ from translator.file_input import expand_user
 
 _DESCRIPTOR_PATH = re.compile(r"/(?:dev|proc/(?:self|thread-self|[0-9]+))/fd/([0-9]+)")
 _STANDARD_PATHS = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _MAX_LINKS = 40  # as in the Linux kernel
 
 
@@ -217,8 +218,26 @@ def open_output(path: str | None, sources: Sequence[int]) -> Iterator[BinaryIO]:
             yield file
     else:
         assert path is not None
-        with _open_file(path, sources) as file:
+        with full_disk_named(path), _open_file(path, sources) as file:
             yield file
+
+
+@contextmanager
+def full_disk_named(path: str) -> Iterator[None]:
+    """Name the output in the error for a disk that has no room for it.
+
+    Raises:
+        StreamError: if the context raises such an error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        raise StreamError(
+            f"--output must have room on its disk. Received: {path} ({error.strerror}). Free some space, then run the "
+            "same command again."
+        ) from error
 
 
 @contextmanager
