@@ -165,8 +165,9 @@ def test_the_best_checkpoint_of_the_good_state_is_there_after_a_recovery(tiny: T
     assert best.name == f"step-{progress(run)['best_step']}" and (best / "model.safetensors").exists()
 
 
-def test_two_ranks_recover_together(tiny: Tiny, tmp_path: Path) -> None:
-    config = tiny("ranks", training=OPTIONS | {"batch_tokens": 96, "max_steps": 20})
+@pytest.mark.parametrize("parallel", ["replicate", "shard"])
+def test_two_ranks_recover_together(tiny: Tiny, tmp_path: Path, parallel: str) -> None:
+    config = tiny("ranks", training=OPTIONS | {"batch_tokens": 96, "max_steps": 20, "parallel": parallel})
     (tmp_path / "ranks.yaml").write_text(to_yaml(config), encoding="utf-8")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "-m", "translator"]
     subprocess.run(
