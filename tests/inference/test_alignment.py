@@ -11,30 +11,7 @@ import torch
 from translator import Translator
 from translator.data.embedded import embedded_file
 from translator.decoding.errors import DecodingError
-from translator.inference.alignment import Alignment, align, words_of
-
-
-@pytest.mark.parametrize(
-    ("pieces", "words", "groups"),
-    [
-        (
-            ["▁J", "'", "aime", "▁l", "'", "école", "."],
-            ["J'", "aime", "l'", "école", "."],
-            [[0, 1], [2], [3, 4], [5], [6]],
-        ),
-        (["▁They", "'", "ll", "▁go"], ["They", "'ll", "go"], [[0], [1, 2], [3]]),
-        (["▁don", "'", "t"], ["do", "n't"], [[0], [0, 1, 2]]),
-        (
-            ["▁aujourd", "'", "hui", "▁3,5", "▁week", "-", "end"],
-            ["aujourd'hui", "3,5", "week-end"],
-            [[0, 1, 2], [3], [4, 5, 6]],
-        ),
-        (["▁", "<0xC3>", "<0xA9>", "t", "é"], ["été"], [[1, 2, 3, 4]]),
-        ([], [], []),
-    ],
-)
-def test_tokens_are_merged_to_words(pieces: list[str], words: list[str], groups: list[list[int]]) -> None:
-    assert words_of(pieces) == (words, groups)
+from translator.inference.alignment import Alignment, align
 
 
 def test_every_word_is_linked_to_the_word_with_the_greatest_weight() -> None:
