@@ -186,6 +186,19 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
             "model: encoder_heads must be one number or one per layer. Received: 2 numbers for encoder_layers=6.",
         ),
         (
+            values(model={"alignment_layer": 7}),
+            "alignment_layer must be at most decoder_layers. Received: alignment_layer=7, decoder_layers=6.",
+        ),
+        (
+            values(model={"alignment_head": 5, "alignment_layer": 2, "decoder_layers": 2, "decoder_heads": [8, 4]}),
+            "alignment_head must be at most the heads of layer 2 of the decoder, 4. Received: 5.",
+        ),
+        (
+            values(model={"alignment_head": 1, "architecture": "decoder_only"}),
+            "alignment_head: a word alignment requires cross-attention, architecture: encoder_decoder. "
+            "Received: decoder_only.",
+        ),
+        (
             values(model={"d_model": 510}),
             "d_model must be divisible by encoder_heads. Received: d_model=510, heads=8. "
             "d_model must be divisible by decoder_heads. Received: d_model=510, heads=8.",

@@ -41,6 +41,9 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "other heads in the decoder": {"encoder_heads": 4, "decoder_heads": 2},
     "heads by layer": {"encoder_heads": (4, 2), "decoder_heads": (2, 8)},
     "heads by layer, rotary": {"encoder_heads": (4, 2), "decoder_heads": (2, 8), "positions": "rotary"},
+    "alignment layer": {"alignment_layer": 1},
+    "alignment head": {"alignment_head": 2, "alignment_layer": 1},
+    "alignment head, heads by layer": {"encoder_heads": (4, 2), "decoder_heads": (8, 4), "alignment_head": 3},
     "rotary, post-norm, swiglu": {"positions": "rotary", "norm": "post", "activation": "swiglu"},
 }
 

@@ -17,10 +17,10 @@ from translator.config.loading import (
     to_yaml,
     validate,
 )
+from translator.config.model import ModelConfig
 from translator.config.parsing import ConfigError
 from translator.config.schema import (
     Config,
-    ModelConfig,
     ObjectiveName,
     Reporting,
     TokenizerConfig,

@@ -58,8 +58,9 @@ class Engine(Protocol):
             batch_tokens: as in `score`.
 
         Returns:
-            The mean over the heads of the last layer of the decoder, for each pair `(len(target), len(source))`
-            float32 on the CPU; the weight of the source's EOS is left out.
+            The weights of the model's alignment head, by default the mean over the heads of the last layer of the
+            decoder, for each pair `(len(target), len(source))` float32 on the CPU; the weight of the source's EOS is
+            left out.
         """
 
 

@@ -24,7 +24,9 @@ def cross_attention_weights(
     targets: Sequence[Sequence[int]],
     device: torch.device,
 ) -> list[Tensor]:
-    """Return the mean over the heads of the last layer of the decoder, in the step that predicts each token.
+    """Return the weights of the model's alignment layer in the step that predicts each token.
+
+    They are those of its alignment head, or the mean over its heads if it has none.
 
     Args:
         model: the model, on `device`.
@@ -37,7 +39,7 @@ def cross_attention_weights(
     """
     source = Packed.from_sequences([[*ids, EOS_ID] for ids in sources]).to(device)
     target_input = Packed.from_sequences([[BOS_ID, *ids[:-1]] for ids in targets]).to(device)
-    attention = model.decoder_layers()[-1].cross_attention
+    attention = model.decoder_layers()[model.alignment_layer].cross_attention
     assert attention is not None
     projected: list[tuple[Tensor, ...]] = []
     thread = get_ident()
@@ -51,7 +53,8 @@ def cross_attention_weights(
         model(source, target_input)
     finally:
         hook.remove()
-    [(queries, keys)] = projected
+    heads = slice(None) if model.alignment_head is None else slice(model.alignment_head, model.alignment_head + 1)
+    queries, keys = (each[:, heads] for each in projected[0])
     rows, columns = (pairwise(each.cu_seqlens.tolist()) for each in (target_input, source))
     return [
         attention_weights(queries[row:row_end], keys[column:column_end], causal=False, scale=attention.scale)

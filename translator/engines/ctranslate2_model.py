@@ -122,10 +122,7 @@ def specification_of(
         if model.positions is not None:
             place.position_encodings.encodings = _array(model.positions.table)
         _fill_stack(place, stack)
-    last = model.decoder_layers()[-1].cross_attention
-    assert last is not None
-    # Heads of zeros, which fill up a layer with fewer heads than others, come last. They do not count in the mean.
-    decoder.alignment_heads = np.dtype("int16").type(last.num_heads)
+    _fill_alignment(decoder, model)
     specification = specs.TransformerSpec(encoder, decoder)
     _fill_config(specification.config)
     specification.register_source_vocabulary(source_vocabulary)
@@ -143,6 +140,32 @@ def _fill_config(config: Any) -> None:
     config.bos_token, config.eos_token, config.unk_token = "<s>", "</s>", "<unk>"
     config.decoder_start_token = "<s>"
     config.layer_norm_epsilon = 1e-5
+
+
+def _fill_alignment(decoder: Any, model: EncoderDecoder) -> None:
+    """Name the layer and the first heads of it whose mean is returned as attention; an alignment head comes first.
+
+    Heads of zeros, which fill up a layer with fewer heads than others, come last. They do not count in the mean.
+    """
+    attention, head = model.decoder_layers()[model.alignment_layer].cross_attention, model.alignment_head
+    assert attention is not None
+    decoder.alignment_layer = np.dtype("int16").type(model.alignment_layer)
+    decoder.alignment_heads = np.dtype("int16").type(attention.num_heads if head is None else 1)
+    if head is not None:
+        *inputs, output = decoder.layer[model.alignment_layer].attention.linear
+        heads = output.weight.shape[1] // attention.head_dim
+        order = [head, *(other for other in range(heads) if other != head)]
+        for linear in inputs:
+            linear.weight = _reordered(linear.weight, order, attention.head_dim)
+            linear.bias = _reordered(linear.bias, order, attention.head_dim)
+        output.weight = np.ascontiguousarray(_reordered(output.weight.T, order, attention.head_dim).T)
+
+
+def _reordered(rows: np.ndarray, order: Sequence[int], head_dim: int) -> np.ndarray:
+    """Return the rows of one or several projections with their heads in another order."""
+    by_head = rows.reshape(-1, len(order), head_dim, *rows.shape[1:])
+    reordered: np.ndarray = by_head[:, order].reshape(rows.shape)
+    return reordered
 
 
 def _fill_stack(place: Any, stack: TransformerStack) -> None:

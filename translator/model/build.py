@@ -62,6 +62,8 @@ def build_model(
                 target_vocab_size=target_vocab_size,
                 tied_embeddings=config.tied_embeddings,
                 output_bias=config.output_bias,
+                alignment_layer=_from_zero(config.alignment_layer),
+                alignment_head=_from_zero(config.alignment_head),
                 **shared,
             )
         case "encoder_only":
@@ -84,6 +86,10 @@ class _SharedArguments(TypedDict):
     max_positions: int
     final_norm: bool
     label_smoothing: float
+
+
+def _from_zero(number: int | None) -> int | None:
+    return None if number is None else number - 1
 
 
 def _per_layer(heads: int | Sequence[int], layers: int) -> Sequence[int]:

@@ -34,6 +34,8 @@ class EncoderDecoder(Transformer):
         final_norm: apply a layer norm after each stack.
         output_bias: add a bias to the logits.
         label_smoothing: label smoothing of the training loss.
+        alignment_layer: layer of the decoder, from 0, whose cross-attention gives word alignments; None for the last.
+        alignment_head: head of that layer, from 0, that gives them; None for the mean over its heads.
     """
 
     def __init__(
@@ -50,9 +52,13 @@ class EncoderDecoder(Transformer):
         final_norm: bool = True,
         output_bias: bool = False,
         label_smoothing: float = 0.0,
+        alignment_layer: int | None = None,
+        alignment_head: int | None = None,
     ) -> None:
         super().__init__()
         d_model = options.d_model
+        self.alignment_layer = len(decoder_heads) - 1 if alignment_layer is None else alignment_layer
+        self.alignment_head = alignment_head
         self.max_positions = max_positions
         self.label_smoothing = label_smoothing
         self.target_embedding = TokenEmbedding(target_vocab_size, d_model)

@@ -18,6 +18,7 @@ _HEAD = "classifier."  # prefix of weights that no pre-training has
 _MAY_DIFFER = (  # options that change neither the shape nor the meaning of a weight
     *("model.dropout", "model.attention_dropout", "model.activation_dropout", "model.attention"),
     *("model.source_vectors", "model.target_vectors"),
+    *("model.alignment_layer", "model.alignment_head"),
 )
 
 
