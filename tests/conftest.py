@@ -19,6 +19,11 @@ from translator.tokenizer import Tokenizers
 torch.set_num_threads(1)  # models this small only lose by more, and much where other processes run
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Name bytes by their parameter: gzip writes the time into them, and all xdist workers must have the same ids."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def tokenizers() -> Tokenizers:
     return Tokenizers.train(PAIRS * 20, TokenizerConfig(vocab_size=330), seed=1)
