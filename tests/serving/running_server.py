@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
@@ -18,7 +19,7 @@ from translator.serving.server import address, listen
 from translator.serving.service import Limits
 
 Serve = Callable[..., str]
-_BATCHERS: dict[str, Batcher] = {}  # by address of the server
+_BATCHERS: dict[str, tuple[Batcher, asyncio.AbstractEventLoop]] = {}  # by address of the server
 
 
 @contextmanager
@@ -27,12 +28,18 @@ def served(translator: Translator, limits: Limits) -> Iterator[str]:
     with listen("127.0.0.1", 0) as sock:
         app = create_app(translator, "fr", "en", limits)
         server = uvicorn.Server(uvicorn.Config(app, http=Http11, log_level="error", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+        url = address(sock)
+
+        async def run() -> None:
+            """Serve, and note the event loop."""
+            _BATCHERS[url] = app.state.batcher, asyncio.get_running_loop()
+            await server.serve([sock])
+
+        factory = server.config.get_loop_factory()
+        thread = threading.Thread(target=lambda: asyncio.Runner(loop_factory=factory).run(run()))
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        url = address(sock)
-        _BATCHERS[url] = app.state.batcher
         try:
             yield url
         finally:
@@ -40,29 +47,35 @@ def served(translator: Translator, limits: Limits) -> Iterator[str]:
             thread.join()
 
 
-@contextmanager
-def busy(batcher: Batcher) -> Iterator[None]:
+@asynccontextmanager
+async def busy(batcher: Batcher) -> AsyncIterator[None]:
     """Within the context, the thread of the batcher is busy, so that texts wait."""
-    started, end = threading.Event(), threading.Event()
+    started, end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
 
     def wait(translator: Translator) -> None:
-        started.set()
+        loop.call_soon_threadsafe(started.set)
         end.wait()
 
     future = batcher.call(wait)
-    started.wait()
+    await started.wait()
     try:
         yield
     finally:
         end.set()
-        future.result()
+        await future
 
 
 @contextmanager
 def busy_server(url: str) -> Iterator[None]:
     """Within the context, texts that the server receives wait."""
-    with busy(_BATCHERS[url]):
+    batcher, loop = _BATCHERS[url]
+    context = busy(batcher)
+    asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
+    try:
         yield
+    finally:
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
 
 
 def exchange(url: str, request: bytes, *, half_close: bool) -> bytes:

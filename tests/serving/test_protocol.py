@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import select
+import socket
+
 import httpx
 import pytest
 from running_server import exchange
@@ -34,3 +37,35 @@ def test_a_connection_without_an_unfinished_request_is_closed_without_an_error(
 )
 def test_what_is_not_http_receives_400(url: str, request_: bytes) -> None:
     assert exchange(url, request_, half_close=True).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize("headers", [b"", b"Host: a\r\nHost: b\r\n"])
+def test_a_request_must_have_one_host(url: str, headers: bytes) -> None:
+    assert exchange(url, b"GET /health HTTP/1.1\r\n%b\r\n" % headers, half_close=False).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"GET /health HTTP/1.1\r\nHost: a\r\nName: ",
+        b"POST /translate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;",
+        b"POST /translate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nName: ",
+    ],
+    ids=["headers", "extension", "trailers"],
+)
+def test_headers_extensions_and_trailers_have_a_limit(url: str, client: httpx.Client, part: bytes) -> None:
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        sock.sendall(part)
+        for _ in range(5):  # the bytes that arrive together with the beginning do not count
+            if select.select([sock], [], [], 0.3)[0]:
+                break
+            sock.sendall(b"a" * 65_537)
+        assert sock.recv(65_536).startswith(b"HTTP/1.1 400 ")
+    assert client.get("/health").status_code == 200
+
+
+def test_a_body_of_many_chunks_is_read(url: str, client: httpx.Client) -> None:
+    body = b'{"q": "' + b" " * 40_000 + b'", "source": "fr", "target": "en"}'
+    response = client.post("/translate", content=(body[start : start + 2] for start in range(0, len(body), 2)))
+    assert response.json() == {"translatedText": ""}

@@ -16,7 +16,7 @@ from translator.cli.options import (
 )
 from translator.config import change_decoding, load_config
 
-_EXTRA = {"fastapi", "fastapi_offline", "h11", "prometheus_client", "py3langid", "starlette", "uvicorn"}
+_EXTRA = {"fastapi", "fastapi_offline", "httptools", "prometheus_client", "py3langid", "starlette", "uvicorn"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

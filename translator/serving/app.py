@@ -73,8 +73,8 @@ def create_app(translator: Translator, source: str, target: str, limits: Limits 
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(batcher.close)
+        async with batcher:
+            yield
 
     app = FastAPIOffline(
         redoc_url=None,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Condition, Thread
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from translator.config import DecodingChanges, change_decoding
 from translator.inference.results import Translation
@@ -21,6 +22,8 @@ Result = TypeVar("Result")
 MAX_BATCH_CHARACTERS = 8192  # about 2,000 tokens; a new request waits for at most one batch in progress
 _INITIAL_SPEED = 2000.0  # characters per second, until a batch has been measured
 _MAX_RETRY_AFTER = 60  # seconds
+_PAUSE = 1 / 16  # of the time of the last batch; if no request arrives for so long, the next batch starts
+_MAX_PAUSES = 4
 
 
 class BatchObserver(Protocol):
@@ -41,7 +44,7 @@ class _Job:
 
     changes: DecodingChanges
     is_html: bool
-    texts: deque[tuple[str, Future[Translation]]]
+    texts: deque[tuple[str, asyncio.Future[Translation]]]
 
 
 @dataclass
@@ -49,19 +52,25 @@ class _Batch:
     changes: DecodingChanges
     is_html: bool
     texts: list[str] = field(default_factory=list)
-    futures: list[Future[Translation]] = field(default_factory=list)
+    futures: list[asyncio.Future[Translation]] = field(default_factory=list)
+    num_finished: int = 0  # requests without further texts in the queue
 
 
 class Batcher:
-    """A queue of texts and the thread that translates them.
+    """A queue of texts and the thread that translates them, as an asynchronous context.
+
+    When the context ends, the texts in the queue are translated and further texts refused. All methods must be called
+    in the event loop of the context. The thread wakes the event loop once per batch.
 
     A batch takes one text of each waiting request in turn, so that a long request does not delay short ones by more
-    than one batch. Nothing is delayed in order to fill a batch: batches grow with the number of waiting requests.
+    than one batch. A request at an idle server is a batch at once. After a batch of several requests, the next batch
+    starts when as many requests have arrived, or when no more arrive: clients that send their next request when they
+    have an answer would otherwise be served in batches of a few texts and of all others in turn.
 
     Args:
         translator: translator, used by the thread of the batcher alone.
         max_waiting: maximum number of characters in the queue; `submit` refuses further texts.
-        observe: called after each batch, in the thread of the batcher.
+        observe: called after each batch.
     """
 
     def __init__(
@@ -72,14 +81,24 @@ class Batcher:
         self._translator = translator
         self._max_waiting = max_waiting
         self._observe = observe
-        self._condition = Condition()
+        self._thread = ThreadPoolExecutor(1, "batcher")
         self._jobs: deque[_Job] = deque()
-        self._calls: deque[Callable[[], None]] = deque()
+        self._calls: deque[tuple[Callable[[Translator], Any], asyncio.Future[Any]]] = deque()
+        self._num_expected = 1  # requests in the queue at which the next batch starts
+        self._is_ready = asyncio.Event()
         self._waiting = 0  # characters
         self._speed = _INITIAL_SPEED
         self._is_closed = False
-        self._thread = Thread(target=self._work, name="batcher", daemon=True)
-        self._thread.start()
+
+    async def __aenter__(self) -> Self:
+        self._worker = asyncio.create_task(self._work())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_closed = True
+        self._is_ready.set()
+        await self._worker
+        self._thread.shutdown()
 
     @property
     def waiting(self) -> int:
@@ -88,7 +107,7 @@ class Batcher:
 
     def submit(
         self, texts: Sequence[str], changes: DecodingChanges | None = None, *, is_html: bool = False
-    ) -> list[Future[Translation]]:
+    ) -> list[asyncio.Future[Translation]]:
         """Queue texts, all or none, and return the futures of their translations. A future may be cancelled.
 
         Args:
@@ -101,71 +120,89 @@ class Batcher:
             ServingError: if the queue is full, or the batcher closed.
         """
         changes = changes or {}
-        change_decoding(self.decoding, changes)
-        job = _Job(changes, is_html, deque((text, Future()) for text in texts))
-        futures = [future for _, future in job.texts]
+        if changes:  # of few requests
+            change_decoding(self.decoding, changes)
+        self._require_open()
         size = sum(map(_cost, texts))
-        with self._condition:
-            self._require_open()
-            if self._waiting and self._waiting + size > self._max_waiting:
-                raise ServingError(
-                    f"The queue holds at most {self._max_waiting:,} characters. Received: {size:,} characters, with "
-                    f"{self._waiting:,} waiting. Try again later.",
-                    status=429,
-                    retry_after=max(1, min(_MAX_RETRY_AFTER, math.ceil(self._waiting / self._speed))),
-                )
+        if self._waiting and self._waiting + size > self._max_waiting:
+            raise ServingError(
+                f"The queue holds at most {self._max_waiting:,} characters. Received: {size:,} characters, with "
+                f"{self._waiting:,} waiting. Try again later.",
+                status=429,
+                retry_after=max(1, min(_MAX_RETRY_AFTER, math.ceil(self._waiting / self._speed))),
+            )
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Translation]] = [loop.create_future() for _ in texts]
+        if texts:
             self._waiting += size
-            if job.texts:
-                self._jobs.append(job)
-            self._condition.notify()
+            self._jobs.append(_Job(changes, is_html, deque(zip(texts, futures, strict=True))))
+            if len(self._jobs) >= self._num_expected:
+                self._is_ready.set()
         return futures
 
-    def call(self, function: Callable[[Translator], Result]) -> Future[Result]:
+    def call(self, function: Callable[[Translator], Result]) -> asyncio.Future[Result]:
         """Run a function of the translator between two batches.
 
         Raises:
             ServingError: if the batcher is closed.
         """
-        future: Future[Result] = Future()
-
-        def run() -> None:
-            """Run the function in the thread of the batcher, unless the future is cancelled."""
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(function(self._translator))
-            except Exception as error:  # of any class: the caller of `result` gets it, and the thread lives on
-                future.set_exception(error)
-
-        with self._condition:
-            self._require_open()
-            self._calls.append(run)
-            self._condition.notify()
+        self._require_open()
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._calls.append((function, future))
+        self._is_ready.set()
         return future
-
-    def close(self) -> None:
-        """Translate the texts in the queue, refuse further texts, and end the thread."""
-        with self._condition:
-            self._is_closed = True
-            self._condition.notify()
-        self._thread.join()
 
     def _require_open(self) -> None:
         if self._is_closed:
             raise ServingError("The server is stopping.", status=503, retry_after=1)
 
-    def _work(self) -> None:
-        while True:
-            with self._condition:
-                self._condition.wait_for(lambda: self._jobs or self._calls or self._is_closed)
-                call = self._calls.popleft() if self._calls else None
-                batch = self._next_batch() if self._jobs else None
-                if call is None and batch is None and self._is_closed:
-                    return
-            if call is not None:
-                call()
-            if batch is not None:
-                self._translate(batch)
+    async def _work(self) -> None:
+        """Run calls and batches until the batcher is closed and the queue is empty."""
+        while self._jobs or self._calls or not self._is_closed:
+            if self._calls:
+                await self._run_call(*self._calls.popleft())
+            if self._jobs and (batch := self._next_batch()) is not None:
+                await self._run_batch(batch)
+            if not self._jobs and not self._calls and not self._is_closed:
+                self._is_ready.clear()
+                await self._is_ready.wait()
+
+    async def _run_call(self, function: Callable[[Translator], Result], future: asyncio.Future[Result]) -> None:
+        if not future.done():
+            [result] = await self._in_thread(lambda: _attempt(lambda: [function(self._translator)]))
+            _finish(future, result)
+
+    async def _run_batch(self, batch: _Batch) -> None:
+        start = time.perf_counter()
+        results = await self._in_thread(lambda: self._translate(batch.texts, batch))
+        seconds = time.perf_counter() - start
+        self._measure(batch, seconds)  # before the results: a client that has its answer finds it in the metrics
+        for future, result in zip(batch.futures, results, strict=True):
+            _finish(future, result)
+        await self._pause(batch.num_finished, seconds)
+
+    async def _in_thread(self, function: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    async def _pause(self, num_finished: int, seconds: float) -> None:
+        """Give clients time to send their next requests.
+
+        Args:
+            num_finished: number of requests that the last batch finished.
+            seconds: time of the last batch.
+        """
+        self._num_expected = len(self._jobs) + num_finished
+        for _ in range(_MAX_PAUSES):
+            num_waiting = len(self._jobs)
+            if num_waiting >= self._num_expected or self._waiting >= MAX_BATCH_CHARACTERS or self._is_closed:
+                break
+            self._is_ready.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE * seconds):
+                    await self._is_ready.wait()
+            if len(self._jobs) == num_waiting:
+                break
+        self._num_expected = 1
 
     def _next_batch(self) -> _Batch | None:
         """Remove the texts of the next batch from the queue: one of each job in turn, as far as options agree."""
@@ -179,27 +216,26 @@ class Batcher:
                 continue
             text, future = job.texts.popleft()
             self._waiting -= _cost(text)
-            if future.set_running_or_notify_cancel():
+            if not future.done():
                 batch.texts.append(text)
                 batch.futures.append(future)
                 characters += _cost(text)
             if job.texts:
                 self._jobs.append(job)
+            else:
+                batch.num_finished += 1
         self._jobs.extendleft(reversed(others))  # they wait for one batch at most
         return batch if batch.texts else None
 
-    def _translate(self, batch: _Batch) -> None:
-        start = time.perf_counter()
-        try:
-            translations = self._translate_texts(batch.texts, batch)
-        except Exception as error:  # of any class: it must not end the thread, which serves all clients
-            self._translate_one_by_one(batch, error)
-            self._measure(batch, time.perf_counter() - start)
-        else:
-            # Before the results: a client that has its answer finds it in the metrics.
-            self._measure(batch, time.perf_counter() - start)
-            for future, translation in zip(batch.futures, translations, strict=True):
-                future.set_result(translation)
+    def _translate(self, texts: Sequence[str], batch: _Batch) -> Sequence[Translation | Exception]:
+        """Return the translation of each text, or its error. Called in the thread of the batcher.
+
+        After an error each text is translated alone, so that no text fails because of another.
+        """
+        results = _attempt(lambda: self._translate_texts(texts, batch))
+        if isinstance(results[0], Exception) and len(texts) > 1:
+            return [result for text in texts for result in self._translate([text], batch)]
+        return results
 
     def _translate_texts(self, texts: Sequence[str], batch: _Batch) -> list[Translation]:
         if batch.is_html:
@@ -212,16 +248,24 @@ class Batcher:
         if self._observe is not None:
             self._observe(len(batch.texts), characters, seconds)
 
-    def _translate_one_by_one(self, batch: _Batch, error: Exception) -> None:
-        """Give each text its own result after a batch failed, so that no text fails because of another."""
-        if len(batch.texts) == 1:
-            batch.futures[0].set_exception(error)
-            return
-        for text, future in zip(batch.texts, batch.futures, strict=True):
-            try:
-                future.set_result(self._translate_texts([text], batch)[0])
-            except Exception as own:  # of any class: the caller of `result` gets it
-                future.set_exception(own)
+
+def _attempt(function: Callable[[], Sequence[Result]]) -> Sequence[Result | Exception]:
+    """Return the results of a function, or its error, of any class: it must not end the work for all clients."""
+    try:
+        return function()
+    except Exception as error:
+        return [error]
+
+
+def _finish(future: asyncio.Future[Result], result: Result | Exception) -> None:
+    """Give a future its result or error, unless it is cancelled."""
+    if future.done():
+        return
+    if isinstance(result, Exception):
+        future.set_exception(result)
+        future.exception()  # asyncio logs errors that nothing has asked for, as when the client has gone
+    else:
+        future.set_result(result)
 
 
 def _cost(text: str) -> int:

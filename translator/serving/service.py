@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from concurrent.futures import Future
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -121,7 +119,7 @@ class Service:
         futures = self.batcher.submit(
             [text for unit in units for text in unit.texts], self._changes(request), is_html=is_html
         )
-        following = iter(await self._within_time(lambda: _all(futures)))
+        following = iter(await self._before(self._deadline(), asyncio.gather(*futures)))
         results = []
         for unit, found in zip(units, detected, strict=True):
             translations = [next(following) for _ in unit.texts]
@@ -139,12 +137,13 @@ class Service:
         units = text_units(clean(request.q), by_sentence=True)
         return self._follow(units, self.batcher.submit(units.texts, _guard(request)))
 
-    async def _follow(self, units: Units, futures: Sequence[Future[Translation]]) -> AsyncIterator[StreamedSentence]:
-        deadline = asyncio.get_running_loop().time() + self._timeout
+    async def _follow(
+        self, units: Units, futures: Sequence[asyncio.Future[Translation]]
+    ) -> AsyncIterator[StreamedSentence]:
+        deadline = self._deadline()
         try:
             for line, text, future in zip(units.lines, units.texts, futures, strict=True):
-                async with _deadline(deadline, self._timeout):
-                    translation = await asyncio.wrap_future(future)
+                translation = await self._before(deadline, future)
                 yield StreamedSentence(line, text, translation.text)
         finally:
             for future in futures:
@@ -156,12 +155,20 @@ class Service:
         Raises:
             ServingError: if time is over.
         """
-        future = self.batcher.call(function)
-        return await self._within_time(lambda: asyncio.wrap_future(future))
+        return await self._before(self._deadline(), self.batcher.call(function))
 
-    async def _within_time(self, start: Callable[[], Awaitable[Result]]) -> Result:
-        async with _deadline(asyncio.get_running_loop().time() + self._timeout, self._timeout):
-            return await start()
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout
+
+    async def _before(self, deadline: float, work: Awaitable[Result]) -> Result:
+        """Return the result of an awaitable; raise ServingError at `deadline`, a time of the event loop."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await work
+        except TimeoutError:
+            raise ServingError(
+                f"The translation took longer than {self._timeout:g} seconds. Send the text in parts.", status=504
+            ) from None
 
     def _check_languages(self, source: str, target: str) -> None:
         if source not in self.codes["source"] or target not in self.codes["target"]:
@@ -187,24 +194,6 @@ class Service:
 def _guard(request: TranslateRequest | StreamRequest) -> DecodingChanges:
     """Return the option that turns the guard off, if the request does."""
     return {} if request.guard else {"guard": False}
-
-
-async def _all(futures: Sequence[Future[Translation]]) -> list[Translation]:
-    if len(futures) == 1:  # of most requests
-        return [await asyncio.wrap_future(futures[0])]
-    return list(await asyncio.gather(*map(asyncio.wrap_future, futures)))
-
-
-@asynccontextmanager
-async def _deadline(when: float, timeout: float) -> AsyncIterator[None]:
-    """Raise ServingError at `when`, a time of the event loop."""
-    try:
-        async with asyncio.timeout_at(when):
-            yield
-    except TimeoutError:
-        raise ServingError(
-            f"The translation took longer than {timeout:g} seconds. Send the text in parts.", status=504
-        ) from None
 
 
 def _ranked(unit: Units, translations: Sequence[Translation], alternatives: int) -> list[str]:
