@@ -25,8 +25,8 @@ def data(tmp_path: Path) -> Path:
     others = [
         ("Il neige.", "It snows.", "tatoeba"),
         ("VALIDEE !", "a sentence of the validation set", "tatoeba"),
-        ("un livre", "a book", "progit2"),
-        ("une loi", "a law", "canada-laws"),
+        ("un livre sur git", "a book on git", "progit2"),
+        ("une loi du Canada", "a law of Canada", "canada-laws"),
     ]
     _write(folder / "general/train.parquet", news + others)
     _write(folder / "general/valid.parquet", [("Validée", "validated", "tatoeba")])
@@ -51,7 +51,9 @@ def test_news_is_held_out_and_nothing_of_it_is_learned(data: Path, monkeypatch: 
     assert ("image train", "picture train", "multi30k") in train
     assert ("chat", "cat", "freedict") in train
     # A validation sentence in other letters, sources for non-commercial use, and sources of no use are dropped.
-    assert not [row for row in train if row[0] in ("VALIDEE !", "un livre", "une loi") or row[2] == "numbers"]
+    assert not [
+        row for row in train if row[0] in ("VALIDEE !", "un livre sur git", "une loi du Canada") or row[2] == "numbers"
+    ]
     assert sum(row[2] == "wesnoth" for row in train) == general_data.CAPS["wesnoth"]
     assert any(row[2] == "everyday-number" for row in train)
 

@@ -1,9 +1,9 @@
-"""Generator of short everyday pairs that running text lacks: numbers, dates, times, prices, names, phrases.
+"""Generator of short everyday pairs that running text lacks: numbers, dates, times, prices, names, phrases, words.
 
     python -m corpora.everyday data/everyday.parquet
 
 The pairs are a function of the seed alone. Numbers reach a million. Made-up names and codes teach copying. The tables
-in `lexicon/` hold courtesies and phrases, with slots such as `{name}`. Each table has two columns.
+in `lexicon/` hold courtesies and phrases, with slots such as `{name}`, and words. Each table has two columns.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from corpora.everyday.frames import Pair
 from corpora.everyday.names import copy_pair
 from corpora.everyday.phrases import courtesy_pairs, phrase_pairs
 from corpora.everyday.quantities import number_pair, ordinal_pair, price_pair
+from corpora.everyday.words import word_pairs
 
 __all__ = ["generate"]
 
@@ -32,6 +33,7 @@ _DRAWN: dict[str, tuple[Callable[[random.Random], Pair], int]] = {
 _LISTED: dict[str, Callable[[random.Random], list[Pair]]] = {
     "courtesy": courtesy_pairs,
     "phrase": phrase_pairs,
+    "word": word_pairs,
 }
 
 

@@ -61,3 +61,21 @@ def lowered(text: str) -> str:
     first = re.split(r"[^\w]", text, maxsplit=1)[0]
     is_kept = first in _CAPITALIZED or text[1:2] == "." or text[1:2].isupper()
     return text if is_kept else text[:1].lower() + text[1:]
+
+
+def in_word_style(draw: random.Random, french: str, english: str) -> Pair:
+    """Return a lowercase word in a random style: capitalized, with a final mark, in capitals, or as it is."""
+    kind = draw.random()
+    if kind < 0.1:
+        return french.upper(), english.upper()
+    if kind < 0.5:
+        return _capitalized(french), _capitalized(english)
+    if kind < 0.65:
+        return f"{_capitalized(french)}.", f"{_capitalized(english)}."
+    if kind < 0.75:
+        return f"{_capitalized(french)} !", f"{_capitalized(english)}!"
+    return french, english
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
