@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from corpora.everyday.dates_and_times import date_pair, time_pair
 from corpora.everyday.frames import Pair
+from corpora.everyday.measures import measure_pair
 from corpora.everyday.names import copy_pair
 from corpora.everyday.phrases import courtesy_pairs, phrase_pairs
 from corpora.everyday.quantities import number_pair, ordinal_pair, price_pair
@@ -24,10 +25,11 @@ __all__ = ["generate"]
 _DRAWN: dict[str, tuple[Callable[[random.Random], Pair], int]] = {
     "number": (number_pair, 20000),
     "ordinal": (ordinal_pair, 3000),
-    "date": (date_pair, 9000),
+    "date": (date_pair, 11000),
     "time": (time_pair, 7000),
     "price": (price_pair, 8000),
     "copy": (copy_pair, 12000),
+    "measure": (measure_pair, 12000),
 }
 # Kind, function that returns all pairs.
 _LISTED: dict[str, Callable[[random.Random], list[Pair]]] = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
+from corpora.everyday.english_words import number_words, ordinal_words
 from corpora.everyday.frames import Pair, in_frame
-from corpora.phrasebook.numbers import english_number, english_ordinal, french_number, french_ordinal
+from corpora.phrasebook.numbers import french_number, french_ordinal
 
 # French noun, English noun, both plural.
 COUNTED = [
@@ -47,6 +48,12 @@ _PRICE_FRAMES = [
     ("Prix : {}", "Price: {}"),
     ("Total : {}", "Total: {}"),
     ("{} par personne", "{} per person"),
+    ("{} le kilo", "{} a kilo"),
+    ("{} par mois", "{} a month"),
+    ("à partir de {}", "from {}"),
+    ("moins de {}", "less than {}"),
+    ("C'est {}.", "It's {}."),
+    ("Il me doit {}.", "He owes me {}."),
 ]
 
 
@@ -59,7 +66,7 @@ def draw_number(draw: random.Random, largest: int = 999_999) -> int:
 def number_pair(draw: random.Random) -> Pair:
     """Return a number alone or counting something, in words or in digits."""
     number = draw_number(draw)
-    french_words, english_words = french_number(number), english_number(number)
+    french_words, english_words = french_number(number), number_words(number)
     french_digits = f"{number:,}".replace(",", draw.choice((" ", "\u202f", "\u00a0", ".")))
     kind = draw.random()
     if kind < 0.35:
@@ -69,10 +76,10 @@ def number_pair(draw: random.Random) -> Pair:
     number = max(number, 2)
     french_noun, english_noun = draw.choice(COUNTED)
     if draw.random() < 0.5:
-        french, english = french_number(number), english_number(number)
+        french, english = french_number(number), number_words(number)
         if number % 100 == 1 or number % 100 == 21:
             french = french_number(number + 1)
-            english = english_number(number + 1)
+            english = number_words(number + 1)
     else:
         french, english = f"{number:,}".replace(",", draw.choice((" ", "\u202f"))), f"{number:,}"
     frames = [
@@ -91,7 +98,7 @@ def ordinal_pair(draw: random.Random) -> Pair:
     """Return an ordinal in words or digits, alone or in a phrase."""
     number = max(1, draw_number(draw, 999))
     if draw.random() < 0.5:
-        french, english = french_ordinal(number), english_ordinal(number)
+        french, english = french_ordinal(number), ordinal_words(number)
     else:
         french, english = ("1er" if number == 1 else f"{number}e"), numeral_ordinal(number)
     noun = draw.choice(
@@ -104,6 +111,10 @@ def ordinal_pair(draw: random.Random) -> Pair:
             ("anniversaire", "birthday"),
             ("arrondissement", "district"),
             ("essai", "attempt"),
+            ("enfant", "child"),
+            ("livre", "book"),
+            ("prix", "prize"),
+            ("mois", "month"),
         ]
     )
     frames = [
@@ -123,7 +134,13 @@ def numeral_ordinal(number: int) -> str:
 
 
 def price_pair(draw: random.Random) -> Pair:
-    """Return a price in digits or words, alone or in a sentence."""
+    """Return a price in digits or words, alone or in a sentence; one in 20 in cents alone."""
+    if draw.random() < 0.05:
+        cents = draw.randint(2, 99)
+        french, english = (
+            (str(cents), str(cents)) if draw.random() < 0.5 else (french_number(cents), number_words(cents))
+        )
+        return in_frame(draw, _PRICE_FRAMES, f"{french} centimes", f"{english} cents")
     euros, cents = draw_number(draw, 99_999), draw.choice([0, 5, 10, 20, 25, 30, 40, 50, 60, 75, 80, 90, 95, 99])
     unit = draw.choice([("€", "€"), ("€", "€"), ("€", "€"), ("$", "$"), ("£", "£")])
     kind = draw.random()
@@ -139,10 +156,10 @@ def price_pair(draw: random.Random) -> Pair:
     else:
         euros = max(2, draw_number(draw, 9999))
         french = f"{french_number(euros)} euros"
-        english = f"{english_number(euros)} euros"
+        english = f"{number_words(euros)} euros"
         if cents and draw.random() < 0.6:
             joint = draw.choice((" ", " et "))
             tail = " centimes" if joint == " et " else ""
             french = f"{french}{joint}{french_number(cents)}{tail}"
-            english = f"{english} {'and ' if tail else ''}{english_number(cents)}{' cents' if tail else ''}"
+            english = f"{english} {'and ' if tail else ''}{number_words(cents)}{' cents' if tail else ''}"
     return in_frame(draw, _PRICE_FRAMES, french, english)
