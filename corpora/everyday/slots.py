@@ -78,7 +78,7 @@ _PLACES = (
     ("l'hôtel", "the hotel"),
     ("la poste", "the post office"),
     ("la banque", "the bank"),
-    ("la pharmacie", "the chemist's"),
+    ("la pharmacie", "the pharmacy"),
     ("la boulangerie", "the bakery"),
     ("le supermarché", "the supermarket"),
     ("le marché", "the market"),

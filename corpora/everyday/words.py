@@ -8,6 +8,7 @@ from pathlib import Path
 from corpora.everyday.adjectives import feminine, framed_person, framed_thing
 from corpora.everyday.frames import Pair
 from corpora.everyday.nouns import Noun, abstract_forms, framed_noun, parse_noun, plural_forms, singular_forms
+from corpora.everyday.phrases import THEMES, courtesies, phrases
 from corpora.everyday.slots import LANGUAGES
 from corpora.everyday.styles import in_word_style
 from corpora.phrasebook.french import spell, with_a, with_de
@@ -30,6 +31,7 @@ def word_pairs(draw: random.Random) -> list[Pair]:
     """Return the distinct pairs of all words. Each form stands alone, as it is and in a random style, and in frames."""
     nouns = [(table, parse_noun(*row)) for table in NOUN_TABLES for row in words(table)]
     alone = [pair for table, noun in nouns for pair in _singular_forms(table, noun)]
+    grammar = {pair for table in OTHER_TABLES for pair in words(table)}
     alone += [pair for table in OTHER_TABLES for pair in words(table)]
     alone += [(infinitive, f"to {english}") for infinitive, english in words("verbs")]
     for table in ADJECTIVE_FRAMES:
@@ -42,8 +44,20 @@ def word_pairs(draw: random.Random) -> list[Pair]:
     translations: dict[str, str] = {}
     for french, english in alone:
         translations.setdefault(french, english)
-    styled = [in_word_style(draw, *pair) for pair in translations.items()]
-    return list(dict.fromkeys([*translations.items(), *styled, *_framed(draw, nouns)]))
+    listed = _listed_phrases()
+    bare = {pair: None for pair in translations.items() if pair in grammar or pair[0] not in listed}
+    styled = [in_word_style(draw, *pair) for pair in bare if pair[0] not in listed]
+    framed = [pair for pair in _framed(draw, nouns) if pair[0].rstrip(" .?!").casefold() not in listed]
+    return list(dict.fromkeys([*bare, *styled, *framed]))
+
+
+def _listed_phrases() -> set[str]:
+    """Return the French of the phrases, which decide how a word that is one of them is translated: Envoyer, Send.
+
+    Questions are not among them: "pourquoi" is "why" without a mark.
+    """
+    rows = [*courtesies(), *(pair for theme in THEMES for pair in phrases(theme))]
+    return {french.casefold() for french, english in rows if not english.endswith("?")}
 
 
 def _singular_forms(table: str, noun: Noun) -> list[Pair]:

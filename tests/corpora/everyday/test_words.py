@@ -135,6 +135,10 @@ def test_a_lowercase_word_has_one_translation(pairs: list[Pair]) -> None:
     assert translations["fils"] == {"son"}
 
 
+def test_a_word_that_is_a_phrase_is_translated_as_the_phrase(pairs: list[Pair]) -> None:
+    assert not {"Envoyer", "envoyer", "Annuler.", "Il y a une heure."} & {french for french, _ in pairs}
+
+
 @pytest.mark.parametrize(
     "pair",
     [
