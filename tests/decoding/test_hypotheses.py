@@ -25,8 +25,10 @@ def test_the_first_input_is_bos_and_then_the_last_token() -> None:
 
 
 def test_hypotheses_keep_their_rows_until_they_are_renumbered() -> None:
-    taken = hypotheses([[[4], [5]], [[6], [7]]], [[-1.0, -2.0], [-3.0, -4.0]]).take(torch.tensor([[1, 1], [0, 1]]))
-    assert taken.tokens[:, :, 0].tolist() == [[5, 5], [6, 7]] and taken.rows.tolist() == [[1, 1], [2, 3]]
+    before = hypotheses([[[4], [5]], [[6], [7]]], [[-1.0, -2.0], [-3.0, -4.0]])
+    tokens = torch.tensor([[8, 9], [8, 9]])
+    taken = before.extended(torch.tensor([[1, 1], [0, 1]]), tokens, torch.zeros(2, 2), torch.zeros(2, 2).double())
+    assert taken.tokens.tolist() == [[[5, 8], [5, 9]], [[6, 8], [7, 9]]] and taken.rows.tolist() == [[1, 1], [2, 3]]
     assert taken.of_sentences([1]).rows.tolist() == [[2, 3]]
     assert taken.of_sentences([1]).renumbered().rows.tolist() == [[0, 1]]
 

@@ -33,7 +33,8 @@ def random_logits(rows: int, vocab_size: int, is_tied: bool) -> Tensor:
 @pytest.mark.parametrize("first_token", [0, 2, 3])
 @pytest.mark.parametrize("is_tied", [True, False])
 @pytest.mark.parametrize(
-    ("vocab_size", "count"), [(10, 1), (10, 2), (10, 9), (10, 10), (1536, 5), (1537, 6), (1551, 5), (8000, 5)]
+    ("vocab_size", "count"),
+    [(10, 1), (10, 2), (10, 9), (10, 10), (1536, 5), (1537, 6), (1551, 5), (8000, 5), (8001, 7)],
 )
 def test_they_are_those_of_a_full_sort(vocab_size: int, count: int, is_tied: bool, first_token: int) -> None:
     logits = random_logits(40, vocab_size, is_tied)

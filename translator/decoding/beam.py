@@ -38,7 +38,7 @@ class BeamSelection:
 
     def __call__(
         self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
-    ) -> tuple[Hypotheses, Hypotheses]:
+    ) -> tuple[Hypotheses | None, Hypotheses]:
         """See `search.Selection`."""
         # Enough for every group: the earlier ones penalize fewer tokens than the other groups have hypotheses.
         found = allowed.top_tokens(logits, min(self.beam_size + 1, logits.shape[1]))
@@ -55,25 +55,18 @@ class BeamSelection:
                 taken = torch.cat([each.last_tokens for each in going], dim=1).repeat_interleave(width, dim=0)
                 cost = (tokens[:, :, None] == taken[:, None, :]).sum(dim=2) * self._diversity_penalty
             group_ended, group_live = _best(live.columns(columns), (values, ranks, tokens), size, cost)
-            ended.append(group_ended)
+            if group_ended is not None:
+                ended.append(group_ended)
             going.append(group_live)
-        return Hypotheses.side_by_side(ended), Hypotheses.side_by_side(going)
+        return Hypotheses.side_by_side(ended) if ended else None, Hypotheses.side_by_side(going)
 
 
 def _best(
     live: Hypotheses, found: tuple[Tensor, Tensor, Tensor], beam_size: int, cost: Tensor | None = None
-) -> tuple[Hypotheses, Hypotheses]:
-    """Return the best hypotheses of which those that end are finished, and the next live ones."""
-    extended = best_extensions(live, found, beam_size, cost)
-    return extended.columns(slice(beam_size)), _not_ended(extended, beam_size, live.width)
+) -> tuple[Hypotheses | None, Hypotheses]:
+    """Return the best extensions of which those that end are finished, and the next live hypotheses.
 
-
-def best_extensions(
-    live: Hypotheses, found: tuple[Tensor, Tensor, Tensor], beam_size: int, cost: Tensor | None = None
-) -> Hypotheses:
-    """Return the best `2 * beam_size` hypotheses of each sentence that are one token longer, best first.
-
-    `beam_size + 1` tokens of each row are enough. A hypothesis among the sentence's best `beam_size`, or among its best
+    `beam_size + 1` tokens of each row are enough. An extension among the sentence's best `beam_size`, or among its best
     `beam_size` that do not end, has fewer than `beam_size` better ones of the same kind beside it in its row, and a row
     holds one EOS only.
 
@@ -81,27 +74,22 @@ def best_extensions(
         live: `(num_sentences, width)` hypotheses.
         found: log-probabilities, ranks and ids of the best tokens of each row: `(num_sentences * width, num_tokens)`.
         beam_size: number of live hypotheses of each sentence.
-        cost: subtracted from ranks where hypotheses are compared; the same shape, or None.
+        cost: subtracted from ranks where extensions are compared; the same shape, or None.
     """
     num_tokens = found[0].shape[1]
-    values, ranks, tokens = (
-        each.reshape(-1, live.width * num_tokens) for each in found
-    )  # (num_sentences, width * num_tokens)
-    sums = live.rank.repeat_interleave(num_tokens, dim=1) + ranks
+    values, ranks, tokens = (each.reshape(-1, live.width * num_tokens) for each in found)
+    sums = (live.rank[:, :, None] + ranks.view(-1, live.width, num_tokens)).view_as(ranks)
     compared = sums if cost is None else sums - cost.view_as(sums)
     best = compared.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
-    prefixes = live.take(best // num_tokens)
-    return prefixes.append(tokens.gather(1, best), values.gather(1, best), sums.gather(1, best))
+    is_ended = tokens.gather(1, best) == EOS_ID
+    # Each of the `live.width` hypotheses has one EOS, so at most as many extensions end; a vocabulary may be tiny.
+    width = min(beam_size, best.shape[1] - live.width)
 
+    def extended(places: Tensor) -> Hypotheses:
+        new = (each.gather(1, places) for each in (tokens, values, sums))
+        return live.extended(places // num_tokens, *new)
 
-def _not_ended(extended: Hypotheses, beam_size: int, width: int) -> Hypotheses:
-    """Return the best `beam_size` hypotheses of each sentence that do not end, or fewer for a tiny vocabulary.
-
-    Args:
-        extended: extensions of `width` hypotheses; each has one EOS, so at most `width` of them end.
-        beam_size: number of live hypotheses of each sentence.
-        width: number of hypotheses that were extended.
-    """
-    is_ended = extended.last_tokens == EOS_ID
-    order = is_ended.byte().argsort(dim=1, stable=True)
-    return extended.take(order[:, : min(beam_size, extended.width - width)])
+    if is_ended.device.type == "cpu" and not is_ended.any():  # on other devices the test would synchronize
+        return None, extended(best[:, :width])
+    order = is_ended.byte().argsort(dim=1, stable=True)[:, :width]
+    return extended(best[:, :beam_size]), extended(best.gather(1, order))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -59,15 +59,22 @@ class Hypotheses:
         """The next input of the model: the last token, or BOS: `(num_sentences, width)` int64."""
         return self.tokens[:, :, -1] if self.length else torch.full_like(self.rows, BOS_ID)
 
-    def take(self, columns: Tensor) -> Hypotheses:
-        """Return some hypotheses of each sentence: `columns: (num_sentences, new_width)` int64."""
-        history = columns[:, :, None].expand(-1, -1, self.length)
+    def extended(self, parents: Tensor, tokens: Tensor, token_log_probabilities: Tensor, rank: Tensor) -> Hypotheses:
+        """Return hypotheses that are one token longer: all arguments `(num_sentences, new_width)`.
+
+        Args:
+            parents: place of the hypothesis that each extends, among those of its sentence: int64.
+            tokens: the new tokens: int64.
+            token_log_probabilities: theirs: float32.
+            rank: of the longer hypotheses.
+        """
+        history = parents[:, :, None].expand(-1, -1, self.length)
         return Hypotheses(
-            tokens=self.tokens.gather(1, history),
-            token_log_probabilities=self.token_log_probabilities.gather(1, history),
-            rank=self.rank.gather(1, columns),
-            rows=self.rows.gather(1, columns),
-        )
+            self.tokens.gather(1, history),
+            self.token_log_probabilities.gather(1, history),
+            rank=rank,
+            rows=self.rows.gather(1, parents),
+        ).append(tokens, token_log_probabilities, rank)
 
     def columns(self, columns: slice) -> Hypotheses:
         """Return adjacent hypotheses of each sentence, the same of each."""
@@ -100,7 +107,8 @@ class Hypotheses:
 
     def renumbered(self) -> Hypotheses:
         """Return the same hypotheses for a model state that holds exactly their rows, in their order."""
-        return replace(self, rows=torch.arange(self.rows.numel(), device=self.rows.device).view_as(self.rows))
+        rows = torch.arange(self.rows.numel(), device=self.rows.device).view_as(self.rows)
+        return Hypotheses(self.tokens, self.token_log_probabilities, self.rank, rows)
 
     def append(self, tokens: Tensor, token_log_probabilities: Tensor, rank: Tensor) -> Hypotheses:
         """Return the hypotheses with one more token each, and the new ranks: three times `(num_sentences, width)`."""

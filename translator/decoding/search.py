@@ -45,7 +45,7 @@ class Selection(Protocol):
 
     def __call__(
         self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
-    ) -> tuple[Hypotheses, Hypotheses]:
+    ) -> tuple[Hypotheses | None, Hypotheses]:
         """Extend hypotheses by one token.
 
         Args:
@@ -55,7 +55,7 @@ class Selection(Protocol):
             sentences: index of each sentence among the requests.
 
         Returns:
-            Hypotheses of which those that end by EOS are finished, and the next live hypotheses.
+            Hypotheses of which those that end by EOS are finished, or None if there are none; and the next live ones.
         """
 
 
@@ -149,7 +149,8 @@ def decode(
     while True:
         logits = model.step(live.last_tokens.flatten(), state)
         ended, live = selection(live, logits, constraints.next_tokens(rules, live.tokens.flatten(0, 1)), active)
-        finished = finished.with_ended(ended, alpha)
+        if ended is not None:
+            finished = finished.with_ended(ended, alpha)
         remaining, limits = None, [requests[sentence].max_length for sentence in active]
         if is_sync_step(live.length, limits, device):
             going, over = _partition(live, finished, limits, alpha)

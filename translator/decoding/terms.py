@@ -223,7 +223,7 @@ def _extended(live: Hypotheses, chosen: Sequence[Sequence[_Extension]], log_prob
     ranks = torch.tensor([[each.rank for each in row] for row in chosen], dtype=torch.float64, device=device)
     rows = torch.arange(len(chosen), device=device)[:, None] * live.width + parents
     values = log_probs[rows, tokens].masked_fill(ranks == -math.inf, -math.inf)
-    return live.take(parents).append(tokens, values, ranks)
+    return live.extended(parents, tokens, values, ranks)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from translator.kernels.backends import triton_obstacle
 
-_STRIP = 16  # columns per strip
+_STRIP = 8  # columns per strip
+_MIN_STRIPS = 8  # per token that is sought; with fewer, the strips that are searched are a large part of all
+_MIN_VALUES = 50_000  # fewer are searched faster in one operation
 _MAX_TRITON_COUNT = 64  # tokens per row; the kernels find them one after the other
 
 
@@ -87,20 +89,21 @@ def _with_first_columns(values: Tensor, top: Tensor, columns: Tensor) -> Tensor:
 
 
 def _topk(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return `values.topk(count, dim=1)`, in half the time if rows are much wider than `count`.
+    """Return `values.topk(count, dim=1)`, in half the time if there are many values.
 
     The largest values lie in the strips with the largest maxima; a strip is every n-th column. The maxima of all strips
-    take one pass at memory speed. Only the best strips are searched.
+    take one pass at memory speed; the best of them are found in the same way. Only the best strips are searched.
     """
     num_columns = values.shape[1]
     num_strips = num_columns // _STRIP
-    if num_strips < _STRIP * count:
+    if num_strips < _MIN_STRIPS * count or values.numel() < _MIN_VALUES:
         return values.topk(count, dim=1)
     strips = values[:, : num_strips * _STRIP].view(-1, _STRIP, num_strips)
-    best = strips.amax(dim=1).topk(count, dim=1).indices  # (rows, count)
+    best = _topk(strips.amax(dim=1), count)[1]  # (rows, count)
     starts = torch.arange(0, num_strips * _STRIP, num_strips, device=values.device)
     columns = (best[:, None] + starts[:, None]).flatten(1)  # (rows, _STRIP * count)
-    rest = torch.arange(num_strips * _STRIP, num_columns, device=values.device)
-    columns = torch.cat((columns, rest.expand(len(values), -1)), dim=1)
+    if num_strips * _STRIP < num_columns:
+        rest = torch.arange(num_strips * _STRIP, num_columns, device=values.device)
+        columns = torch.cat((columns, rest.expand(len(values), -1)), dim=1)
     top, places = values.gather(1, columns).topk(count, dim=1)
     return top, columns.gather(1, places)
