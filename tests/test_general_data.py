@@ -27,10 +27,12 @@ def data(tmp_path: Path) -> Path:
         ("VALIDEE !", "a sentence of the validation set", "tatoeba"),
         ("un livre sur git", "a book on git", "progit2"),
         ("une loi du Canada", "a law of Canada", "canada-laws"),
+        ("Une phrase dont la suite manque en anglais.", "A sentence.", "tatoeba"),
+        ("la fin de lEmpire", "the end of the Empire", "tatoeba"),
     ]
     _write(folder / "general/train.parquet", news + others)
     _write(folder / "general/valid.parquet", [("Validée", "validated", "tatoeba")])
-    _write(folder / "general/test.parquet", [("essai", "test", "tatoeba")])
+    _write(folder / "general/test.parquet", [("essai", "test", "tatoeba"), ("Bonne nuit !", "Sleep well!", "tatoeba")])
     for name in ("train", "valid", "test_2016_flickr"):
         _write(folder / f"multi30k/{name}.parquet", [(f"image {name}", f"picture {name}", "")], with_source=False)
     _write(folder / "prose/prose.parquet", [(f"elfe {number}", f"elf {number}", "wesnoth") for number in range(12_100)])
@@ -55,7 +57,9 @@ def test_news_is_held_out_and_nothing_of_it_is_learned(data: Path, monkeypatch: 
         row for row in train if row[0] in ("VALIDEE !", "un livre sur git", "une loi du Canada") or row[2] == "numbers"
     ]
     assert sum(row[2] == "wesnoth" for row in train) == general_data.CAPS["wesnoth"]
-    assert any(row[2] == "everyday-number" for row in train)
+    assert not [row for row in train if "manque" in row[0] or "lEmpire" in row[0]]
+    everyday = {general_data.normalize(row[0]) for row in train if row[2].startswith("everyday-")}
+    assert "bonnesoiree" in everyday and "bonnenuit" not in everyday  # which is a test sentence
 
 
 def test_the_held_out_pairs_do_not_depend_on_the_order_of_the_rows(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
