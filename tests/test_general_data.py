@@ -57,7 +57,7 @@ def test_news_is_held_out_and_nothing_of_it_is_learned(data: Path, monkeypatch: 
         row for row in train if row[0] in ("VALIDEE !", "un livre sur git", "une loi du Canada") or row[2] == "numbers"
     ]
     assert sum(row[2] == "wesnoth" for row in train) == general_data.CAPS["wesnoth"]
-    assert not [row for row in train if "manque" in row[0] or "lEmpire" in row[0]]
+    assert not [row for row in train if "suite manque" in row[0] or "lEmpire" in row[0]]
     everyday = {general_data.normalize(row[0]) for row in train if row[2].startswith("everyday-")}
     assert "bonnesoiree" in everyday and "bonnenuit" not in everyday  # which is a test sentence
 
