@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import gc
+import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from fastapi import FastAPI
 
 from translator.serving.errors import ServingError
-from translator.serving.server import address, listen
+from translator.serving.server import address, listen, serve
 
 
 def test_port_0_is_any_free_port() -> None:
@@ -40,3 +45,20 @@ def test_an_unknown_host_is_refused(host: str) -> None:
 def test_a_port_out_of_range_is_refused(port: int) -> None:
     with pytest.raises(ServingError, match=rf"from 0 to 65535\. Received: {port}"):
         listen("127.0.0.1", port)
+
+
+def test_the_garbage_collector_leaves_out_what_was_loaded_before() -> None:
+    counts: list[int] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        counts.append(gc.get_freeze_count())
+        signal.raise_signal(signal.SIGINT)
+        yield
+
+    try:
+        with listen("127.0.0.1", 0) as sock, pytest.raises(KeyboardInterrupt):
+            serve(FastAPI(lifespan=lifespan), sock, timeout=1)
+    finally:
+        gc.unfreeze()
+    assert counts[0] > 10_000

