@@ -6,13 +6,15 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _MAX_OVERHEAD = 65_536  # bytes of a request outside of its body: headers, trailers, a chunk's extensions
+_INVALID = "Invalid HTTP request received."
 
 
 class Http11(HttpToolsProtocol):
-    """uvicorn's protocol around httptools. It adds a limit of the size of headers, and the check for the host.
+    """uvicorn's protocol around httptools, with a limit of the size of headers and the check for the host.
 
     An unfinished request on a half-closed connection receives status 400. A client that has sent a whole request and
-    closes its side is gone: its texts are not translated.
+    closes its side is gone: its texts are not translated. Offers to change the protocol are ignored, as Java's client
+    makes them for HTTP/2; httptools takes the body of such a request for the other protocol.
     """
 
     _is_in_headers = False
@@ -20,18 +22,29 @@ class Http11(HttpToolsProtocol):
     _overhead = 0
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and refuse a request whose headers do not end."""
+        """Parse, and refuse a request that is invalid or whose headers do not end."""
+        self._unset_keepalive_if_required()
         self._overhead += len(data)
-        super().data_received(data)
-        if self._is_unfinished and self._overhead > _MAX_OVERHEAD and not self.transport.is_closing():
-            self.send_400_response("Request headers are too large.")
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(_INVALID)
+        else:
+            if self._is_unfinished and self._overhead > _MAX_OVERHEAD:
+                self._refuse("Request headers are too large.")
 
     def eof_received(self) -> None:
         """Refuse an unfinished request, if no response has begun."""
-        is_idle = self.cycle is None or self.cycle.response_complete
-        is_unanswered = is_idle if self._is_in_headers else not self.pipeline and not self.cycle.response_started
-        if self._is_unfinished and is_unanswered and not self.transport.is_closing():
-            self.send_400_response("Invalid HTTP request received.")
+        if not self._is_unfinished:
+            return
+        if self._is_in_headers:
+            is_unanswered = self.cycle is None or self.cycle.response_complete
+        else:
+            is_unanswered = not self.pipeline and not self.cycle.response_started
+        if is_unanswered:
+            self._refuse(_INVALID)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -41,11 +54,14 @@ class Http11(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the application, unless the host is missing (RFC 9112, section 3.2)."""
-        self._is_in_headers = False
         num_hosts = sum(name == b"host" for name, _ in self.headers)
         if num_hosts > 1 or (not num_hosts and self.parser.get_http_version() == "1.1"):
             raise httptools.HttpParserError("A request must have one Host header.")
-        super().on_headers_complete()
+        if self.parser.get_method() == b"CONNECT":
+            raise httptools.HttpParserError("CONNECT is for proxies.")
+        if not self.parser.should_upgrade():
+            self._is_in_headers = False
+            super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
         """Begin a chunk of the body."""
@@ -58,5 +74,23 @@ class Http11(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """End a request."""
-        self._is_unfinished = False
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            self._is_unfinished = False
+            super().on_message_complete()
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """Parse a request again without the offer to change the protocol.
+
+        Args:
+            rest: what follows the headers.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
+
+    def _refuse(self, reason: str) -> None:
+        if not self.transport.is_closing():
+            self.logger.warning(reason)
+            self.send_400_response(reason)
