@@ -93,6 +93,39 @@ class Packed:
         return SequenceLayout(self.cu_seqlens, self.max_seqlen, self.positions())
 
 
+@dataclass(frozen=True)
+class TokenLinks:
+    """Links between the target and the source tokens of packed sequences.
+
+    Attributes:
+        places: `(3, num_links)` int64: number of the sequence, and positions of the tokens in target and source.
+        weights: `(num_links,)` float32: 1 over the number of links of the target token.
+    """
+
+    places: Tensor
+    weights: Tensor
+
+    @property
+    def num_targets(self) -> int:
+        """Number of target tokens that have links; synchronizes with the device."""
+        return round(float(self.weights.double().sum()))
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> TokenLinks:
+        """Return the same links with `change` applied to both tensors."""
+        return TokenLinks(change(self.places), change(self.weights))
+
+    def scaled(self, factor: Tensor) -> TokenLinks:
+        """Return the same links with their weights multiplied by a scalar."""
+        return TokenLinks(self.places, self.weights * factor)
+
+    def part(self, start: int, stop: int) -> TokenLinks:
+        """Return the links of the sequences from `start` to before `stop`, which are numbered from 0."""
+        is_inside = (self.places[0] >= start) & (self.places[0] < stop)
+        places = self.places[:, is_inside]
+        places[0] -= start
+        return TokenLinks(places, self.weights[is_inside])
+
+
 def cu_seqlens_of(lengths: Tensor) -> Tensor:
     """Return the offsets of sequences: lengths `(num_sequences,)`, integers, to `(num_sequences + 1,)` int32."""
     offsets = torch.zeros(lengths.shape[0] + 1, dtype=torch.int32, device=lengths.device)

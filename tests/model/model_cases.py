@@ -10,7 +10,7 @@ from torch import Tensor
 
 from translator.config import ModelConfig
 from translator.model import EncoderDecoder, build_model
-from translator.packing import Packed
+from translator.packing import Packed, TokenLinks
 
 VOCAB_SIZE = 20
 OPTIONS = [
@@ -34,6 +34,7 @@ class PackedBatch:
     source: Packed
     target_input: Packed
     labels: Tensor
+    links: TokenLinks | None = None
 
 
 def small_config(**options: object) -> ModelConfig:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from translator.data.store import IntArray, Ragged, offsets_of
 from translator.kernels.dropout import mixed
-from translator.packing import IGNORE_INDEX, Packed
+from translator.packing import IGNORE_INDEX, Packed, TokenLinks
 from translator.tokenizer import BOS_ID, EOS_ID
 
 _SHORT_SEQLEN = 64  # tokens; see Capacity.bound
@@ -40,6 +40,7 @@ class Batch:
         num_target_tokens: number of labels that count in the loss.
         seeds: `(num_sequences,)` int64, seed of the random draws of the model on each example. Before `seeded`, it is
             the number of the example: of the batch in the stream in the upper 32 bits, of its row in the lower.
+        links: word alignments of the examples, for guided alignment; None without.
     """
 
     index: int
@@ -48,6 +49,7 @@ class Batch:
     labels: Tensor
     num_target_tokens: int
     seeds: Tensor
+    links: TokenLinks | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on `device`. The copy to CUDA uses pinned memory and does not block the host."""
@@ -63,6 +65,7 @@ class Batch:
             target_input=self.target_input.map(change),
             labels=change(self.labels),
             seeds=change(self.seeds),
+            links=self.links and self.links.map(change),
         )
 
     def seeded(self, seed: int) -> Batch:
@@ -75,13 +78,18 @@ class Batch:
         numbers = self.seeds.numpy().view(np.uint64) * np.uint64(_NUMBER_STEP) + start
         return mixed(numbers).view(np.int64)
 
+    def with_link_factor(self, factor: Tensor) -> Batch:
+        """Return the batch with the weights of its links multiplied by a scalar on its device."""
+        return replace(self, links=self.links and self.links.scaled(factor))
+
     def part(self, start: int, stop: int) -> Batch:
         """Return a batch of the examples from `start` to before `stop`; the batch must have no padding."""
         offsets = self._label_offsets()
         labels = self.labels[int(offsets[start]) : int(offsets[stop])]
         source = _sequences(self.source, start, stop)
         target = _sequences(self.target_input, start, stop) if self._has_targets else self.target_input
-        return Batch(self.index, source, target, labels, _count(labels), self.seeds[start:stop])
+        links = self.links and self.links.part(start, stop)
+        return Batch(self.index, source, target, labels, _count(labels), self.seeds[start:stop], links)
 
     def padded(self, capacity: Capacity) -> Batch:
         """Return the batch with trailing padding up to the sizes of a capacity."""
@@ -176,6 +184,16 @@ def pack_texts(index: int, source: Ragged, labels: IntArray) -> Batch:
     count = int(np.count_nonzero(labels != IGNORE_INDEX))
     targets = torch.from_numpy(labels.astype(np.int64))
     return Batch(index, packed, Packed.from_sequences([]), targets, count, _numbers(index, len(source)))
+
+
+def pack_links(links: Ragged) -> TokenLinks:
+    """Pack the links of examples: rows of token numbers, source and target in turn."""
+    sequences = np.repeat(np.arange(len(links)), links.lengths // 2)
+    sources, targets = links.values.reshape(-1, 2).T.astype(np.int64)
+    of_token = sequences * (targets.max(initial=0) + 1) + targets
+    _, number, counts = np.unique(of_token, return_inverse=True, return_counts=True)
+    weights = torch.from_numpy(1 / counts[number].astype(np.float32))
+    return TokenLinks(torch.from_numpy(np.stack([sequences, targets, sources])), weights)
 
 
 def with_end(rows: Ragged, special: int) -> IntArray:

@@ -161,7 +161,8 @@ def micro_batches(lengths: IntArray, some: _Range, capacity: Capacity) -> list[_
 
 def _without_labels(batch: Batch) -> Batch:
     """Return a batch that adds nothing to loss and gradients."""
-    return replace(batch, labels=torch.full_like(batch.labels, IGNORE_INDEX), num_target_tokens=0)
+    links = batch.links and batch.links.part(0, 0)
+    return replace(batch, labels=torch.full_like(batch.labels, IGNORE_INDEX), num_target_tokens=0, links=links)
 
 
 def _divided(lengths: IntArray, ranges: list[_Range], count: int) -> list[_Range]:

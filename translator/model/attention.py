@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from translator.kernels import packed_attention
 from translator.model.embedding import RotaryPositions
+from translator.model.guided_alignment import AlignmentGuide
 from translator.packing import Packed, SequenceLayout, pad
 
 # Positions added when a cache is full; half as many for wide heads. torch multiplies batches of matrices below 400
@@ -217,6 +218,7 @@ class CrossAttention(MultiHeadAttention):
         memory_layout: SequenceLayout,
         *,
         seeds: Tensor | None = None,
+        guide: AlignmentGuide | None = None,
     ) -> Tensor:
         """Attend from each sequence to its memory.
 
@@ -226,11 +228,15 @@ class CrossAttention(MultiHeadAttention):
             memory: `(num_memory_tokens, d_model)`.
             memory_layout: layout of the sequences in `memory`.
             seeds: see `attend`.
+            guide: observer of a head that learns alignments.
 
         Returns:
             `(num_tokens, d_model)`.
         """
-        return self.attend(self.project(x, memory), layout, memory_layout, seeds)
+        projections = self.project(x, memory)
+        if guide is not None:
+            guide.observe(projections, layout, memory_layout, self.scale)
+        return self.attend(projections, layout, memory_layout, seeds)
 
     def project(self, x: Tensor, memory: Tensor) -> list[Tensor]:
         """Queries of `x`, keys and values of `memory`, as `kernels.packed_attention` takes them."""

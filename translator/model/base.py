@@ -14,7 +14,7 @@ from translator.kernels.checks import is_checking_values
 from translator.model.attention import CrossMemory, KeyValueCache, QueryKeyValueProjection
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import PositionTable, TokenEmbedding
-from translator.packing import IGNORE_INDEX, Packed
+from translator.packing import IGNORE_INDEX, Packed, TokenLinks
 
 
 class SequenceBatch(Protocol):
@@ -26,6 +26,8 @@ class SequenceBatch(Protocol):
     def target_input(self) -> Packed: ...
     @property
     def labels(self) -> Tensor: ...
+    @property
+    def links(self) -> TokenLinks | None: ...
 
 
 @dataclass

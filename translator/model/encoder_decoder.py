@@ -12,8 +12,9 @@ from translator.model.attention import Cache, CrossMemory, KeyValueCache, Memory
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
+from translator.model.guided_alignment import AlignmentGuide
 from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack
-from translator.packing import Packed, SequenceLayout
+from translator.packing import Packed, SequenceLayout, TokenLinks
 
 _SOURCE_SITE, _TARGET_SITE = range(2)  # of dropout; the layers have the sites from SITES_PER_LAYER on
 _BIAS_COLUMNS = 8  # columns that the bias adds to the weight; rows stay aligned for tensor cores
@@ -88,13 +89,16 @@ class EncoderDecoder(Transformer):
         hidden: Tensor = self.encoder(embedded, layout, keys=keys and keys.at(SITES_PER_LAYER))
         return hidden
 
-    def forward(self, source: Packed, target_input: Packed, seeds: Tensor | None = None) -> Tensor:
+    def forward(
+        self, source: Packed, target_input: Packed, seeds: Tensor | None = None, guide: AlignmentGuide | None = None
+    ) -> Tensor:
         """Return the hidden states from which each next target token is predicted.
 
         Args:
             source: packed token ids, each sentence with its EOS.
             target_input: packed token ids, BOS first.
             seeds: `(num_sequences,)` int64, seed of dropout for each example; required in training with dropout.
+            guide: observer of the head that learns alignments.
 
         Returns:
             `(num_target_tokens, d_model)`.
@@ -105,22 +109,31 @@ class EncoderDecoder(Transformer):
         keys = None if seeds is None else DropoutKeys.of(seeds, target_layout)
         embedded = self._embed(self.target_embedding, target_input.values, target_layout.positions, keys, _TARGET_SITE)
         decoder_keys = keys and keys.at(SITES_PER_LAYER * (1 + len(self.encoder.layers)))
-        hidden: Tensor = self.decoder(embedded, target_layout, memory, source_layout, decoder_keys)
+        hidden: Tensor = self.decoder(embedded, target_layout, memory, source_layout, decoder_keys, guide)
         return hidden
 
     def loss(self, batch: SequenceBatch, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the label-smoothed cross entropy, summed over target tokens in nats, and the number of target tokens.
 
+        If the batch has links, the loss of the alignment head is added (`guided_alignment.alignment_loss`).
+
         Args:
-            batch: source, target input and labels.
+            batch: source, target input, labels and links.
             seeds: as in `forward`.
         """
-        hidden = self(batch.source, batch.target_input, seeds)
+        guide = self._guide(batch.links)
+        hidden = self(batch.source, batch.target_input, seeds, guide)
         weight: Tensor = self.output_embedding.weight
         if self.output_bias is not None:  # a bias is the weight of a column of ones
             weight = F.pad(torch.cat((weight, self.output_bias[:, None]), dim=1), (0, _BIAS_COLUMNS - 1))
             hidden = F.pad(F.pad(hidden, (0, 1), value=1.0), (0, _BIAS_COLUMNS - 1))
-        return self._cross_entropy(hidden, weight, batch.labels)
+        loss, count = self._cross_entropy(hidden, weight, batch.labels)
+        return loss if guide is None else loss + guide.loss, count
+
+    def _guide(self, links: TokenLinks | None) -> AlignmentGuide | None:
+        if links is None or self.alignment_head is None:
+            return None
+        return AlignmentGuide(self.alignment_layer, self.alignment_head, links)
 
     def _project(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.output_embedding.weight, self.output_bias)

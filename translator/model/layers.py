@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from translator.model.attention import Cache, CrossAttention, Memory, MultiHeadAttention, SelfAttention
 from translator.model.dropout import Dropout, DropoutKeys
+from translator.model.guided_alignment import AlignmentGuide
 from translator.packing import SequenceLayout
 
 # Sites of dropout in a layer: attention weights, results of the sublayers, and inside the feed-forward network.
@@ -130,6 +131,7 @@ class TransformerLayer(nn.Module):
         memory: Tensor | None = None,
         memory_layout: SequenceLayout | None = None,
         keys: DropoutKeys | None = None,
+        guide: AlignmentGuide | None = None,
     ) -> Tensor:
         """Apply the layer to packed sequences.
 
@@ -139,6 +141,7 @@ class TransformerLayer(nn.Module):
             memory: `(num_memory_tokens, d_model)`, for layers with cross-attention.
             memory_layout: layout of the sequences in `memory`.
             keys: keys of dropout for the sequences in `x`, required in training with dropout.
+            guide: observer of a head of cross-attention that learns alignments.
 
         Returns:
             `(num_tokens, d_model)`.
@@ -150,7 +153,7 @@ class TransformerLayer(nn.Module):
             assert memory is not None and memory_layout is not None
             seeds = _weight_seeds(self.cross_attention, keys, _CROSS_WEIGHTS)
             attention_input = self._before(x, self.cross_attention_norm)
-            attended = self.cross_attention(attention_input, layout, memory, memory_layout, seeds=seeds)
+            attended = self.cross_attention(attention_input, layout, memory, memory_layout, seeds=seeds, guide=guide)
             x = self._after(x, attended, self.cross_attention_norm, keys, _CROSS_RESULT)
         return self._feed_forward(x, keys)
 
@@ -235,13 +238,15 @@ class TransformerStack(nn.Module):
         memory: Tensor | None = None,
         memory_layout: SequenceLayout | None = None,
         keys: DropoutKeys | None = None,
+        guide: AlignmentGuide | None = None,
     ) -> Tensor:
         """Apply all layers; arguments and result as in `TransformerLayer.forward`, but in `product_dtype`.
 
         Layer i has the sites of dropout from `SITES_PER_LAYER * i` on.
         """
         for number, layer in enumerate(self.layers):
-            x = layer(x, layout, memory, memory_layout, keys and keys.at(SITES_PER_LAYER * number))
+            layer_keys = keys and keys.at(SITES_PER_LAYER * number)
+            x = layer(x, layout, memory, memory_layout, layer_keys, guide and guide.at(number))
         out: Tensor = self.final_norm(x)
         return out.to(self.product_dtype)
 
