@@ -8,15 +8,26 @@ from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, mode
 
 from translator.config.section import PositiveFloat, PositiveInt, Probability, Section, as_list
 
-# The form of a row: a text and its translation, one text, or a text and its label.
-Form = Literal["pairs", "texts", "labelled"]
+# The form of a row: a text and its translation, these with their word alignment, one text, or a text and its label.
+Form = Literal["pairs", "aligned", "texts", "labelled"]
 
 
 class TextPair(Section):
-    """Two aligned text files: line n of one translates line n of the other."""
+    """Two aligned text files: line n of one translates line n of the other.
+
+    Attributes:
+        source: file of the source texts.
+        target: file of the target texts.
+        alignment: file whose line n is the word alignment of these lines, in Pharaoh form.
+    """
 
     source: str
     target: str
+    alignment: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _only_what_was_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in handler(self).items() if key in self.model_fields_set}
 
 
 Columns = Annotated[tuple[str, ...], BeforeValidator(as_list), Field(min_length=1)]
@@ -50,6 +61,10 @@ class Source(Section):
         target_column: column of the target text; by default the code of the target language.
         text_column: column of the text (default `text`); if there are several, each text of a row is an example.
         label_column: column of the label, a text or an integer (default `label`).
+        alignment_column: column of the word alignment for guided alignment, in Pharaoh form: `0-0 1-2` links words of
+            the source and of the target, from 0. It may be empty. By default, `phrasebook` has its own and others none.
+        alignment_split: what an alignment numbers: words and punctuation marks as `translate --alignment` does
+            (`words`, the default), or what is between spaces (`spaces`), as aligners read tokenized text.
         where: read only rows whose column has one of these values, such as `{source: [tatoeba, news]}`.
         weight: mean number of times that each pair is used per epoch; with 0.5, every other epoch. For a stream, whose
             size is unknown, its share of the examples relative to the other sources.
@@ -70,6 +85,8 @@ class Source(Section):
     target_column: str | None = None
     text_column: Columns | None = None
     label_column: str | None = None
+    alignment_column: str | None = None
+    alignment_split: Literal["words", "spaces"] = "words"
     where: dict[str, Columns] = Field(default_factory=dict)
     weight: PositiveFloat = 1.0
     max_examples: PositiveInt | None = None
@@ -93,20 +110,44 @@ class Source(Section):
             raise ValueError(f"{', '.join(only_hub)}: only for a source with hub. Received: {kinds[0]}.")
         if self.where and self.text:
             raise ValueError("where requires a source with named columns. Received: text, which has none.")
+        if self.alignment_column and self.text:
+            raise ValueError(
+                "alignment_column requires a source with named columns. Received: text. Set text.alignment to a file."
+            )
         return self
+
+    @property
+    def has_alignment(self) -> bool:
+        """True if pairs of this source have a word alignment."""
+        return self._alignment_key is not None or self.phrasebook is not None
+
+    @property
+    def _alignment_key(self) -> str | None:
+        """The key that names the alignment, if one does."""
+        if self.text is not None and self.text.alignment is not None:
+            return "text.alignment"
+        return None if self.alignment_column is None else "alignment_column"
 
     def problems(self, form: Form) -> list[str]:
         """Return why rows of this form cannot be read from this source, if they cannot."""
-        columns = {
+        columns: dict[Form, tuple[str, ...]] = {
             "pairs": ("source_column", "target_column"),
+            "aligned": ("source_column", "target_column"),
             "texts": ("text_column",),
             "labelled": ("text_column", "label_column"),
         }
         others = sorted({name for names in columns.values() for name in names} - set(columns[form]))
         found = [f"{key} is not used for {form}. Remove it." for key in others if getattr(self, key) is not None]
-        if self.text and form != "pairs":
+        if form != "aligned" and self._alignment_key is not None:
+            found.append(
+                f"{self._alignment_key} is read only from data.train, with training.guided_alignment_weight above 0. "
+                "Remove it, or set the weight."
+            )
+        if self.alignment_split != "words" and not self.has_alignment:
+            found.append("alignment_split requires alignment_column or text.alignment. Remove it.")
+        if self.text and form not in ("pairs", "aligned"):
             found.append(f"text has two aligned files with translations, not {form}. Use file with a .txt file.")
-        if self.sentiment and form == "pairs":
+        if self.sentiment and form in ("pairs", "aligned"):
             found.append("sentiment holds texts and labels, not translations.")
         if form == "labelled" and len(self.text_column or ()) > 1:
             found.append("labelled text must have one text_column.")

@@ -116,6 +116,9 @@ class TrainingConfig(Section):
         final_learning_rate: learning rate at max_steps, for the schedules cosine and warmup_stable_decay.
         decay_share: fraction of max_steps, at the end, in which the warmup_stable_decay schedule decays.
         label_smoothing: fraction of the target probability that is spread over the vocabulary.
+        guided_alignment_weight: weight of guided alignment (Chen et al., 2016; Garg et al., 2019), the cross-entropy of
+            the weights of `model.alignment_head` against the word alignments of `data.train`; 0 disables it. It is
+            the mean over the target tokens that have links, and part of the training loss.
         clip_norm: maximum gradient norm; 0 disables clipping.
         precision: data type of activations and matrix products; master weights are float32. `auto` is bfloat16 where
             the device multiplies it fast (CUDA, AMX, AVX512-BF16), and for a resumed run the type it began with.
@@ -163,6 +166,7 @@ class TrainingConfig(Section):
     final_learning_rate: NonNegativeFloat = 0.0
     decay_share: Annotated[float, Field(gt=0, le=1)] = 0.2
     label_smoothing: Probability = 0.1
+    guided_alignment_weight: NonNegativeFloat = 0.0
     clip_norm: NonNegativeFloat = 1.0
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     compile: bool = False
@@ -213,6 +217,8 @@ class TrainingConfig(Section):
             problems.append("cuda_graphs requires compile: true. Received: compile: false.")
         if self.parallel != "replicate" and self.compile:
             problems.append(f"parallel: {self.parallel} requires compile: false. Received: compile: true.")
+        if self.guided_alignment_weight and self.compile:
+            problems.append("guided_alignment_weight requires compile: false. Received: compile: true.")
         if len(set(self.report_to)) < len(self.report_to):
             problems.append(f"report_to must not name a service twice. Received: {', '.join(self.report_to)}.")
         if self.average_checkpoints > self.keep_last:
@@ -254,12 +260,17 @@ class Config(Section):
 
     @property
     def form(self) -> Form:
-        """Form of a row of the data."""
+        """Form of a row of held-out data."""
         return FORMS[self.training.objective]
+
+    @property
+    def train_form(self) -> Form:
+        """Form of a row of training data."""
+        return "aligned" if self.form == "pairs" and self.training.guided_alignment_weight else self.form
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        problems = [*self._model_problems(), *self._data_problems()]
+        problems = [*self._model_problems(), *self._data_problems(), *self._guided_alignment_problems()]
         if problems:
             raise ValueError(" ".join(problems))
         return self
@@ -314,7 +325,29 @@ class Config(Section):
             )
         for part in ("train", "valid", "test"):
             for number, source in enumerate(getattr(data, part)):
-                problems += [f"data.{part}.{number}: {problem}" for problem in source.problems(form)]
+                found = source.problems(self.train_form if part == "train" else form)
+                problems += [f"data.{part}.{number}: {problem}" for problem in found]
         if not data.valid and (self.training.metric != "loss" or self.training.patience):
             problems.append("training.metric and training.patience require data.valid, and it is missing.")
+        return problems
+
+    def _guided_alignment_problems(self) -> list[str]:
+        """Return why the alignment head cannot learn from word alignments, if it shall and cannot."""
+        if not self.training.guided_alignment_weight:
+            return []
+        problems, name = [], "training.guided_alignment_weight"
+        if self.training.objective != "translation" or self.model.architecture != "encoder_decoder":
+            problems.append(
+                f"{name} requires cross-attention, training.objective: translation and model.architecture: "
+                f"encoder_decoder. Received: {self.training.objective}, {self.model.architecture}."
+            )
+        elif self.model.alignment_head is None:
+            problems.append(f"{name} requires model.alignment_head, the head to train. Set model.alignment_head=1.")
+        if self.data.is_streamed:
+            problems.append(f"{name} requires data.train without streaming. Received: streaming: true.")
+        if self.data.train and not any(source.has_alignment for source in self.data.train):
+            problems.append(
+                f"{name} requires a source in data.train with word alignments, and none has them. "
+                "Set alignment_column or text.alignment."
+            )
         return problems

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from translator.data.batch import Batch, Capacity
+from translator.data.batch import Batch, Capacity, pack_links
 from translator.data.cleaning import SourceReport, left_out
 from translator.data.examples import Chunk, Examples, Position, Sharing
 from translator.data.files import DataError
@@ -87,12 +88,16 @@ class BatchStream(Iterator[Batch]):
         for rank in range(self._world_size):
             chosen = self._fill()
             if rank == self._rank:
-                pieces = self._buffer.take(self._left[chosen])
-                mine = self._objective.pack(self._next_index + rank, pieces.source, pieces.target)
+                mine = self._packed(self._next_index + rank, self._buffer.take(self._left[chosen]))
             self._left = np.delete(self._left, chosen)
         self._next_index += self._world_size
         assert mine is not None
         return mine
+
+    def _packed(self, index: int, rows: Chunk) -> Batch:
+        """Return a batch of examples, with their links if they are aligned."""
+        batch = self._objective.pack(index, rows.source, rows.target)
+        return batch if rows.links is None else replace(batch, links=pack_links(rows.links))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position after the last batch as plain values; it is the same on every rank."""

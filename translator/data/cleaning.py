@@ -50,6 +50,8 @@ class SourceReport:
 
 def reason_to_drop(texts: Row, form: Form, config: CleaningConfig) -> str | None:
     """Return the reason to drop a row, or None. Duplicates are found elsewhere. Texts must be stripped."""
+    if form == "aligned":
+        return reason_to_drop(texts[:2], "pairs", config)
     if not all(texts):
         return EMPTY
     if max(map(len, texts)) > config.max_characters:

@@ -20,8 +20,7 @@ from translator.config import AugmentationConfig, DataConfig, Form, Source
 from translator.data.cleaning import LONGER_THAN_BATCH, SourceReport, table
 from translator.data.encoding import RowEncoder, chosen
 from translator.data.files import DataError, Row
-from translator.data.ids import FORMAT, ROWS_AT_ONCE, encoders_of, ids_dtype, max_tokens, tokenize
-from translator.data.labels import Labels
+from translator.data.ids import FORMAT, ROWS_AT_ONCE, Encoder, encoders_of, ids_dtype, max_tokens, tokenize
 from translator.data.mixing import tempered_weights
 from translator.data.objectives import Objective, Translation
 from translator.data.order import EpochOrder
@@ -29,7 +28,7 @@ from translator.data.reader import ChunkReader
 from translator.data.sources import cache_folder, read_rows
 from translator.data.store import IntArray, MappedArray, MappedRagged, Ragged, build_once
 from translator.data.text import SIDES, CleanText, clean_text
-from translator.tokenizer import EOS_ID, Tokenizer, Tokenizers
+from translator.tokenizer import EOS_ID, Tokenizers
 
 __all__ = ["Corpus", "DataError", "Example", "encode_rows", "load_corpus", "read_clean_rows", "read_rows"]
 
@@ -131,14 +130,14 @@ class Corpus:
             examples: `(n,)` int64, numbers of the examples.
             epoch: subword sampling and augmentation are functions of (seed, epoch, example).
         """
-        sources, targets = self.pieces(examples, epoch)
+        sources, targets, *_ = self.pieces(examples, epoch)
         return [
             Example(np.append(sources[row], EOS_ID).astype(np.int64), targets[row].astype(np.int64))
             for row in range(len(examples))
         ]
 
-    def pieces(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, Ragged]:
-        """Return source and target tokens of examples, without special tokens.
+    def pieces(self, examples: IntArray, epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, ...]:
+        """Return source and target tokens of examples, without special tokens, and the links of aligned ones.
 
         Args:
             examples: `(n,)` int64, numbers of the examples.
@@ -226,7 +225,7 @@ def load_corpus(
     return _measured(corpus, meta["tokens"])
 
 
-def _mapped_ids(folder: Path, form: Form, encoders: Sequence[Tokenizer | Labels]) -> tuple[MappedRagged, ...]:
+def _mapped_ids(folder: Path, form: Form, encoders: Sequence[Encoder]) -> tuple[MappedRagged, ...]:
     """Return the token ids of each side in a folder of the cache."""
     return tuple(
         MappedRagged(folder, side, ids_dtype(encoder)) for side, encoder in zip(SIDES[form], encoders, strict=True)
@@ -282,7 +281,8 @@ def encode_rows(
     columns = list(zip(*rows, strict=True)) or [() for _ in SIDES[objective.form]]
     encoders = encoders_of(tokenizers, objective, data)
     encoder = RowEncoder(objective, encoders, 0.0, AugmentationConfig(), seed, max_positions=0)
-    return encoder.make_examples(encoder.encode(columns), np.arange(len(rows)), epoch=0)
+    source, target = encoder.make_examples(encoder.encode(columns), np.arange(len(rows)), epoch=0)
+    return source, target
 
 
 def _key(*parts: object) -> str:
@@ -301,7 +301,7 @@ def _measured(corpus: Corpus, tokens: Sequence[Sequence[int]]) -> Corpus:
                 drawn = corpus.pieces(examples, epoch=0)
                 totals[number] = [
                     (len(side.values) + special * len(side)) / len(side) * (stop - start)
-                    for side, special in zip(drawn, corpus.objective.specials, strict=True)
+                    for side, special in zip(drawn, corpus.objective.specials, strict=False)
                 ]
     weights = np.array(corpus.weights)
     source, target = weights @ totals

@@ -10,8 +10,8 @@ import numpy as np
 
 from translator.config import AugmentationConfig
 from translator.data.augmentation import add_typing_noise
-from translator.data.ids import max_tokens
-from translator.data.labels import Labels
+from translator.data.ids import Encoder, max_tokens
+from translator.data.links import keep_through_noise, token_links
 from translator.data.objectives import Objective
 from translator.data.store import IntArray, Ragged
 from translator.tokenizer import Tokenizer
@@ -33,7 +33,7 @@ class RowEncoder:
     """
 
     objective: Objective
-    encoders: tuple[Tokenizer | Labels, ...]
+    encoders: tuple[Encoder, ...]
     sampling_alpha: float
     augmentation: AugmentationConfig
     seed: int
@@ -64,7 +64,7 @@ class RowEncoder:
                 replaced by the most probable one.
         """
         longest = longest or (self.max_positions, self.max_positions)
-        if self.objective.form != "pairs":
+        if self.objective.form not in ("pairs", "aligned"):
             longest = (max(longest), max(longest))
         typed = texts[0]
         if self.augmentation != AugmentationConfig():
@@ -75,6 +75,8 @@ class RowEncoder:
         drawn = [self._sample(_SOURCE, typed, examples, epoch, longest[0], instead=texts[0])]
         if len(texts) > 1:
             drawn.append(self._sample(_TARGET, texts[1], examples, epoch, longest[1], instead=texts[1]))
+        if self.objective.form == "aligned":
+            drawn.append(_links_through_noise(self.encoders[2].encode_arrays(texts[2]), texts[0], typed))
         return drawn
 
     def fits(self, sides: Sequence[Ragged]) -> IntArray:
@@ -83,16 +85,30 @@ class RowEncoder:
         found: IntArray = self.objective.positions(source, target) <= self.max_positions
         return found
 
-    def make_examples(self, sides: Sequence[Ragged], examples: IntArray, epoch: int) -> tuple[Ragged, Ragged]:
-        """Return the sources and targets that the objective makes of the tokens of rows."""
-        return self.objective.examples(sides, row_seeds(self.seed, epoch, _OBJECTIVE, examples))
+    def make_examples(self, sides: Sequence[Ragged], examples: IntArray, epoch: int) -> tuple[Ragged, ...]:
+        """Return the sources and targets that the objective makes of the tokens of rows.
+
+        Those of aligned rows are followed by the links between their tokens, source first, as flat rows.
+        """
+        made = self.objective.examples(sides, row_seeds(self.seed, epoch, _OBJECTIVE, examples))
+        return (*made, self._token_links(sides)) if self.objective.form == "aligned" else made
+
+    def _token_links(self, sides: Sequence[Ragged]) -> Ragged:
+        """Return the links between the tokens of rows."""
+        source, target, _ = self.encoders
+        assert isinstance(source, Tokenizer) and isinstance(target, Tokenizer)
+        rows = [
+            token_links(sides[2][row], source.pieces(sides[0][row]), target.pieces(sides[1][row]))
+            for row in range(len(sides[2]))
+        ]
+        return Ragged.of_rows(rows, np.int32)
 
     def _sample(
         self, side: int, texts: Sequence[str], examples: IntArray, epoch: int, longest: int, instead: Sequence[str]
     ) -> Ragged:
         """Return sampled tokens of texts. If they are too many, return the tokens of the text in `instead`."""
         tokenizer = self.encoders[side]
-        if isinstance(tokenizer, Labels):
+        if not isinstance(tokenizer, Tokenizer):
             return Ragged.of_rows(tokenizer.encode_arrays(texts), np.int32)
         if self.sampling_alpha == 0:
             drawn = tokenizer.encode_batch(texts)
@@ -104,6 +120,15 @@ class RowEncoder:
             row if 0 < len(row) < longest else tokenizer.encode(text) for row, text in zip(drawn, instead, strict=True)
         ]
         return Ragged.of_rows(rows, np.int32)
+
+
+def _links_through_noise(links: Sequence[IntArray], clean: Sequence[str], noisy: Sequence[str]) -> Ragged:
+    """Return rows of links for source texts of which some have typing noise."""
+    rows = [
+        row if text == typed else keep_through_noise(row, text, typed)
+        for row, text, typed in zip(links, clean, noisy, strict=True)
+    ]
+    return Ragged.of_rows(rows, np.int32)
 
 
 def chosen(is_first: IntArray, first: Ragged, second: Ragged) -> Ragged:

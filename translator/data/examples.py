@@ -27,16 +27,24 @@ class Chunk:
         source: tokens of each source, without special tokens.
         target: tokens of each target, without special tokens.
         specials: number of special tokens that each source and each target will get.
+        links: links between the tokens of each source and target, flat, source first; None if there are no alignments.
     """
 
     source: Ragged
     target: Ragged
     specials: tuple[int, int]
+    links: Ragged | None = None
 
     @classmethod
     def empty(cls, specials: tuple[int, int]) -> Chunk:
         """Return a chunk without examples."""
         return cls(Ragged.of_rows([], _DTYPE), Ragged.of_rows([], _DTYPE), specials)
+
+    @classmethod
+    def of_rows(cls, rows: tuple[Ragged, ...], specials: tuple[int, int]) -> Chunk:
+        """Return a chunk of sources, targets and, with alignments, links."""
+        source, target, *links = rows
+        return cls(source, target, specials, links[0] if links else None)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -48,30 +56,35 @@ class Chunk:
 
     def take(self, rows: IntArray) -> Chunk:
         """Return these rows, in this order."""
-        return replace(self, source=self.source.take(rows), target=self.target.take(rows))
+        links = None if self.links is None else self.links.take(rows)
+        return replace(self, source=self.source.take(rows), target=self.target.take(rows), links=links)
 
     def append(self, other: Chunk) -> Chunk:
         """Return the examples of both chunks, one after the other."""
-        return replace(self, source=self.source.append(other.source), target=self.target.append(other.target))
+        links = other.links
+        if self.links is not None and links is not None:
+            links = self.links.append(links)
+        return replace(
+            self, source=self.source.append(other.source), target=self.target.append(other.target), links=links
+        )
 
     def state_dict(self) -> dict[str, str]:
         """Return the examples by value: arrays as the base64 text of little-endian int32."""
-        arrays = {
-            "source": self.source.values,
-            "source_lengths": self.source.lengths,
-            "target": self.target.values,
-            "target_lengths": self.target.lengths,
-        }
+        rows = {"source": self.source, "target": self.target} | ({} if self.links is None else {"links": self.links})
+        arrays = {name: each.values for name, each in rows.items()}
+        arrays |= {f"{name}_lengths": each.lengths for name, each in rows.items()}
         return {name: base64.b64encode(array.astype("<i4").tobytes()).decode() for name, array in arrays.items()}
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, str], specials: tuple[int, int]) -> Chunk:
         """Return the chunk whose `state_dict` this is."""
         arrays = {name: np.frombuffer(base64.b64decode(data), "<i4").astype(_DTYPE) for name, data in state.items()}
-        source, target = (
-            Ragged.of_lengths(arrays[side], arrays[f"{side}_lengths"].astype(np.int64)) for side in ("source", "target")
+        rows = tuple(
+            Ragged.of_lengths(arrays[name], arrays[f"{name}_lengths"].astype(np.int64))
+            for name in ("source", "target", "links")
+            if name in arrays
         )
-        return cls(source, target, specials)
+        return cls.of_rows(rows, specials)
 
 
 @dataclass(frozen=True)

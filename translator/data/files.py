@@ -21,7 +21,6 @@ from translator.config import UserError
 from translator.errors import shorten
 from translator.file_input import open_text
 
-Pair = tuple[str, str]
 Row = tuple[str, ...]
 TEXT = "text"  # the column of a .txt file
 
@@ -36,22 +35,25 @@ class DataError(UserError):
     """Text that is missing, damaged or not in the required form."""
 
 
-def read_aligned(source: Path, target: Path) -> Iterator[Pair]:
-    """Yield pairs of line n of one file and line n of the other.
+def read_aligned(*paths: Path) -> Iterator[Row]:
+    """Yield line n of each file.
 
     Raises:
         DataError: if a file cannot be read or the numbers of lines differ.
     """
-    left, right = read_lines(source), read_lines(target)
-    for number, (line, translation) in enumerate(itertools.zip_longest(left, right)):
-        if line is None or translation is None:
-            counts = [number + (line is not None), number + (translation is not None)]
-            counts = [counts[0] + sum(1 for _ in left), counts[1] + sum(1 for _ in right)]
+    readers = [read_lines(path) for path in paths]
+    for number, lines in enumerate(itertools.zip_longest(*readers)):
+        if None in lines:
+            counts = [
+                number + (line is not None) + sum(1 for _ in reader)
+                for line, reader in zip(lines, readers, strict=True)
+            ]
+            (first, count), *others = zip(paths, counts, strict=True)
+            listed = "".join(f", {path} with {number}" for path, number in others)
             raise DataError(
-                "Aligned files must have the same number of lines. "
-                f"Received: {source} with {counts[0]} lines, {target} with {counts[1]}."
+                f"Aligned files must have the same number of lines. Received: {first} with {count} lines{listed}."
             )
-        yield line, translation
+        yield lines
 
 
 def read_lines(path: Path) -> Iterator[str]:

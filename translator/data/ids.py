@@ -13,6 +13,7 @@ import numpy as np
 from translator.config import DataConfig
 from translator.data.cleaning import TOO_MANY_TOKENS, Progress
 from translator.data.labels import Labels
+from translator.data.links import WordLinks
 from translator.data.objectives import Objective
 from translator.data.store import IntArray, Ragged, RaggedWriter
 from translator.data.text import SIDES, CleanText
@@ -22,11 +23,16 @@ FORMAT = 1  # of the cached ids; incremented when their content or layout change
 ROWS_AT_ONCE = 2048
 
 
-def encoders_of(tokenizers: Tokenizers, objective: Objective, data: DataConfig) -> tuple[Tokenizer | Labels, ...]:
+Encoder = Tokenizer | Labels | WordLinks
+
+
+def encoders_of(tokenizers: Tokenizers, objective: Objective, data: DataConfig) -> tuple[Encoder, ...]:
     """Return the encoder of each text of a row."""
     match objective.form:
         case "pairs":
             return tokenizers.source, tokenizers.target
+        case "aligned":
+            return tokenizers.source, tokenizers.target, WordLinks()
         case "texts":
             return (tokenizers.source,)
         case "labelled":
@@ -39,7 +45,7 @@ def max_tokens(objective: Objective, lengths: Sequence[IntArray]) -> tuple[IntAr
     return source + objective.specials[0], target + objective.specials[1]
 
 
-def ids_dtype(encoder: Tokenizer | Labels) -> Any:
+def ids_dtype(encoder: Encoder) -> Any:
     """Return the smallest dtype that holds every id of an encoder."""
     return np.min_scalar_type(encoder.vocab_size - 1)
 
@@ -47,7 +53,7 @@ def ids_dtype(encoder: Tokenizer | Labels) -> Any:
 def tokenize(
     folder: Path,
     text: CleanText,
-    encoders: Sequence[Tokenizer | Labels],
+    encoders: Sequence[Encoder],
     objective: Objective,
     max_positions: int,
     log: Callable[[str], None],

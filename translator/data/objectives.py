@@ -52,6 +52,11 @@ class Objective(ABC):
             return batch_tokens, math.ceil(batch_tokens / length_ratio)
         return math.ceil(batch_tokens * length_ratio), batch_tokens
 
+    @property
+    def held_out(self) -> Objective:
+        """The objective of held-out rows: this one, unless it reads more of a row than its loss on them needs."""
+        return self
+
     def positions(self, source: IntArray, target: IntArray) -> IntArray:
         """Return the positions that examples of these lengths take, special tokens included: `(n,)`."""
         return np.maximum(source, target)
@@ -105,6 +110,23 @@ class Translation(Objective):
     def pack(self, index: int, source: Ragged, target: Ragged) -> Batch:
         """See `Objective`."""
         return pack_pairs(index, source, target)
+
+
+@dataclass(frozen=True)
+class AlignedTranslation(Translation):
+    """Translation of pairs with word alignments, for guided alignment."""
+
+    form: ClassVar[Form] = "aligned"
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """See `Objective`."""
+        return (type(self).__name__,)
+
+    @property
+    def held_out(self) -> Objective:
+        """See `Objective`."""
+        return Translation()
 
 
 @dataclass(frozen=True)
@@ -230,6 +252,8 @@ def objective_of(config: Config, tokenizers: Tokenizers) -> Objective:
     """
     corruption, tokenizer = config.training.corruption, tokenizers.source
     match config.training.objective:
+        case "translation" if config.train_form == "aligned":
+            return AlignedTranslation()
         case "translation":
             return Translation(is_joined=config.model.architecture == "decoder_only")
         case "language_modeling":

@@ -55,15 +55,15 @@ class ChunkReader(Iterator[Chunk]):
         """Return this reader's chunk of the next round. Examples longer than the limits are left out."""
         task, self.ends = self._task(self.position)
         if self._pool is None:
-            source, target = self._corpus.pieces(task.examples, task.epoch, self._limits)
+            rows = self._corpus.pieces(task.examples, task.epoch, self._limits)
         else:
             while self._pool.has_capacity:
                 ahead, ends = self._task(self._submitted)
                 self._submitted = ends[-1]
                 self._pool.submit(ahead)
-            source, target = self._pool.result()
+            rows = self._pool.result()
         self.position = self.ends[-1]
-        chunk = Chunk(source, target, self._corpus.objective.specials)
+        chunk = Chunk.of_rows(rows, self._corpus.objective.specials)
         fits = (chunk.lengths[0] <= self._limits[0]) & (chunk.lengths[1] <= self._limits[1])
         return chunk if fits.all() else chunk.take(np.flatnonzero(fits))
 

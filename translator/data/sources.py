@@ -14,6 +14,7 @@ from translator.data.downloads import download, is_url, local_file
 from translator.data.embedded import embedded_file
 from translator.data.files import TEXT, DataError, Row, read_aligned, read_table
 from translator.data.hub import hub_commit, local_folder, read_hub
+from translator.data.links import read_links
 from translator.errors import shorten
 from translator.file_input import cache_directory, expand_user
 
@@ -30,7 +31,7 @@ def read_rows(
     Args:
         sources: the sources.
         data: languages and cache.
-        form: what a row is: source and target text, one text, or a text and its label.
+        form: what a row is: source and target text, these and their alignment, one text, or a text and its label.
         extra_columns: columns whose values, text or integers, are appended to each row.
 
     Raises:
@@ -50,9 +51,11 @@ def open_source(
 ) -> Iterator[Row]:
     """Yield the rows of one source that match its `where`, with lone surrogates for bytes that are not UTF-8.
 
+    Alignments are as `read_links` returns them; those of a source that has none are empty.
+
     Raises:
-        DataError: if the source is missing, empty or damaged, lacks a column, or has no text in one of the two columns
-            of a translation.
+        DataError: if the source is missing, empty or damaged, lacks a column, has no text in one of the two columns
+            of a translation, or an alignment that is not one of its texts.
     """
     if extra_columns and source.text:
         raise DataError(
@@ -65,14 +68,20 @@ def open_source(
     rows = _open(source, (*columns, *others), integer_columns, data)
     width = len(columns)
     end = width + len(extra_columns)
-    chosen = (row for row in rows if all(value in values for value, values in zip(row[end:], wanted, strict=True)))
+    chosen = (
+        (number, row)
+        for number, row in enumerate(rows, 1)
+        if all(value in values for value, values in zip(row[end:], wanted, strict=True))
+    )
     count = 0
-    without_text = set(range(width)) if form == "pairs" else set()
-    for count, row in enumerate(islice(chosen, source.max_examples), 1):  # noqa: B007 (used after the loop)
+    without_text = {0, 1} if form in ("pairs", "aligned") else set()
+    for count, (number, row) in enumerate(islice(chosen, source.max_examples), 1):  # noqa: B007 (used after the loop)
         if without_text:
             without_text = {index for index in without_text if not row[index]}
         if form == "texts":
             yield from ((text, *row[width:end]) for text in row[:width])
+        elif form == "aligned":
+            yield _with_links(row, source, f"row {number} of {shorten(describe(source))}")
         else:
             yield row[:end]
     if not count:
@@ -86,6 +95,14 @@ def open_source(
             f"A source must hold text in both languages. Received: {shorten(describe(source))}, in which {names} is "
             f"empty in all rows ({count:,}). Set source_column and target_column."
         )
+
+
+def _with_links(row: Row, source: Source, origin: str) -> Row:
+    """Return source, target and alignment of a row."""
+    if not source.has_alignment:
+        return *row[:2], ""
+    by_spaces = source.alignment_split == "spaces"
+    return *row[:2], read_links(row[0], row[1], row[2], by_spaces=by_spaces, origin=origin)
 
 
 def describe(source: Source) -> str:
@@ -125,7 +142,8 @@ def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str
 def _places(source: Source) -> list[str]:
     """Return the paths and URLs that a source names."""
     if source.text:
-        return [source.text.source, source.text.target]
+        places = (source.text.source, source.text.target, source.text.alignment)
+        return [place for place in places if place is not None]
     if source.phrasebook:
         return [str(embedded_file("phrasebook", source.phrasebook))]
     if source.sentiment:
@@ -136,10 +154,10 @@ def _places(source: Source) -> list[str]:
 def shards_of(source: Source, data: DataConfig) -> list[tuple[Path, ...]]:
     """Return the local files of a source, shard by shard, after downloading those given by URL.
 
-    A shard is a file, or two aligned files.
+    A shard is a file, or aligned files.
 
     Raises:
-        DataError: if a file is missing, or two patterns match different numbers of files.
+        DataError: if a file is missing, or patterns match different numbers of files.
     """
     places = [_files(place, data) for place in _places(source)]
     if len({len(files) for files in places}) > 1:
@@ -183,7 +201,7 @@ def read_shard(
 
     Args:
         source: a source of files.
-        shard: its file, or its two aligned files.
+        shard: its file, or its aligned files.
         columns: names of the columns.
         integer_columns: names of the columns that may hold integers.
         skip: number of rows to pass over.
@@ -196,10 +214,13 @@ def read_shard(
 def columns_to_read(source: Source, data: DataConfig, form: Form) -> tuple[str, ...]:
     """Return the names of the columns to read: as configured or by default; numbers if a file has no header."""
     match form:
-        case "pairs":
+        case "pairs" | "aligned":
             assert data.source_language is not None and data.target_language is not None
             defaults = (data.source_language, data.target_language) if source.header else ("0", "1")
-            return source.source_column or defaults[0], source.target_column or defaults[1]
+            texts = source.source_column or defaults[0], source.target_column or defaults[1]
+            if form == "pairs" or not source.has_alignment:
+                return texts
+            return *texts, source.alignment_column or "alignment"
         case "texts":
             return source.text_column or (TEXT if source.header else "0",)
         case "labelled":

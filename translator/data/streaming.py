@@ -110,16 +110,16 @@ class StreamReader(Iterator[Chunk]):
         """Return this reader's chunk of the next round. Examples longer than the limits are left out."""
         if self._pool is None:
             task, self.ends = self._read_round()
-            source, target = self._tokens.pieces(task.examples, task.epoch, self._limits)
+            rows = self._tokens.pieces(task.examples, task.epoch, self._limits)
         else:
             while self._pool.has_capacity:
                 task, ends = self._read_round()
                 self._pool.submit(task)
                 self._ends.append(ends)
-            source, target = self._pool.result()
+            rows = self._pool.result()
             self.ends = self._ends.popleft()
         self.position = self.ends[-1]
-        chunk = Chunk(source, target, self._tokens.encoder.objective.specials)
+        chunk = Chunk.of_rows(rows, self._tokens.encoder.objective.specials)
         fits = (chunk.lengths[0] <= self._limits[0]) & (chunk.lengths[1] <= self._limits[1])
         return chunk if fits.all() else chunk.take(np.flatnonzero(fits))
 
@@ -161,7 +161,7 @@ class TextChunks:
 
     encoder: RowEncoder
 
-    def pieces(self, examples: list[Row], epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, Ragged]:
+    def pieces(self, examples: list[Row], epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, ...]:
         """Return source and target tokens of the rows of a chunk; those of too many tokens are left out.
 
         Args:

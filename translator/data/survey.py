@@ -75,7 +75,7 @@ def survey_training(text: CleanText, data: DataConfig, form: Form, size: int = S
     for source, report in zip(data.train, text.report, strict=True):
         start, stop = stop, stop + report.kept
         numbers = text.kept(slice(start, stop, max(1, report.kept // size)))[:size]
-        sample = list(zip(*text.take(numbers), strict=True))
+        sample = list(zip(*text.take(numbers)[:2], strict=True))  # without alignments
         undecodable = report.dropped.get(UNDECODABLE, 0)
         surveys.append(_survey("train", source, report.kept, sample, data, form, undecodable, 0))
     return surveys

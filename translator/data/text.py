@@ -22,6 +22,7 @@ from translator.tokenizer.invisible import remove_invisible
 # Texts of a row, by form.
 SIDES: dict[Form, tuple[str, ...]] = {
     "pairs": ("source", "target"),
+    "aligned": ("source", "target", "links"),
     "texts": ("source",),
     "labelled": ("source", "target"),
 }
@@ -167,6 +168,8 @@ class _TextWriter:
             return UNDECODABLE
         for side, text in zip(self._texts, texts, strict=True):
             side.append(text)
+        if self._form == "aligned":  # two pairs that differ in their links alone are duplicates
+            self.content.update(b"%d %b" % (len(texts[2]), texts.pop()))
         lengths = b" ".join(b"%d" % len(text) for text in texts[:-1])
         self._digests.append(hashlib.blake2b(b"%b %b" % (lengths, b"".join(texts)), digest_size=16).digest())
         self.num_rows += 1

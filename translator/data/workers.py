@@ -50,8 +50,8 @@ class Task:
 class PieceMaker(Protocol):
     """A corpus, or what tokenizes the rows of streams. It is sent to the workers."""
 
-    def pieces(self, examples: Any, epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, Ragged]:
-        """Return source and target tokens of examples, without special tokens."""
+    def pieces(self, examples: Any, epoch: int, longest: tuple[int, int] | None = None) -> tuple[Ragged, ...]:
+        """Return source and target tokens of examples, without special tokens, and the links of aligned ones."""
 
 
 class WorkerPool:
@@ -106,8 +106,8 @@ class WorkerPool:
             raise self._died(worker) from error
         self._pending.append(worker)
 
-    def result(self) -> tuple[Ragged, Ragged]:
-        """Return the source and target tokens of the oldest task.
+    def result(self) -> tuple[Ragged, ...]:
+        """Return the rows of the oldest task, as from `PieceMaker.pieces`.
 
         Raises:
             WorkerEndedError: if its worker ended.
@@ -120,8 +120,8 @@ class WorkerPool:
             raise self._died(worker) from error
         if isinstance(answer, str):
             raise WorkerError(f"Data worker {worker} failed: {answer}")
-        source, target = answer
-        return source, target
+        rows: tuple[Ragged, ...] = answer
+        return rows
 
     def cancel(self) -> None:
         """Drop the pending tasks."""
@@ -152,7 +152,7 @@ def _work(pipe: Connection, corpus: PieceMaker, longest: tuple[int, int]) -> Non
         except (OSError, EOFError):
             return
         try:
-            answer: tuple[Ragged, Ragged] | str = corpus.pieces(task.examples, task.epoch, longest)
+            answer: tuple[Ragged, ...] | str = corpus.pieces(task.examples, task.epoch, longest)
         except Exception as error:  # of any class: the parent raises it as WorkerError
             answer = f"{type(error).__name__}: {error}"
         try:

@@ -102,7 +102,7 @@ def check_data(config: Config, say: Callable[[str], None], *, is_cheap: bool = F
             report.surveys = survey_streams(samples, report.train, data, form, size)
             texts: Iterable[str] = (row[0] for rows in samples for row in rows)
         else:
-            text = clean_text(data.train, data, form, say)
+            text = clean_text(data.train, data, config.train_form, say)
             report.train = text.report
             report.surveys = survey_training(text, data, form, size)
             texts = training_texts(text, _MAX_SCANNED_ROWS if is_cheap else None)

@@ -212,8 +212,8 @@ def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) ->
         else:
             say(f"training a tokenizer of {config.tokenizer.vocab_size} tokens")
             rows = _clean_rows(config, say)
-            texts = (row[:1] for row in rows) if config.form == "labelled" else rows
-            tokenizers = Tokenizers.train(texts, config.tokenizer, config.seed)
+            num_texts = 1 if config.form == "labelled" else 2  # of a row; what follows is a label or an alignment
+            tokenizers = Tokenizers.train((row[:num_texts] for row in rows), config.tokenizer, config.seed)
         tokenizers.save(run)
     return Tokenizers.load(run)
 
@@ -222,7 +222,7 @@ def _clean_rows(config: Config, say: Callable[[str], None]) -> Iterator[Row]:
     """Return the rows to train a tokenizer on: all, or the first of the streams."""
     if config.data.is_streamed:
         return stream_rows(config.data, config.form, config.tokenizer.training_sentences // 2, config.seed)
-    return read_clean_rows(config.data.train, config.data, say, config.form)
+    return read_clean_rows(config.data.train, config.data, say, config.train_form)
 
 
 def prepare_corpus(config: Config, tokenizers: Tokenizers, say: Callable[[str], None]) -> Examples:

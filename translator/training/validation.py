@@ -60,7 +60,7 @@ class Validator:
         self._dtype = dtype
         self._tokenizers = tokenizers
         self._decoded = rows[: config.training.valid_decode_examples]
-        objective = objective_of(config, tokenizers)
+        objective = objective_of(config, tokenizers).held_out
         source, target = encode_rows(rows, tokenizers, config.data, objective, config.seed)
         positions = objective.positions(source.lengths + objective.specials[0], target.lengths + objective.specials[1])
         fitting = np.flatnonzero(positions <= config.model.max_positions)
