@@ -22,8 +22,10 @@ from torch import Tensor
 
 import translator
 from translator import Translator
+from translator.engines.torch_engine import TorchEngine
 from translator.inference.alignment import word_weights
 from translator.inspection.attention_maps import attention_maps
+from translator.model import EncoderDecoder
 
 Links = set[tuple[int, int]]
 _CORPUS = Path(translator.__file__).parent / "data" / "embedded"
@@ -46,12 +48,20 @@ def by_target_then_source(table: Tensor) -> Links:
     return links | {(place, column) for place, column in by_source(table) if place not in linked}
 
 
+_RULE_OF_ALIGN = "target words, then source words without a link"
 RULES: Mapping[str, Callable[[Tensor], Links]] = {
     "target words": by_target,
-    "target words, then source words without a link": by_target_then_source,
+    _RULE_OF_ALIGN: by_target_then_source,
     "both (union)": lambda table: by_target(table) | by_source(table),
     "both (intersection)": lambda table: by_target(table) & by_source(table),
 }
+
+
+def used_by_align(model: Translator) -> str:
+    """Return the attention and the rule that `translator translate --alignment` uses."""
+    assert isinstance(model.engine, TorchEngine) and isinstance(model.engine.model, EncoderDecoder)
+    layer, head = model.engine.model.alignment_layer, model.engine.model.alignment_head
+    return f"layer {layer + 1}, {'mean' if head is None else f'head {head + 1}'}; {_RULE_OF_ALIGN}"
 
 
 def links_of(pharaoh: str | None) -> Links:
@@ -109,8 +119,7 @@ def main() -> None:
                 f"recall {each['recalled'] / each['sure']:.2%}: {name}",
                 flush=True,
             )
-        of_align = max(name for name in counts if name.endswith("mean; target words, then source words without a link"))
-        chosen = {best[0], of_align}
+        chosen = {best[0], used_by_align(model)}
 
 
 if __name__ == "__main__":

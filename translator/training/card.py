@@ -40,7 +40,7 @@ def write_card(
 A Transformer ({model.architecture}) of {num_parameters:,} parameters ({layers[model.architecture]} layers, d_model
 {model.d_model}, d_ff {model.d_ff}), trained for {state.step:,} steps on
 {state.target_tokens:,} target tokens with seed {config.seed},
-precision {precision}. config.yaml holds every option.
+precision {precision}. config.yaml holds every option.{_alignment(config)}
 
     {command}
 
@@ -81,6 +81,16 @@ def _use(run: Path, config: Config) -> tuple[str, str]:
             return f"A classifier: {', '.join(data.labels)}", f"translator classify {run.name} < texts > labels"
         case objective:
             return f"Pre-trained: {objective}", f"translator train config.yaml training.start_from={run.name}"
+
+
+def _alignment(config: Config) -> str:
+    """Return which head gives word alignments, on a line of its own; nothing for the mean over heads."""
+    model, weight = config.model, config.training.guided_alignment_weight
+    if model.alignment_head is None:
+        return ""
+    layer = model.alignment_layer or model.decoder_layers
+    trained = f" It was trained for them with weight {weight:g}." if weight else ""
+    return f"\nHead {model.alignment_head} of decoder layer {layer} gives word alignments.{trained}"
 
 
 def _validations(run: Path) -> str:

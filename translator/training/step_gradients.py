@@ -52,8 +52,12 @@ class StepGradients:
             model, options, dtype, static_shapes=capacity is not None, on_gradient=gradient_sum.add
         )
 
-    def __call__(self, batches: Sequence[Batch]) -> Tensor:
+    def __call__(self, batches: Sequence[Batch], link_factor: Tensor | None = None) -> Tensor:
         """Compute the gradients of a step; those of the model must be None before.
+
+        Args:
+            batches: micro-batches of this rank.
+            link_factor: factor on the weights of their links, `()` on the device; None for no change.
 
         Returns:
             Summed loss in nats, number of labels, and 1 if memory ran out, otherwise 0: `(3,)` float32 on the device.
@@ -61,14 +65,15 @@ class StepGradients:
         smaller: list[Batch] | None = None
         while True:
             try:
-                sums = self._accumulated(batches if smaller is None else smaller, is_retry=smaller is not None)
+                parts = batches if smaller is None else smaller
+                sums = self._accumulated(parts, link_factor, is_retry=smaller is not None)
                 sums[2].fill_(smaller is not None)  # an assignment would copy a number and synchronize
                 return sums
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or not self._can_retry:
                     raise
-                count = len(batches if smaller is None else smaller)
-                smaller = [half for batch in (smaller or batches) for half in halves(batch)]
+                count = len(parts)
+                smaller = [half for batch in parts for half in halves(batch)]
                 if len(smaller) == count:
                     raise
             # Here, the error and its traceback no longer hold the tensors of the failed pass.
@@ -76,7 +81,7 @@ class StepGradients:
             self._free_memory()
             self._say(f"out of memory in a step: computing it again in {len(smaller)} micro-batches instead of {count}")
 
-    def _accumulated(self, batches: Sequence[Batch], *, is_retry: bool) -> Tensor:
+    def _accumulated(self, batches: Sequence[Batch], link_factor: Tensor | None, *, is_retry: bool) -> Tensor:
         """Add up the gradients of micro-batches; a retry is neither compiled nor padded, since its shapes are new."""
         sums = torch.zeros(3, device=self._device)
         for number, batch in enumerate(batches):
@@ -86,6 +91,8 @@ class StepGradients:
             if self._capacity is not None and not is_retry:
                 batch = batch.padded(self._capacity)
             batch = batch.to(self._device)
+            if link_factor is not None:
+                batch = batch.with_link_factor(link_factor)
             with self._gradient_sum.last_pass(number == len(batches) - 1):
                 loss, count = self._forward_backward(batch, number, batch.seeds, is_eager=is_retry)
             sums[0] += loss

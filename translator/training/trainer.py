@@ -23,6 +23,7 @@ from translator.training.card import write_card
 from translator.training.checkpoints import RunCheckpoints
 from translator.training.divergence import Divergence
 from translator.training.gradient_sum import GradientSum
+from translator.training.guided_alignment import link_factor
 from translator.training.initialization import initial_model
 from translator.training.interruption import Interruption
 from translator.training.memory import (
@@ -231,7 +232,9 @@ class Trainer:
         """Take one optimizer step over its micro-batches on every rank, without synchronization on CUDA."""
         state, options = self.state, self.options
         state.optimizer.zero_grad()
-        sums = F.pad(self.gradients(next(state.stream)), (0, 1))  # loss, target tokens, retries, requests to stop
+        batches = next(state.stream)
+        factor = link_factor(batches, options.guided_alignment_weight, self.ranks)
+        sums = F.pad(self.gradients(batches, factor), (0, 1))  # loss, target tokens, retries, requests to stop
         sums[3].fill_(is_asked_to_stop)  # an assignment would copy a number from the host and synchronize
 
         self.gradient_sum.finish()
