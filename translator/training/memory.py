@@ -17,7 +17,9 @@ _RESET_PEAK = "5"  # proc_pid_clear_refs(5)
 _CGROUP = Path("/sys/fs/cgroup")
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _NEVER = 2**31 - 1
-_CACHED_PRIMITIVES = 256  # more than the shapes of matrix products in one step
+# More than the shapes of matrix products between two uses of the same one, by one layer and by the next. Most are those
+# of attention: eight per group of sentences in the backward pass of a decoder layer, with about 14 groups at most.
+_CACHED_PRIMITIVES = 128
 
 # In messages of RuntimeError. The allocator of CUDA memory raises torch.OutOfMemoryError instead.
 _OUT_OF_MEMORY_SIGNS = (
@@ -45,7 +47,9 @@ def keep_freed_memory() -> None:
 def bound_primitive_caches() -> None:
     """Limit the code that oneDNN generates for matrix products of each new shape and keeps, unless the user has.
 
-    In bfloat16 on the CPU, batches of ever new sizes otherwise fill caches of a thousand entries each, about 1 GB. Must
+    In bfloat16 on the CPU, a step adds more than a hundred products of new shapes, half a megabyte each. They lie
+    between the large blocks of the step. As long as they are cached, the gaps between them are too small for the blocks
+    of later steps, of other sizes, which take new memory: with torch's caches of 1,024 entries several gigabytes. Must
     be called before the first matrix product. Layers of a step share their shapes, so that smaller caches cost no time.
     """
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):  # of oneDNN, and of torch's layer above it
