@@ -210,7 +210,7 @@ def launch_loss(dtype: torch.dtype = torch.bfloat16, vocab_size: int = 32000, *,
 
     logits, padding = _empty_logits(torch.empty(2, 8, dtype=dtype), vocab_size)
     labels = torch.zeros(2, dtype=torch.int64)
-    replace_by_gradient(logits, labels, torch.empty(2), 0.1, -100, needs_grad, padding)
+    replace_by_gradient(logits, labels, torch.empty(2), torch.empty(2), 0.1, -100, needs_grad, padding)
 
 
 def launch_odd_vocabulary() -> None:

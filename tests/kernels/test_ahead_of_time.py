@@ -23,9 +23,6 @@ SPILL_BUDGETS = {
     (80, "short_backward", 128): 24,
     # The keys, values and both gradients of a tile stay in registers while queries stream by.
     (80, "long_backward_keys", 64): 48,
-    # A row of 32k logits in 1024 threads of at most 64 registers: 32 hold logits. Reading the row twice costs more.
-    (80, "rows_loss", None): 128,
-    (90, "rows_loss", None): 128,
 }
 # Registers of a thread where more would halve the programs on a multiprocessor: the classes that most sentences are in.
 REGISTER_LIMITS = {
@@ -137,11 +134,11 @@ def test_searches_of_all_sizes_share_five_compiled_kernels(pytestconfig: pytest.
 
 
 def test_the_loss_reads_and_writes_whole_words_of_any_vocabulary(pytestconfig: pytest.Config) -> None:
-    """Two bytes are accessed once, for the logit of the label."""
+    """Two bytes are accessed twice, for the logit of the label and its gradient."""
     pytest.importorskip("triton")
     assert pytestconfig.cache is not None
     (usage,) = compiled("odd_vocabulary", Path(pytestconfig.cache.mkdir("triton")), (90,))[90]
-    assert usage["half_word_accesses"] <= 1, usage
+    assert usage["half_word_accesses"] <= 2, usage
 
 
 @pytest.mark.skipif(

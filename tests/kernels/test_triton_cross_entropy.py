@@ -51,7 +51,7 @@ def test_padding_that_aligns_the_rows_changes_nothing(device: torch.device, kern
             torch.as_strided(padded, (4, vocab_size + padding), padded.stride()).fill_(garbage)
             each.copy_(logits)
         losses = torch.zeros(4, device=device)
-        kernel.replace_by_gradient(each, labels, losses, 0.1, IGNORED, True, columns)
+        kernel.replace_by_gradient(each, labels, logits.mean(dim=1), losses, 0.1, IGNORED, True, columns)
         results.append((losses, each.clone()))
     for losses, gradient in results[1:]:
         assert torch.equal(losses, results[0][0]) and torch.equal(gradient, results[0][1])
@@ -111,7 +111,7 @@ def test_nothing_is_written_beyond_a_row(device: torch.device, kernel: object, n
         before = buffer.clone()
         labels, losses = torch.tensor([0, vocab_size - 1, 5, IGNORED], device=device), torch.zeros(4, device=device)
         logits = buffer[:, :vocab_size]
-        kernel.replace_by_gradient(logits, labels, losses, 0.1, IGNORED, needs_grad)  # type: ignore[attr-defined]
+        kernel.replace_by_gradient(logits, labels, logits.mean(dim=1), losses, 0.1, IGNORED, needs_grad)  # type: ignore[attr-defined]
         assert (buffer[:, vocab_size:] == 777).all()
         assert torch.equal(buffer, before) is not needs_grad
 
@@ -121,6 +121,6 @@ def test_scores_far_apart_neither_overflow_nor_vanish(device: torch.device, kern
         logits = torch.full((2, vocab_size), -1e4, device=device)
         logits[:, 3] = 1e4
         labels, losses = torch.tensor([3, 4], device=device), torch.zeros(2, device=device)
-        kernel.replace_by_gradient(logits, labels, losses, 0.0, IGNORED, True)  # type: ignore[attr-defined]
+        kernel.replace_by_gradient(logits, labels, logits.mean(dim=1), losses, 0.0, IGNORED, True)  # type: ignore[attr-defined]
         torch.testing.assert_close(losses.cpu(), torch.tensor([0.0, 2e4]))
         assert logits.isfinite().all() and logits[1, 3] == 1 and logits[1, 4] == -1

@@ -16,28 +16,24 @@ from translator.kernels.triton_tiles import on_device_of
 _CHUNK_ELEMENTS = 2**30  # logits per chunk: 2 GB in half precision, a quarter of the optimizer state of a big model
 _MAX_REGISTER_ROW = 32768  # logits of a token that fit the registers of one program
 _BLOCK = 8192
+_TOKENS_PER_WARP = 1024  # 32 registers of a thread hold its part of a row
 _ALIGNMENT = 64  # columns; rows of logits start at multiples of 128 bytes in half precision
 
 
 @triton.jit
-def _load_logits(row_ptr, token, vocab_size, row_size):
+def _load_logits(row_ptr, token, vocab_size, row_size, IS_PADDED: tl.constexpr):
     """Load the logits of tokens `(BLOCK,)` in float32, minus infinity after the end of the vocabulary."""
     logits = tl.load(row_ptr + token, mask=token < row_size, other=-float("inf")).to(tl.float32)
-    return tl.where(token < vocab_size, logits, -float("inf"))
-
-
-@triton.jit
-def _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size, row_size):
-    """Overwrite logits with the gradient of the loss: their softmax minus the smoothed label."""
-    uniform = label_smoothing / vocab_size
-    grad = tl.exp(logits - log_sum) - uniform - tl.where(token == label, 1.0 - label_smoothing, 0.0)
-    tl.store(row_ptr + token, grad.to(row_ptr.dtype.element_ty), mask=token < row_size)
+    if IS_PADDED:
+        logits = tl.where(token < vocab_size, logits, -float("inf"))
+    return logits
 
 
 @triton.jit(do_not_specialize=["ignore_index"])
 def rows_loss(
     logits_ptr,
     labels_ptr,
+    mean_logits_ptr,
     losses_ptr,
     stride_row,
     vocab_size,
@@ -46,13 +42,19 @@ def rows_loss(
     ignore_index,
     NEEDS_GRAD: tl.constexpr,
     IS_WHOLE: tl.constexpr,
+    IS_PADDED: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     """Compute the loss of one token and, with NEEDS_GRAD, replace its logits by their gradient.
 
+    The gradient is the softmax minus the smoothed label. Each exponential is computed once. The logit of the label is
+    loaded, and its gradient stored, by itself, so that no token is compared with the label.
+
     Loads and stores end at `row_size`: at a vocabulary that is no multiple of 16, the compiler would access
     two bytes at a time. With IS_WHOLE a row stays in registers; otherwise it is read a second time, block by block.
+    With IS_PADDED, `row_size` exceeds `vocab_size`.
     """
+    LOG2_E: tl.constexpr = 1.4426950408889634
     row = tl.program_id(0).to(tl.int64)
     row_ptr = logits_ptr + row * stride_row
     label = tl.load(labels_ptr + row)
@@ -63,43 +65,49 @@ def rows_loss(
                 token = first + tl.arange(0, BLOCK)
                 tl.store(row_ptr + token, tl.zeros([BLOCK], logits_ptr.dtype.element_ty), mask=token < row_size)
         return
+    label_logit = tl.load(row_ptr + label).to(tl.float32)
     if IS_WHOLE:
         token = tl.arange(0, BLOCK)
-        logits = _load_logits(row_ptr, token, vocab_size, row_size)
+        logits = _load_logits(row_ptr, token, vocab_size, row_size, IS_PADDED)
         highest = tl.max(logits, 0)
-        total = tl.sum(tl.exp(logits - highest), 0)
-        sum_of_logits = tl.sum(tl.where(token < vocab_size, logits, 0.0), 0)
-        label_logit = tl.sum(tl.where(token == label, logits, 0.0), 0)
+        powers = tl.exp2((logits - highest) * LOG2_E)
+        total = tl.sum(powers, 0)
     else:
         highest = -float("inf")
         total = 0.0
-        sum_of_logits = 0.0
         for first in range(0, vocab_size, BLOCK):
-            token = first + tl.arange(0, BLOCK)
-            logits = _load_logits(row_ptr, token, vocab_size, row_size)
+            logits = _load_logits(row_ptr, first + tl.arange(0, BLOCK), vocab_size, row_size, IS_PADDED)
             new_highest = tl.maximum(highest, tl.max(logits, 0))
-            total = total * tl.exp(highest - new_highest) + tl.sum(tl.exp(logits - new_highest), 0)
-            sum_of_logits += tl.sum(tl.where(token < vocab_size, logits, 0.0), 0)
+            powers = tl.exp2((logits - new_highest) * LOG2_E)
+            total = total * tl.exp2((highest - new_highest) * LOG2_E) + tl.sum(powers, 0)
             highest = new_highest
-        label_logit = tl.load(row_ptr + label).to(tl.float32)
     log_sum = highest + tl.log(total)
-    nll = log_sum - label_logit
-    uniform = log_sum - sum_of_logits / vocab_size
-    tl.store(losses_ptr + row, (1.0 - label_smoothing) * nll + label_smoothing * uniform)
+    mean_logit = tl.load(mean_logits_ptr + row)
+    loss = (1.0 - label_smoothing) * (log_sum - label_logit) + label_smoothing * (log_sum - mean_logit)
+    tl.store(losses_ptr + row, loss)
     if NEEDS_GRAD:
+        scale, uniform = 1.0 / total, label_smoothing / vocab_size
+        tl.debug_barrier()  # all warps must read the label's logit before one overwrites it
         if IS_WHOLE:
-            _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size, row_size)
+            grad = (powers * scale - uniform).to(logits_ptr.dtype.element_ty)
+            tl.store(row_ptr + token, grad, mask=token < row_size)
         else:
-            tl.debug_barrier()  # all warps must read the label's logit before one overwrites it
             for first in range(0, vocab_size, BLOCK):
                 token = first + tl.arange(0, BLOCK)
-                logits = _load_logits(row_ptr, token, vocab_size, row_size)
-                _store_gradient(row_ptr, token, logits, log_sum, label, label_smoothing, vocab_size, row_size)
+                logits = _load_logits(row_ptr, token, vocab_size, row_size, IS_PADDED)
+                powers = tl.exp2((logits - highest) * LOG2_E)
+                grad = (powers * scale - uniform).to(logits_ptr.dtype.element_ty)
+                tl.store(row_ptr + token, grad, mask=token < row_size)
+        tl.debug_barrier()  # the label's gradient must be stored after that of the row
+        probability = tl.exp2((label_logit - highest) * LOG2_E) * scale
+        grad_label = probability - uniform - (1.0 - label_smoothing)
+        tl.store(row_ptr + label, grad_label.to(logits_ptr.dtype.element_ty))
 
 
 def replace_by_gradient(
     logits: Tensor,
     labels: Tensor,
+    mean_logits: Tensor,
     losses: Tensor,
     label_smoothing: float,
     ignore_index: int,
@@ -111,6 +119,7 @@ def replace_by_gradient(
     Args:
         logits: `(num_tokens, vocab_size)`, rows contiguous.
         labels: `(num_tokens,)` int64.
+        mean_logits: mean of each row, `(num_tokens,)` float32.
         losses: `(num_tokens,)` float32.
         label_smoothing: in [0, 1).
         ignore_index: label of ignored rows, whose loss and gradient are zero.
@@ -119,12 +128,15 @@ def replace_by_gradient(
     """
     num_tokens, vocab_size = logits.shape
     is_whole = vocab_size <= _MAX_REGISTER_ROW
+    block = triton.next_power_of_2(vocab_size) if is_whole else _BLOCK
+    sizes = (logits.stride(0), vocab_size, vocab_size + padding)
     rows_loss[(num_tokens,)](
-        *(logits, labels, losses, logits.stride(0), vocab_size, vocab_size + padding, label_smoothing, ignore_index),
+        *(logits, labels, mean_logits, losses, *sizes, label_smoothing, ignore_index),
         NEEDS_GRAD=needs_grad,
         IS_WHOLE=is_whole,
-        BLOCK=triton.next_power_of_2(vocab_size) if is_whole else _BLOCK,
-        num_warps=32 if vocab_size > _MAX_REGISTER_ROW // 2 and is_whole else 8,
+        IS_PADDED=padding > 0,
+        BLOCK=block,
+        num_warps=max(8, block // _TOKENS_PER_WARP),
     )
 
 
@@ -138,12 +150,15 @@ def fused_linear_cross_entropy(
     grad_weight = torch.zeros_like(weight) if needs_grad else weight.new_empty(0)
     chunk = max(1, _CHUNK_ELEMENTS // vocab_size)
     labels = labels.contiguous()
+    mean_weight = weight.float().mean(dim=0)
     with on_device_of(hidden):
         for start in range(0, num_tokens, chunk):
             rows = slice(start, start + chunk)
             logits, padding = _empty_logits(hidden[rows], vocab_size)
             torch.mm(hidden[rows], weight.T, out=logits)
-            replace_by_gradient(logits, labels[rows], losses[rows], label_smoothing, ignore_index, needs_grad, padding)
+            mean_logits = hidden[rows].float() @ mean_weight
+            each = (logits, labels[rows], mean_logits, losses[rows])
+            replace_by_gradient(*each, label_smoothing, ignore_index, needs_grad, padding)
             if needs_grad:
                 torch.mm(logits, weight, out=grad_hidden[rows])
                 grad_weight.addmm_(logits.T, hidden[rows])
