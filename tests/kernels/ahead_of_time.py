@@ -169,11 +169,11 @@ def launch_attention(
     """Every kernel of attention, forward and backward: each length class that the bound admits, and the long path."""
     from translator.kernels.triton_attention import triton_attention, triton_attention_backward
 
-    q, k, v = torch.empty(256, 3, heads, head_dim, dtype=dtype).unbind(1)
+    projections = [torch.empty(256, 3, heads, head_dim, dtype=dtype)]
     offsets, seed = torch.zeros(9, dtype=torch.int32), torch.zeros(1, dtype=torch.int64)
     options = (offsets, offsets, max_seqlen, max_seqlen, causal, 0.125, dropout_p, seed if dropout_p else None)
-    out, log_sum = triton_attention(q, k, v, *options)
-    triton_attention_backward(torch.empty_like(out), out, log_sum, q, k, v, *options)
+    out, log_sum = triton_attention(projections, *options)
+    triton_attention_backward(torch.empty_like(out), out, log_sum, projections, *options)
 
 
 def launch_decoding(

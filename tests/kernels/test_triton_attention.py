@@ -125,7 +125,7 @@ def canaries(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Tensor]]:
     buffers: list[Tensor] = []
 
     def inside_a_larger_buffer(x: Tensor) -> Tensor:
-        padding = 64 * x.shape[1] * x.shape[2]
+        padding = 64 * x[0].numel()
         buffer = torch.full((x.numel() + 2 * padding,), 777.0, dtype=x.dtype, device=x.device)
         buffers.append(buffer)
         return buffer[padding : padding + x.numel()].view(x.shape)
@@ -144,9 +144,10 @@ def test_every_row_is_written_and_nothing_outside_the_output(
         x[-PADDING:] = torch.nan  # padding must not be read
     attention = pytest.importorskip("translator.kernels.triton_attention")
     bounds = (*case.offsets(), max(case.lengths_q), max(case.lengths_k), True, 0.25, 0.0, None)
-    out, log_sum = attention.triton_attention(q, k, v, *bounds)
-    grads = attention.triton_attention_backward(case.grad_out, out, log_sum, q, k, v, *bounds)
-    assert len(canaries) == 4
+    projections = [q[:, None], torch.stack((k, v), dim=1)]
+    out, log_sum = attention.triton_attention(projections, *bounds)
+    grads = attention.triton_attention_backward(case.grad_out, out, log_sum, projections, *bounds)
+    assert len(canaries) == 3
     for result, buffer in zip((out, *grads), canaries, strict=True):
         padding = (buffer.numel() - result.numel()) // 2
         assert (buffer[:padding] == 777).all() and (buffer[-padding:] == 777).all()
@@ -163,8 +164,9 @@ def test_sequences_beyond_the_bounds_give_zeros(device: torch.device, canaries: 
     results = []
     for limit in (bound, 70):
         bounds = (*case.offsets(), limit, limit, True, 0.25, 0.0, None)
-        out, log_sum = attention.triton_attention(case.q, case.k, case.v, *bounds)
-        grads = attention.triton_attention_backward(case.grad_out, out, log_sum, case.q, case.k, case.v, *bounds)
+        projections = [case.joint()]
+        out, log_sum = attention.triton_attention(projections, *bounds)
+        grads = attention.triton_attention_backward(case.grad_out, out, log_sum, projections, *bounds)
         results.append([x.split([*lengths, PADDING]) for x in (out, *grads)])
     for ours, right in zip(*results, strict=True):
         for length, mine, expected in zip([*lengths, PADDING], ours, right, strict=True):
@@ -202,6 +204,20 @@ class Counted:
         return self.kernel[grid]
 
 
+@pytest.mark.parametrize("lengths", [[5, 12], [40, 3]])
+def test_gradients_of_a_joint_projection_are_written_in_its_layout(device: torch.device, lengths: list[int]) -> None:
+    """Without a copy of each part: the gradient is the tensor that the kernels write."""
+    case = Attention.random(lengths, causal=True, device=device)
+    expected = case.results()
+    joint = case.joint().requires_grad_()
+    bounds = (*case.offsets(), max(lengths), max(lengths))
+    out = packed_attention([joint], *bounds, causal=True, backend="triton")
+    assert torch.equal(out, expected[0])
+    assert out.grad_fn is not None and out.grad_fn.next_functions[0][0].variable is joint  # no operation in between
+    (grad,) = torch.autograd.grad(out, joint, case.grad_out)
+    assert torch.equal(grad, torch.stack(expected[1:], dim=1))
+
+
 def test_a_batch_of_empty_sequences_gives_zeros(device: torch.device) -> None:
     case = Attention.random([0, 0, 0], device=device)
     assert not any(result.any() for result in case.results())
@@ -232,13 +248,14 @@ def test_the_operators_are_well_formed(device: torch.device, lengths: list[int],
     attention = pytest.importorskip("translator.kernels.triton_attention")
     case = Attention.random(lengths, dropout_p=dropout_p, device=device).part(0, len(lengths))
     seeds = torch.arange(len(lengths), device=device) if dropout_p else None
-    q, k, v = (x.detach().clone().requires_grad_() for x in (case.q, case.k, case.v))
     options = (*case.offsets(), max(lengths), max(lengths), True, 0.3, dropout_p, seeds)
-    torch.library.opcheck(attention.triton_attention, (q, k, v, *options))
-    q, k, v = (x.detach() for x in (q, k, v))
-    out, log_sum = attention.triton_attention(q, k, v, *options)
-    for grad_out in (case.grad_out, torch.ones_like(out[:1]).expand_as(out)):
-        torch.library.opcheck(attention.triton_attention_backward, (grad_out, out, log_sum, q, k, v, *options))
+    for projections in ((case.q[:, None], torch.stack((case.k, case.v), dim=1)), (case.joint(),)):
+        leaves = [x.detach().clone().requires_grad_() for x in projections]
+        torch.library.opcheck(attention.triton_attention, (leaves, *options))
+        leaves = [x.detach() for x in leaves]
+        out, log_sum = attention.triton_attention(leaves, *options)
+        for grad_out in (case.grad_out, torch.ones_like(out[:1]).expand_as(out)):
+            torch.library.opcheck(attention.triton_attention_backward, (grad_out, out, log_sum, leaves, *options))
 
 
 def test_the_operator_compiles_without_a_graph_break(device: torch.device) -> None:

@@ -74,6 +74,10 @@ class Attention:
             lengths_k=self.lengths_k[first:last],
         )
 
+    def joint(self) -> Tensor:
+        """The inputs as one projection, `(num_tokens, 3, heads, head_dim)`; self-attention only."""
+        return torch.stack((self.q, self.k, self.v), dim=1)
+
     def offsets(self) -> tuple[Tensor, Tensor]:
         q, k = (cu_seqlens_of(torch.tensor(lengths)).to(self.q.device) for lengths in (self.lengths_q, self.lengths_k))
         return q, k

@@ -55,7 +55,7 @@ def packed_attention(
     Args:
         projections: queries, keys and values in this order, floating point, one dtype. Each is `(num_tokens, heads,
             head_dim)`. Adjacent ones that one product computed may be one tensor `(num_tokens, m, heads, head_dim)`,
-            such as `[queries_keys_values]` or `[queries, keys_values]`; on the CPU this saves copies.
+            such as `[queries_keys_values]` or `[queries, keys_values]`; this saves copies.
         cu_seqlens_q: `(num_sequences + 1,)` int32, offsets of the sequences of queries.
         cu_seqlens_k: `(num_sequences + 1,)` int32, offsets of the sequences of keys and values.
         max_seqlen_q: upper bound on the number of queries in a sequence.
@@ -87,7 +87,7 @@ def packed_attention(
         from translator.kernels.triton_attention import triton_attention  # triton is optional
 
         seeds = seeds if dropout_p else None
-        out: Tensor = triton_attention(q, k, v, *offsets, *bounds, causal, scale, dropout_p, seeds)[0]
+        out: Tensor = triton_attention(projections, *offsets, *bounds, causal, scale, dropout_p, seeds)[0]
         return out
     if backend == "grouped":
         seeds = torch.zeros(1, dtype=torch.int64) if seeds is None else seeds  # not read

@@ -10,6 +10,7 @@ includes its class; TRANSLATOR_CHECK=1 refuses it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ import triton
 from torch import Tensor
 
 from translator.kernels.counter_dropout import drop_threshold
+from translator.kernels.grouped import separated
 from translator.kernels.triton_attention_long import long_forward
 from translator.kernels.triton_attention_long_backward import long_backward_keys, long_backward_queries
 from translator.kernels.triton_attention_short import short_backward, short_forward
@@ -89,9 +91,7 @@ class _Call:
     Kernels take, in this order: tensors, offsets and seeds, strides, sizes, numbers, and compile-time constants.
     """
 
-    q: Tensor
-    k: Tensor
-    v: Tensor
+    projections: Sequence[Tensor]
     cu_seqlens_q: Tensor
     cu_seqlens_k: Tensor
     max_seqlen: int
@@ -101,12 +101,22 @@ class _Call:
     seeds: Tensor | None
 
     @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        return self.q, self.k, self.v
+    def inputs(self) -> list[Tensor]:
+        """Queries, keys and values: views, each `(num_tokens, heads, head_dim)`."""
+        return separated(self.projections)
+
+    @property
+    def heads(self) -> int:
+        return self.projections[0].shape[2]
+
+    @property
+    def num_tokens(self) -> tuple[int, int]:
+        """Rows of queries and of keys, trailing padding included."""
+        return self.projections[0].shape[0], self.projections[-1].shape[0]
 
     @property
     def tiling(self) -> Tiling:
-        return tiling(self.q.dtype, self.q.shape[2])
+        return _tiling_of(self.projections)
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -120,7 +130,7 @@ class _Call:
 
     @property
     def constants(self) -> dict[str, Any]:
-        return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.q.shape[2]}
+        return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.projections[0].shape[3]}
 
     @property
     def has_long(self) -> bool:
@@ -134,9 +144,9 @@ class _Call:
 
         The last launch has programs for the trailing padding too, so there is at least one launch.
         """
-        num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.q.shape[1]
+        num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.heads
         arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds, *strides)
-        sizes = (heads, num_sequences, self.q.shape[0], self.k.shape[0])
+        sizes = (heads, num_sequences, *self.num_tokens)
         classes = [each for each in self.tiling.classes if each.shorter < max(1, self.max_seqlen)]
         for length_class in classes:
             is_last = length_class is classes[-1]
@@ -156,9 +166,10 @@ class _Call:
         over_keys: bool = False,
     ) -> None:
         """Launch a kernel of the long path, a program per head and tile of queries, or of keys."""
-        num_sequences, heads, num_q_tokens = self.cu_seqlens_q.shape[0] - 1, self.q.shape[1], self.q.shape[0]
+        num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.heads
+        num_q_tokens, num_k_tokens = self.num_tokens
         block = self.tiling.keys if over_keys else self.tiling.queries
-        tiles = triton.cdiv(self.k.shape[0], block.keys) if over_keys else triton.cdiv(num_q_tokens, block.queries)
+        tiles = triton.cdiv(num_k_tokens, block.keys) if over_keys else triton.cdiv(num_q_tokens, block.queries)
         kernel[(tiles, heads)](
             *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds),
             *(*strides, heads, num_sequences, num_q_tokens, *numbers),
@@ -170,9 +181,7 @@ class _Call:
 
 @torch.library.custom_op("translator::triton_attention", mutates_args=())
 def triton_attention(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    projections: Sequence[Tensor],
     cu_seqlens_q: Tensor,
     cu_seqlens_k: Tensor,
     max_seqlen_q: int,
@@ -182,28 +191,31 @@ def triton_attention(
     dropout_p: float,
     seeds: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
-    """Packed attention in Triton; arguments as in `kernels.packed_attention`, with q, k and v given separately.
+    """Packed attention in Triton; arguments as in `kernels.packed_attention`.
+
+    Args:
+        projections: queries, keys and values, those of one product in one tensor: `(num_tokens, m, heads, head_dim)`
+            each. So is the gradient, which the product before it reads without a copy.
 
     Returns:
         The output, and `(heads, num_q_tokens)` binary logarithms of the softmax denominators, defined for sequences of
         the long path only, and empty if the bounds admit none.
     """
     max_seqlen = max(max_seqlen_q, max_seqlen_k)
-    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
-    out = _empty_like(q)
-    log_sum = _row_numbers(q, max_seqlen)
-    with on_device_of(q):
-        call.launch_short(short_forward, (q, k, v, out), call.strides, call.numbers)
+    call = _Call(projections, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
+    out, log_sum = _outputs(projections, max_seqlen)
+    with on_device_of(out):
+        call.launch_short(short_forward, (*call.inputs, out), call.strides, call.numbers)
         if call.has_long:
-            call.launch_long(long_forward, (q, k, v, out, log_sum), call.strides, call.numbers)
+            call.launch_long(long_forward, (*call.inputs, out, log_sum), call.strides, call.numbers)
     return out, log_sum
 
 
 @triton_attention.register_fake
 def _(
-    q: Tensor, k: Tensor, v: Tensor, cu_seqlens_q: Tensor, cu_seqlens_k: Tensor, max_q: int, max_k: int, *_: Any
+    projections: Sequence[Tensor], cu_seqlens_q: Tensor, cu_seqlens_k: Tensor, max_q: int, max_k: int, *_: Any
 ) -> tuple[Tensor, Tensor]:
-    return _empty_like(q), _row_numbers(q, max(max_q, max_k))
+    return _outputs(projections, max(max_q, max_k))
 
 
 @torch.library.custom_op("translator::triton_attention_backward", mutates_args=())
@@ -211,9 +223,7 @@ def triton_attention_backward(
     grad_out: Tensor,
     out: Tensor,
     log_sum: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
+    projections: Sequence[Tensor],
     cu_seqlens_q: Tensor,
     cu_seqlens_k: Tensor,
     max_seqlen_q: int,
@@ -222,45 +232,48 @@ def triton_attention_backward(
     scale: float,
     dropout_p: float,
     seeds: Tensor | None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `triton_attention` for q, k and v."""
+) -> list[Tensor]:
+    """Gradients of `triton_attention` for the projections."""
     max_seqlen = max(max_seqlen_q, max_seqlen_k)
-    call = _Call(q, k, v, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
+    call = _Call(projections, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
     if grad_out.stride(-1) != 1:
         grad_out = grad_out.contiguous()
-    grad_q, grad_k, grad_v = _empty_like(q), _empty_like(k), _empty_like(v)
+    grads = [_empty_like(x) for x in projections]
+    grad_q, grad_k, grad_v = separated(grads)
     mean_grad = torch.empty_like(log_sum)
-    shared = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
-    with on_device_of(q):
-        call.launch_short(short_backward, (grad_out, q, k, v, grad_q, grad_k, grad_v), *shared)
+    strides, numbers = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
+    grad_strides = grad_q.stride(0), grad_k.stride(0), grad_v.stride(0)
+    with on_device_of(out):
+        tensors = (grad_out, *call.inputs, grad_q, grad_k, grad_v)
+        call.launch_short(short_backward, tensors, (*strides, *grad_strides), numbers)
         if call.has_long:
-            call.launch_long(long_backward_queries, (grad_out, out, q, k, v, grad_q, log_sum, mean_grad), *shared)
-            tensors = (grad_out, q, k, v, grad_k, grad_v, log_sum, mean_grad)
-            call.launch_long(long_backward_keys, tensors, *shared, over_keys=True)
-    return grad_q, grad_k, grad_v
+            tensors = (grad_out, out, *call.inputs, grad_q, log_sum, mean_grad)
+            call.launch_long(long_backward_queries, tensors, (*strides, *grad_strides[:1]), numbers)
+            tensors = (grad_out, *call.inputs, grad_k, grad_v, log_sum, mean_grad)
+            call.launch_long(long_backward_keys, tensors, (*strides, *grad_strides[1:]), numbers, over_keys=True)
+    return grads
 
 
 @triton_attention_backward.register_fake
-def _(
-    grad_out: Tensor, out: Tensor, log_sum: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    return _empty_like(q), _empty_like(k), _empty_like(v)
+def _(grad_out: Tensor, out: Tensor, log_sum: Tensor, projections: Sequence[Tensor], *_: Any) -> list[Tensor]:
+    return [_empty_like(x) for x in projections]
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    q, k, v, cu_seqlens_q, cu_seqlens_k, *ctx.options, seeds = inputs
+    projections, cu_seqlens_q, cu_seqlens_k, *ctx.options, seeds = inputs
     out, log_sum = output
     ctx.mark_non_differentiable(log_sum)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(out, log_sum, q, k, v, cu_seqlens_q, cu_seqlens_k, seeds)
+    ctx.save_for_backward(out, log_sum, cu_seqlens_q, cu_seqlens_k, seeds, *projections)
 
 
-def _backward(ctx: Any, grad_out: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad_out: Tensor | None, _: Tensor | None) -> tuple[list[Tensor] | list[None] | None, ...]:
     nothing = (None,) * 8
+    out, log_sum, cu_seqlens_q, cu_seqlens_k, seeds, *projections = ctx.saved_tensors
     if grad_out is None:
-        return None, None, None, *nothing
-    *tensors, seeds = ctx.saved_tensors
-    return *triton_attention_backward(grad_out, *tensors, *ctx.options, seeds), *nothing
+        return [None] * len(projections), *nothing
+    offsets = cu_seqlens_q, cu_seqlens_k
+    return triton_attention_backward(grad_out, out, log_sum, projections, *offsets, *ctx.options, seeds), *nothing
 
 
 triton_attention.register_autograd(_backward, setup_context=_setup_context)
@@ -271,7 +284,13 @@ def _empty_like(x: Tensor) -> Tensor:
     return torch.empty(x.shape, dtype=x.dtype, device=x.device)
 
 
-def _row_numbers(q: Tensor, max_seqlen: int) -> Tensor:
-    """Return an uninitialized float32 `(heads, num_q_tokens)` for the long path, empty if the bound excludes it."""
-    has_long = max_seqlen > tiling(q.dtype, q.shape[2]).short
-    return torch.empty(q.shape[1], q.shape[0] if has_long else 0, dtype=torch.float32, device=q.device)
+def _tiling_of(projections: Sequence[Tensor]) -> Tiling:
+    return tiling(projections[0].dtype, projections[0].shape[3])
+
+
+def _outputs(projections: Sequence[Tensor], max_seqlen: int) -> tuple[Tensor, Tensor]:
+    """Return uninitialized results of `triton_attention`."""
+    queries = projections[0][:, 0]
+    num_tokens = len(queries) if max_seqlen > _tiling_of(projections).short else 0
+    log_sum = torch.empty(queries.shape[1], num_tokens, dtype=torch.float32, device=queries.device)
+    return _empty_like(queries), log_sum

@@ -193,11 +193,10 @@ def replay_dropout(weights, grad_weights, dropout, first_query, first_key):
 
 
 @triton.jit
-def zero_rows(ptr, head, num_heads, start, length, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
-    """Zero one head in the rows `start ... start + length - 1` of a contiguous tensor, in tiles of ROWS rows."""
-    rows = Rows(ptr + head * HEAD_DIM, num_heads * HEAD_DIM, start, length)
+def zero_rows(rows, ROWS: tl.constexpr, HEAD_DIM: tl.constexpr):
+    """Zero rows in tiles of ROWS rows."""
     zeros = tl.zeros([ROWS, padded(HEAD_DIM)], tl.float32)
-    for first in range(0, length, ROWS):
+    for first in range(0, rows.length, ROWS):
         store_tile(rows, first, zeros, HEAD_DIM)
 
 
