@@ -108,7 +108,7 @@ def test_the_loss_compiles_and_nothing_in_it_forbids_cuda_graphs(
             torch.zeros(9, dtype=torch.int32, device=CUDA),
         )
         packed = Packed(tokens, offsets, 64)
-        batch = SimpleNamespace(source=packed, target_input=packed, labels=tokens)
+        batch = SimpleNamespace(source=packed, target_input=packed, labels=tokens, links=None)
         with pytest.raises(RuntimeError, match="compiled without support for the specified device"):  # it would run
             seed = torch.zeros(1, dtype=torch.int64, device=CUDA)
             torch.compile(model.loss, fullgraph=True, dynamic=False)(batch, seed)  # type: ignore[operator]

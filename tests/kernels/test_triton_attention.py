@@ -294,7 +294,7 @@ def test_a_whole_model_compiles_in_one_graph_and_agrees_with_the_reference(devic
         config = ModelConfig(**sizes, dropout=0.0, attention_dropout=0.2, positions="rotary", attention=backend)
         model = build_model(config, 12, 12, 0.1).to(device).train()
         loss = torch.compile(model.loss, backend="aot_eager", fullgraph=True) if is_compiled else model.loss
-        batch = SimpleNamespace(source=sentences, target_input=sentences, labels=labels)
+        batch = SimpleNamespace(source=sentences, target_input=sentences, labels=labels, links=None)
         total, _ = loss(batch, torch.tensor([1, 2], device=device))
         total.backward()
         return total.detach(), model.target_embedding.weight.grad

@@ -37,7 +37,7 @@ def model_and_batch(case: str) -> tuple[Model, Any]:
     rng = random.Random(1)
     packed = Packed.from_sequences([torch.tensor(rng.choices(range(40), k=n)) for n in (3, 9, 17, 5)])
     labels = torch.tensor([0, 2, 1, 1]) if case == "classifier" else packed.values.roll(-1)
-    return model, SimpleNamespace(source=packed, target_input=packed, labels=labels)
+    return model, SimpleNamespace(source=packed, target_input=packed, labels=labels, links=None)
 
 
 def gradients(model: Model, batch: Any, dtype: torch.dtype, micro_batches: int) -> tuple[Tensor, dict[str, Tensor]]:
