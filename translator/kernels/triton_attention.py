@@ -10,8 +10,9 @@ includes its class; TRANSLATOR_CHECK=1 refuses it.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ from translator.kernels.triton_attention_long import long_forward
 from translator.kernels.triton_attention_long_backward import long_backward_keys, long_backward_queries
 from translator.kernels.triton_attention_short import short_backward, short_forward
 from translator.kernels.triton_tiles import on_device_of
+
+_PARTS = "Q_PARTS", "K_PARTS", "V_PARTS"
+_NO_PARTS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -132,13 +136,25 @@ class _Call:
     def constants(self) -> dict[str, Any]:
         return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.projections[0].shape[3]}
 
+    def parts(self, *names: str) -> dict[str, int]:
+        """Return constants of the kernels that write gradients: `Q_PARTS` is the number of parts of the projection that
+        holds the queries, and so the distance of rows in its gradient. Given as strides, they would take registers.
+        """
+        parts = [projection.shape[1] for projection in self.projections for _ in range(projection.shape[1])]
+        return {name: number for name, number in zip(_PARTS, parts, strict=True) if name in names}
+
     @property
     def has_long(self) -> bool:
         """True if the bounds admit a sequence of the long path."""
         return self.max_seqlen > self.tiling.short
 
     def launch_short(
-        self, kernel: Any, tensors: tuple[Tensor, ...], strides: tuple[int, ...], numbers: tuple[float, ...]
+        self,
+        kernel: Any,
+        tensors: tuple[Tensor, ...],
+        strides: tuple[int, ...],
+        numbers: tuple[float, ...],
+        parts: Mapping[str, int] = _NO_PARTS,
     ) -> None:
         """Launch a kernel of the short path for each length class that the bounds admit, a program per sequence.
 
@@ -153,7 +169,7 @@ class _Call:
             programs = (num_sequences + is_last) * heads
             zeroes_longer = int(is_last and not self.has_long)
             kernel[(programs,)](
-                *arguments, *sizes, zeroes_longer, *numbers, **self.constants, **length_class.constants()
+                *arguments, *sizes, zeroes_longer, *numbers, **self.constants, **parts, **length_class.constants()
             )
 
     def launch_long(
@@ -162,6 +178,7 @@ class _Call:
         tensors: tuple[Tensor, ...],
         strides: tuple[int, ...],
         numbers: tuple[float, ...],
+        parts: Mapping[str, int] = _NO_PARTS,
         *,
         over_keys: bool = False,
     ) -> None:
@@ -174,6 +191,7 @@ class _Call:
             *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds),
             *(*strides, heads, num_sequences, num_q_tokens, *numbers),
             **self.constants,
+            **parts,
             SHORT=self.tiling.short,
             **block.constants(),
         )
@@ -242,15 +260,15 @@ def triton_attention_backward(
     grad_q, grad_k, grad_v = separated(grads)
     mean_grad = torch.empty_like(log_sum)
     strides, numbers = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
-    grad_strides = grad_q.stride(0), grad_k.stride(0), grad_v.stride(0)
+    of_queries, of_keys = call.parts("Q_PARTS"), call.parts("K_PARTS", "V_PARTS")
     with on_device_of(out):
         tensors = (grad_out, *call.inputs, grad_q, grad_k, grad_v)
-        call.launch_short(short_backward, tensors, (*strides, *grad_strides), numbers)
+        call.launch_short(short_backward, tensors, strides, numbers, of_queries | of_keys)
         if call.has_long:
             tensors = (grad_out, out, *call.inputs, grad_q, log_sum, mean_grad)
-            call.launch_long(long_backward_queries, tensors, (*strides, *grad_strides[:1]), numbers)
+            call.launch_long(long_backward_queries, tensors, strides, numbers, of_queries)
             tensors = (grad_out, *call.inputs, grad_k, grad_v, log_sum, mean_grad)
-            call.launch_long(long_backward_keys, tensors, (*strides, *grad_strides[1:]), numbers, over_keys=True)
+            call.launch_long(long_backward_keys, tensors, strides, numbers, of_keys, over_keys=True)
     return grads
 
 

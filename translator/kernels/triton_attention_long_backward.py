@@ -78,7 +78,6 @@ def long_backward_queries(
     k_stride_head,
     v_stride_token,
     v_stride_head,
-    grad_q_stride_token,
     num_heads,
     num_sequences,
     num_q_tokens,
@@ -89,13 +88,14 @@ def long_backward_queries(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    Q_PARTS: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ):
     """Compute the gradient of queries, and for the next kernel rowsum(dO O) = rowsum(P dP), `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
-    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # of the output, which is contiguous
+    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # of the output
     window, window_end, sequence, q_start = program_window(cu_seqlens_q_ptr, num_sequences, BLOCK_Q)
     while q_start < window_end:
         q_end = tl.load(cu_seqlens_q_ptr + sequence + 1)
@@ -119,7 +119,7 @@ def long_backward_queries(
             dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
             queries = (q, grad_out, log_sum, mean_grad, first, num_queries)
             grad_q = _query_gradient(*queries, k_rows, v_rows, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_K)
-            grad_q_rows = Rows(grad_q_ptr + first_column, grad_q_stride_token, q_start, num_queries)
+            grad_q_rows = Rows(grad_q_ptr + first_column, stride_token * Q_PARTS, q_start, num_queries)
             store_tile(grad_q_rows, first, grad_q, HEAD_DIM)
         sequence += 1
         q_start = q_end
@@ -186,8 +186,6 @@ def long_backward_keys(
     k_stride_head,
     v_stride_token,
     v_stride_head,
-    grad_k_stride_token,
-    grad_v_stride_token,
     num_heads,
     num_sequences,
     num_q_tokens,
@@ -198,6 +196,8 @@ def long_backward_keys(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    K_PARTS: tl.constexpr,
+    V_PARTS: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -224,8 +224,9 @@ def long_backward_keys(
             grad_k, grad_v = _key_gradients(
                 k, v, first, num_keys, *queries, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_Q
             )
-            grad_k_rows = Rows(grad_k_ptr + head * HEAD_DIM, grad_k_stride_token, k_start, num_keys)
-            grad_v_rows = Rows(grad_v_ptr + head * HEAD_DIM, grad_v_stride_token, k_start, num_keys)
+            first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM
+            grad_k_rows = Rows(grad_k_ptr + first_column, stride_token * K_PARTS, k_start, num_keys)
+            grad_v_rows = Rows(grad_v_ptr + first_column, stride_token * V_PARTS, k_start, num_keys)
             store_tile(grad_k_rows, first, grad_k, HEAD_DIM)
             store_tile(grad_v_rows, first, grad_v, HEAD_DIM)
         sequence += 1

@@ -75,18 +75,18 @@ def short_forward(
     """
     sequence = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
-    out_ptr += head * HEAD_DIM
-    out_stride_token = num_heads * HEAD_DIM
     if sequence == num_sequences:
         q_start = tl.load(cu_seqlens_q_ptr + num_sequences)
-        zero_rows(Rows(out_ptr, out_stride_token, q_start, num_q_tokens - q_start), TILE, HEAD_DIM)
+        rows = Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_q_tokens - q_start)
+        zero_rows(rows, TILE, HEAD_DIM)
         return
     q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
     k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
     longest = tl.maximum(num_queries, num_keys)
     if longest > TILE:
         if zeroes_longer != 0:
-            zero_rows(Rows(out_ptr, out_stride_token, q_start, num_queries), TILE, HEAD_DIM)
+            rows = Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_queries)
+            zero_rows(rows, TILE, HEAD_DIM)
         return
     if longest <= SHORTER:
         return
@@ -99,7 +99,7 @@ def short_forward(
         weights = tl.where(keep_tile(dropout, 0, 0, TILE, TILE), weights, 0.0)
         total = total / keep_scale
     out = tl.dot(weights.to(v.dtype), v, input_precision="ieee") / total[:, None]
-    store_tile(Rows(out_ptr, out_stride_token, q_start, num_queries), 0, out, HEAD_DIM)
+    store_tile(Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_queries), 0, out, HEAD_DIM)
 
 
 @triton.jit(do_not_specialize=RUNTIME_NUMBERS)
@@ -122,9 +122,6 @@ def short_backward(
     k_stride_head,
     v_stride_token,
     v_stride_head,
-    grad_q_stride_token,
-    grad_k_stride_token,
-    grad_v_stride_token,
     num_heads,
     num_sequences,
     num_q_tokens,
@@ -137,6 +134,9 @@ def short_backward(
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    Q_PARTS: tl.constexpr,
+    K_PARTS: tl.constexpr,
+    V_PARTS: tl.constexpr,
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
@@ -147,24 +147,28 @@ def short_backward(
     """
     sequence = tl.program_id(0) // num_heads
     head = tl.program_id(0) % num_heads
-    grad_q_ptr += head * HEAD_DIM  # the heads of a token's gradient are contiguous
-    grad_k_ptr += head * HEAD_DIM
-    grad_v_ptr += head * HEAD_DIM
+    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM
     if sequence == num_sequences:
         q_start = tl.load(cu_seqlens_q_ptr + num_sequences)
         k_start = tl.load(cu_seqlens_k_ptr + num_sequences)
-        zero_rows(Rows(grad_q_ptr, grad_q_stride_token, q_start, num_q_tokens - q_start), TILE, HEAD_DIM)
-        zero_rows(Rows(grad_k_ptr, grad_k_stride_token, k_start, num_k_tokens - k_start), TILE, HEAD_DIM)
-        zero_rows(Rows(grad_v_ptr, grad_v_stride_token, k_start, num_k_tokens - k_start), TILE, HEAD_DIM)
+        zero_rows(
+            Rows(grad_q_ptr + first_column, stride_token * Q_PARTS, q_start, num_q_tokens - q_start), TILE, HEAD_DIM
+        )
+        zero_rows(
+            Rows(grad_k_ptr + first_column, stride_token * K_PARTS, k_start, num_k_tokens - k_start), TILE, HEAD_DIM
+        )
+        zero_rows(
+            Rows(grad_v_ptr + first_column, stride_token * V_PARTS, k_start, num_k_tokens - k_start), TILE, HEAD_DIM
+        )
         return
     q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
     k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
     longest = tl.maximum(num_queries, num_keys)
     if longest > TILE:
         if zeroes_longer != 0:
-            zero_rows(Rows(grad_q_ptr, grad_q_stride_token, q_start, num_queries), TILE, HEAD_DIM)
-            zero_rows(Rows(grad_k_ptr, grad_k_stride_token, k_start, num_keys), TILE, HEAD_DIM)
-            zero_rows(Rows(grad_v_ptr, grad_v_stride_token, k_start, num_keys), TILE, HEAD_DIM)
+            zero_rows(Rows(grad_q_ptr + first_column, stride_token * Q_PARTS, q_start, num_queries), TILE, HEAD_DIM)
+            zero_rows(Rows(grad_k_ptr + first_column, stride_token * K_PARTS, k_start, num_keys), TILE, HEAD_DIM)
+            zero_rows(Rows(grad_v_ptr + first_column, stride_token * V_PARTS, k_start, num_keys), TILE, HEAD_DIM)
         return
     if longest <= SHORTER:
         return
@@ -179,10 +183,10 @@ def short_backward(
     dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
     kept_weights, grad_weights = replay_dropout(weights, grad_weights, dropout, 0, 0)
     grad_v = tl.dot(tl.trans(kept_weights.to(grad_out.dtype)), grad_out, input_precision="ieee")
-    store_tile(Rows(grad_v_ptr, grad_v_stride_token, k_start, num_keys), 0, grad_v, HEAD_DIM)
+    store_tile(Rows(grad_v_ptr + first_column, stride_token * V_PARTS, k_start, num_keys), 0, grad_v, HEAD_DIM)
     mean_grad = tl.sum(weights * grad_weights, 1)
     grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(q.dtype)
     grad_q = tl.dot(grad_scores, k, input_precision="ieee")
-    store_tile(Rows(grad_q_ptr, grad_q_stride_token, q_start, num_queries), 0, grad_q, HEAD_DIM)
+    store_tile(Rows(grad_q_ptr + first_column, stride_token * Q_PARTS, q_start, num_queries), 0, grad_q, HEAD_DIM)
     grad_k = tl.dot(tl.trans(grad_scores), q, input_precision="ieee")
-    store_tile(Rows(grad_k_ptr, grad_k_stride_token, k_start, num_keys), 0, grad_k, HEAD_DIM)
+    store_tile(Rows(grad_k_ptr + first_column, stride_token * K_PARTS, k_start, num_keys), 0, grad_k, HEAD_DIM)
