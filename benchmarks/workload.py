@@ -52,6 +52,7 @@ class PackedBatch:
     source: Packed
     target_input: Packed
     labels: Tensor
+    links: None = None  # between words: only guided alignment has any
 
 
 @dataclass(frozen=True)

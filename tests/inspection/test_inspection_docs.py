@@ -76,6 +76,6 @@ def test_pictures_are_at_most_300_kilobytes() -> None:
 def test_files_named_on_the_page_exist(page: str) -> None:
     named = re.findall(r"\]\((pictures/[^)]+)\)", PAGES[page])
     named += [
-        f"../{name}" for name in re.findall(r"((?:configs|scripts|translator|benchmarks)/[\w/.]+\w)", PAGES[page])
+        f"../{name}" for name in re.findall(r"((?:configs|scripts|translator|benchmarks)/[\w/.-]+\w)", PAGES[page])
     ]
     assert not [name for name in named if not (ROOT / "docs" / name).exists()]

@@ -96,11 +96,6 @@ def run(arguments: argparse.Namespace) -> int:
     changes = decoding_changes(arguments)
     document = find_document(arguments)
     summary, status = GuardSummary(), 0
-    if arguments.target_prefix and arguments.sentences and not any("\t" in each for each in arguments.sentences):
-        raise LineError(
-            "--target-prefix takes no value: a sentence must be source<TAB>prefix. "
-            f"Received: {shorten(arguments.sentences[0], 60)!r}, without a tab. Write $'source\\tprefix' in bash."
-        )
     if arguments.format != "text" and (arguments.target_prefix or arguments.document or document is not None):
         raise LineError("--format is mutually exclusive with --target-prefix and documents. Omit one of them.")
     if arguments.document or document is not None:
@@ -112,6 +107,11 @@ def run(arguments: argparse.Namespace) -> int:
         load_model = partial(load_translator, arguments)
         status = run_documents(arguments, document, load_model, changes, summary.add, _NOTICES)
     else:
+        if arguments.target_prefix and arguments.sentences and not any("\t" in each for each in arguments.sentences):
+            raise LineError(
+                "--target-prefix takes no value: a sentence must be source<TAB>prefix. "
+                f"Received: {shorten(arguments.sentences[0], 60)!r}, without a tab. Write $'source\\tprefix' in bash."
+            )
 
         def load() -> Any:
             """Return a function that translates a batch of lines."""
