@@ -10,9 +10,8 @@ includes its class; TRANSLATOR_CHECK=1 refuses it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,7 +26,6 @@ from translator.kernels.triton_attention_short import short_backward, short_forw
 from translator.kernels.triton_tiles import on_device_of
 
 _PARTS = "Q_PARTS", "K_PARTS", "V_PARTS"
-_NO_PARTS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -136,7 +134,7 @@ class _Call:
     def constants(self) -> dict[str, Any]:
         return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.projections[0].shape[3]}
 
-    def parts(self, *names: str) -> dict[str, int]:
+    def parts(self, names: Sequence[str]) -> dict[str, int]:
         """Return constants of the kernels that write gradients: `Q_PARTS` is the number of parts of the projection that
         holds the queries, and so the distance of rows in its gradient. Given as strides, they would take registers.
         """
@@ -154,7 +152,7 @@ class _Call:
         tensors: tuple[Tensor, ...],
         strides: tuple[int, ...],
         numbers: tuple[float, ...],
-        parts: Mapping[str, int] = _NO_PARTS,
+        parts: Sequence[str] = (),
     ) -> None:
         """Launch a kernel of the short path for each length class that the bounds admit, a program per sequence.
 
@@ -169,7 +167,13 @@ class _Call:
             programs = (num_sequences + is_last) * heads
             zeroes_longer = int(is_last and not self.has_long)
             kernel[(programs,)](
-                *arguments, *sizes, zeroes_longer, *numbers, **self.constants, **parts, **length_class.constants()
+                *arguments,
+                *sizes,
+                zeroes_longer,
+                *numbers,
+                **self.constants,
+                **self.parts(parts),
+                **length_class.constants(),
             )
 
     def launch_long(
@@ -178,7 +182,7 @@ class _Call:
         tensors: tuple[Tensor, ...],
         strides: tuple[int, ...],
         numbers: tuple[float, ...],
-        parts: Mapping[str, int] = _NO_PARTS,
+        parts: Sequence[str] = (),
         *,
         over_keys: bool = False,
     ) -> None:
@@ -191,7 +195,7 @@ class _Call:
             *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds),
             *(*strides, heads, num_sequences, num_q_tokens, *numbers),
             **self.constants,
-            **parts,
+            **self.parts(parts),
             SHORT=self.tiling.short,
             **block.constants(),
         )
@@ -260,15 +264,14 @@ def triton_attention_backward(
     grad_q, grad_k, grad_v = separated(grads)
     mean_grad = torch.empty_like(log_sum)
     strides, numbers = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
-    of_queries, of_keys = call.parts("Q_PARTS"), call.parts("K_PARTS", "V_PARTS")
     with on_device_of(out):
         tensors = (grad_out, *call.inputs, grad_q, grad_k, grad_v)
-        call.launch_short(short_backward, tensors, strides, numbers, of_queries | of_keys)
+        call.launch_short(short_backward, tensors, strides, numbers, _PARTS)
         if call.has_long:
             tensors = (grad_out, out, *call.inputs, grad_q, log_sum, mean_grad)
-            call.launch_long(long_backward_queries, tensors, strides, numbers, of_queries)
+            call.launch_long(long_backward_queries, tensors, strides, numbers, ("Q_PARTS",))
             tensors = (grad_out, *call.inputs, grad_k, grad_v, log_sum, mean_grad)
-            call.launch_long(long_backward_keys, tensors, strides, numbers, of_keys, over_keys=True)
+            call.launch_long(long_backward_keys, tensors, strides, numbers, ("K_PARTS", "V_PARTS"), over_keys=True)
     return grads
 
 
