@@ -92,8 +92,15 @@ def main() -> None:
 
 
 def read(path: Path) -> Iterator[Row]:
-    """Read the rows of a Parquet file; without a column `source`, the name of its folder is the source."""
-    table = pq.read_table(path)
+    """Read the rows of a Parquet file; without a column `source`, the name of its folder is the source.
+
+    Raises:
+        SystemExit: if the file cannot be read, with a message.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise SystemExit(f"{path} must be a readable Parquet file. {error}") from error
     sources = table["source"].to_pylist() if "source" in table.column_names else [path.parent.name] * len(table)
     return zip(table["fr"].to_pylist(), table["en"].to_pylist(), sources, strict=True)
 

@@ -11,6 +11,7 @@ weights and output weights of zero.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -73,7 +74,14 @@ def grow(model: LoadedModel, sizes: Mapping[str, int], seed: int) -> LoadedModel
 
 
 def _with_sizes(config: Config, sizes: Mapping[str, int]) -> Config:
-    return config.model_copy(update={"model": config.model.model_copy(update=dict(sizes))})
+    """Return the configuration of the larger model; the layer that is chosen for alignments moves with its weights."""
+    old = config.model
+    model = old.model_copy(update=dict(sizes))
+    if old.alignment_layer is not None or old.alignment_head is not None:
+        layer = (old.alignment_layer or old.decoder_layers) - 1
+        first = math.ceil(layer * model.decoder_layers / old.decoder_layers)  # see `_with_layers`
+        model = model.model_copy(update={"alignment_layer": first + 1})
+    return config.model_copy(update={"model": model})
 
 
 def _with_layers(weights: Mapping[str, Tensor], stack: str, old: int, new: int) -> dict[str, Tensor]:

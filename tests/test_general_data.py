@@ -71,3 +71,10 @@ def test_the_held_out_pairs_do_not_depend_on_the_order_of_the_rows(data: Path, m
         train = data / "general/train.parquet"
         pq.write_table(pq.read_table(train).take(list(range(pq.read_metadata(train).num_rows))[::-1]), train)
     assert results[0] == results[1]
+
+
+def test_a_file_that_is_missing_or_of_another_format_is_named(tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("bonjour")
+    for name in ("none.parquet", "text.parquet"):
+        with pytest.raises(SystemExit, match=rf"{name} must be a readable Parquet file\."):
+            general_data.read(tmp_path / name)

@@ -10,6 +10,7 @@ import torch
 
 from scripts import grow_model
 from translator.checkpoint import LoadedModel, load_model
+from translator.engines.cross_attention import cross_attention_weights
 from translator.errors import UserError
 from translator.packing import Packed
 
@@ -41,6 +42,18 @@ def test_the_layers_of_the_model_are_spread_evenly_and_the_seed_draws_the_new_un
     assert [[torch.equal(weight[:64], each) for each in own].index(True) for weight in weights] == [0, 0, 0, 1, 1]
     new = [model.encoder.layers[0].feed_forward.inner_projection.weight[64:] for model in (large, again, other)]
     assert torch.equal(new[0], new[1]) and not torch.equal(new[0], new[2])
+
+
+@pytest.mark.parametrize("chosen", [{"alignment_layer": 1}, {"alignment_layer": 2}, {"alignment_head": 2}])
+def test_alignments_are_read_from_the_same_weights(random_model: Build, chosen: dict[str, int]) -> None:
+    small = random_model(**chosen)
+    large = grow_model.grow(small, SIZES, seed=1)
+    pairs = [([5, 6, 7], [10, 11]), ([8, 9], [12, 13])]
+    expected, found = (
+        cross_attention_weights(each.model, *zip(*pairs, strict=True), torch.device("cpu")) for each in (small, large)
+    )
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_each_new_layer_and_unit_can_learn(random_model: Build) -> None:
