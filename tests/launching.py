@@ -30,7 +30,11 @@ def rank_environments(count: int, local_world_size: int = 1) -> list[dict[str, s
 
 
 def start_ranks(
-    folders: Sequence[Path], *arguments: str, local_world_size: int = 1, file_sizes: Sequence[int | None] = ()
+    folders: Sequence[Path],
+    *arguments: str,
+    local_world_size: int = 1,
+    file_sizes: Sequence[int | None] = (),
+    threads: Sequence[int] = (),
 ) -> list[subprocess.Popen[str]]:
     """Start `translator train config.yaml` with one rank in each folder.
 
@@ -39,16 +43,18 @@ def start_ranks(
         arguments: further arguments.
         local_world_size: number of ranks that are said to share a machine.
         file_sizes: largest file that each rank can write, in bytes, as if its disk were full; None for any size.
+        threads: number of threads of each rank; one by default.
     """
     command = [sys.executable, "-m", "translator", "train", "config.yaml", *arguments]
     processes = []
     for rank, place in enumerate(rank_environments(len(folders), local_world_size)):
         limit = file_sizes[rank] if file_sizes else None
+        own_threads = {"OMP_NUM_THREADS": str(threads[rank])} if threads else {}
         processes.append(
             subprocess.Popen(
                 command,
                 cwd=folders[rank],
-                env=place,
+                env=place | own_threads,
                 stderr=subprocess.PIPE,
                 text=True,
                 preexec_fn=None

@@ -236,6 +236,11 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
             "parallel: hybrid requires compile: false. Received: compile: true.",
         ),
         (
+            values(training={"optimizer": "muon", "parallel": "shard"}),
+            "optimizer: muon requires parallel: replicate, because it makes whole matrices orthogonal. "
+            "Received: parallel: shard. Use optimizer: adamw to divide the model among ranks.",
+        ),
+        (
             values(tokenizer={"joint": False}),
             "model.tied_embeddings: all requires one vocabulary. Received: tokenizer.joint=false.",
         ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from launching import finish, start_ranks
 
 from translator.checkpoint import CheckpointError
+from translator.config import Config, to_yaml
 from translator.training import precision
 from translator.training.precision import Precision, bfloat16_unit, choose_precision, processor_type
 
@@ -87,3 +90,12 @@ def test_the_type_of_a_cpu_is_known_without_cpuinfo(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "missing")
     assert processor_type(CPU).endswith(f" ({torch.backends.cpu.get_cpu_capability()})")
     assert bfloat16_unit(CPU) is None
+
+
+def test_ranks_whose_products_round_differently_refuse_muon(tiny: Callable[..., Config], tmp_path: Path) -> None:
+    config = tiny("run", training={"optimizer": "muon"})
+    (tmp_path / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    for code, error in finish(start_ranks([tmp_path] * 2, threads=(1, 2))):
+        assert code == 2 and "Traceback" not in error
+        assert "muon requires the same processor on all ranks" in error
+        assert "with 1 threads; rank 1 is" in error and "with 2 threads. Use training.optimizer=adamw." in error

@@ -134,6 +134,30 @@ def test_a_run_that_stops_halfway_and_goes_on_ends_with_the_same_bits(tiny: Tiny
     assert lines_without_speed(whole.output) == lines_without_speed(halves.output)
 
 
+def test_a_run_with_muon_that_stops_halfway_and_goes_on_ends_with_the_same_bits(tiny: Tiny) -> None:
+    whole, halves = (with_sections(tiny, name, optimizer="muon", precision="bfloat16") for name in ("whole", "halves"))
+    train(whole)
+    train(with_sections(tiny, "halves", optimizer="muon", precision="bfloat16", max_steps=6))
+    train(halves)
+    assert_same_bits(weights(whole.output), weights(halves.output))
+    states = [read_training_state((Path(config.output) / "last").resolve()) for config in (whole, halves)]
+    moments = [state["optimizer"]["state"] for state in states]
+    assert {tuple(own) for own in moments[0].values()} == {("exp_avg",), ("step", "exp_avg", "exp_avg_sq")}
+    for number, own in moments[0].items():
+        assert_same_bits(own, moments[1][number])
+
+
+@pytest.mark.parametrize(("first", "second"), [("adamw", "muon"), ("muon", "adam")])
+def test_a_run_keeps_its_optimizer_and_another_run_begins_with_its_weights(tiny: Tiny, first: str, second: str) -> None:
+    run = train(tiny("one", training={"optimizer": first, "max_steps": 4}))
+    with pytest.raises(CheckpointError, match=r"must resume with the optimizer that the run began with.*start_from"):
+        train(tiny("one", training={"optimizer": second}), allow_config_change=True)
+    options = {"optimizer": second, "start_from": str(run), "max_steps": 1, "learning_rate": 1e-9}
+    other = train(tiny("other", training=options))
+    for name, weight in weights(run).items():
+        torch.testing.assert_close(weights(other)[name], weight, rtol=0, atol=1e-6)
+
+
 def test_a_run_that_is_killed_at_any_moment_ends_with_the_same_bits(tiny: Tiny, tmp_path: Path) -> None:
     whole, killed = with_sections(tiny, "whole", max_steps=40), with_sections(tiny, "killed", max_steps=40)
     train(whole)
@@ -168,9 +192,12 @@ def test_a_run_that_is_asked_to_stop_saves_first_and_goes_on_later(
     assert read_training_state((Path(config.output) / "last").resolve())["progress"]["step"] == step + 2
 
 
-def test_two_ranks_give_the_result_of_one_rank_with_twice_the_accumulation(tiny: Tiny, tmp_path: Path) -> None:
-    one = tiny("one", model={"dropout": 0.1}, training={"accumulation": 2, "optimizer": "adam"})
-    two = tiny("two", model={"dropout": 0.1}, training={"accumulation": 1, "optimizer": "adam"})
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_two_ranks_give_the_result_of_one_rank_with_twice_the_accumulation(
+    tiny: Tiny, tmp_path: Path, optimizer: str
+) -> None:
+    one = tiny("one", model={"dropout": 0.1}, training={"accumulation": 2, "optimizer": optimizer})
+    two = tiny("two", model={"dropout": 0.1}, training={"accumulation": 1, "optimizer": optimizer})
     train(one)
     path = tmp_path / "two.yaml"
     path.write_text(to_yaml(two), encoding="utf-8")

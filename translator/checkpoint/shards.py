@@ -102,7 +102,7 @@ def join_state(state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[
         kinds[kind][parameter] = tensor
     names: list[str] = state["parameters"]
     moments = {
-        number: {**own, **{moment: kinds[moment][names[number]] for moment in MOMENTS}}
+        number: {**own, **{name: kinds[name][names[number]] for name in MOMENTS if names[number] in kinds[name]}}
         for number, own in state["optimizer"]["state"].items()
     }
     joined = {name: value for name, value in state.items() if name not in ("parameters", SHARDS_KEY)}

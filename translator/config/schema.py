@@ -106,7 +106,8 @@ class TrainingConfig(Section):
         batch_tokens: tokens per micro-batch and rank, of the side that `step_tokens` counts. With `step_tokens` it
             changes only how a step is split, and the result to rounding; `auto` is then the largest that fits.
         accumulation: micro-batches per optimizer step and rank; without `step_tokens`.
-        optimizer: AdamW, or Adam with weight decay in the gradient.
+        optimizer: AdamW, Adam with weight decay in the gradient, or Muon for the matrices of the layers with AdamW for
+            all other parameters; `learning_rate` and `weight_decay` serve both.
         learning_rate: peak learning rate, reached after warm-up.
         betas: decay rates of the moments of the optimizer.
         epsilon: epsilon of the optimizer.
@@ -156,7 +157,7 @@ class TrainingConfig(Section):
     step_tokens: PositiveInt | None = None
     batch_tokens: AutoOrPositiveInt = 4096
     accumulation: PositiveInt = 1
-    optimizer: Literal["adamw", "adam"] = "adamw"
+    optimizer: Literal["adamw", "adam", "muon"] = "adamw"
     learning_rate: PositiveFloat = 5e-4
     betas: tuple[Probability, Probability] = (0.9, 0.98)
     epsilon: PositiveFloat = 1e-9
@@ -217,6 +218,11 @@ class TrainingConfig(Section):
             problems.append("cuda_graphs requires compile: true. Received: compile: false.")
         if self.parallel != "replicate" and self.compile:
             problems.append(f"parallel: {self.parallel} requires compile: false. Received: compile: true.")
+        if self.optimizer == "muon" and self.parallel != "replicate":
+            problems.append(
+                "optimizer: muon requires parallel: replicate, because it makes whole matrices orthogonal. "
+                f"Received: parallel: {self.parallel}. Use optimizer: adamw to divide the model among ranks."
+            )
         if self.guided_alignment_weight and self.compile:
             problems.append("guided_alignment_weight requires compile: false. Received: compile: true.")
         if len(set(self.report_to)) < len(self.report_to):

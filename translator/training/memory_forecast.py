@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from translator.config import TrainingConfig
 from translator.data.batch import Batch
@@ -14,6 +15,8 @@ from translator.data.examples import Chunk, Examples
 from translator.model import Model
 from translator.training.forward_backward import ForwardBackward
 from translator.training.memory import current_memory, peak_memory, reset_peak_memory, return_freed_memory
+from translator.training.muon import stack_bytes
+from translator.training.optimizer import build_optimizer, layer_matrices, moments_of
 
 BYTES_PER_NUMBER = 4  # master weights, gradients and moments are float32
 _PARTS = (16, 4, 2)  # one sixteenth of a batch, a quarter, a half
@@ -21,7 +24,6 @@ _PARTS = (16, 4, 2)  # one sixteenth of a batch, a quarter, a half
 _HEAP_GROWTH = 1.5
 # Code that oneDNN generates for bfloat16 on the CPU, with the caches of `bound_primitive_caches` full (measured).
 _GENERATED_CODE = 300 << 20
-_MOMENTS = 2  # of Adam and AdamW
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class MemoryForecast:
         base: memory of the process without a model: Python, torch, the corpus, generated code; 0 on a GPU.
         weights: parameters and their moving average.
         optimizer: moments of the optimizer.
-        step: maximum of gradients, activations and temporary buffers of a forward and backward pass.
+        step: maximum of gradients, activations and temporary buffers of a forward and backward pass, and the temporary
+            tensors of Muon.
     """
 
     base: int
@@ -46,10 +49,16 @@ class MemoryForecast:
         return self.base + self.weights + self.optimizer + self.step
 
 
-def weights_and_optimizer(parameters: int, options: TrainingConfig) -> tuple[int, int]:
+def weights_and_optimizer(model: nn.Module, options: TrainingConfig) -> tuple[int, int]:
     """Return the bytes of weights with their average, and of the moments of the optimizer, all in float32."""
-    size = BYTES_PER_NUMBER * parameters
-    return size * (2 if options.ema_decay else 1), size * _MOMENTS
+    weights = _bytes(model.parameters())
+    groups = build_optimizer(model, options).param_groups
+    moments = sum(len(moments_of(group)) * _bytes(group["params"]) for group in groups)
+    return weights * (2 if options.ema_decay else 1), moments
+
+
+def _bytes(parameters: Iterable[Tensor]) -> int:
+    return BYTES_PER_NUMBER * sum(parameter.numel() for parameter in parameters)
 
 
 def forecast_memory(
@@ -81,15 +90,15 @@ def forecast_batches(
     `forecast_memory`; parts of a batch of `options.batch_tokens` are measured.
     """
     device = next(model.parameters()).device
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    weights, optimizer = weights_and_optimizer(parameters, options)
+    weights, optimizer = weights_and_optimizer(model, options)
     points = _measure(model, corpus, options, dtype, seed, limit)
     model.zero_grad()
     return_freed_memory()
     if not points:
         return None
     growth = _HEAP_GROWTH if device.type == "cpu" else 1.0
-    gradients = BYTES_PER_NUMBER * parameters
+    gradients = _bytes(model.parameters())
+    stack = stack_bytes(layer_matrices(model), dtype) if options.optimizer == "muon" else 0
     base = max(0, (current_memory(device) or 0) - weights) if device.type == "cpu" else 0
     if device.type == "cpu" and dtype == torch.bfloat16:
         base += _GENERATED_CODE
@@ -100,6 +109,7 @@ def forecast_batches(
         activations = round(growth * _extrapolated(points, whole))
         # Activations are freed while the first gradients of a step are created; those of further micro-batches add up.
         step = gradients + activations if accumulates else max(gradients, activations)
+        step += stack  # which does not fit into the gaps that activations leave on the heap (measured)
         return MemoryForecast(base, weights, optimizer, step)
 
     return forecast_of

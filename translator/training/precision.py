@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 from translator.checkpoint import CheckpointError
+from translator.ranks import RankError
+from translator.training.parallel import Ranks
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -77,6 +79,19 @@ def choose_precision(requested: str, device: torch.device, earlier: object, say:
             f"On {processor}, results may differ from those of an uninterrupted run in their last bits"
         )
     return precision
+
+
+def check_same_processor(ranks: Ranks) -> None:
+    """Raise RankError, on every rank, if matrix products of the same matrices may differ between ranks."""
+    threads = f" with {torch.get_num_threads()} threads" if ranks.device.type == "cpu" else ""
+    found = ranks.exchange(processor_type(ranks.device) + threads)
+    others = [f"rank {rank} is {name}" for rank, name in enumerate(found) if name != found[0]]
+    if others:
+        shown = "; ".join(others[:3]) + ("; …" if len(others) > 3 else "")
+        raise RankError(
+            "training.optimizer: muon requires the same processor on all ranks, because its matrix products round by "
+            f"processor. Received: rank 0 is {found[0]}; {shown}. Use training.optimizer=adamw."
+        )
 
 
 def _checked(earlier: object) -> Precision:

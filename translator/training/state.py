@@ -18,7 +18,8 @@ from translator.config import TrainingConfig
 from translator.data.steps import StepStream
 from translator.errors import UserError
 from translator.training.metrics import Window
-from translator.training.optimizer import WeightAverage
+from translator.training.muon import PARTS
+from translator.training.optimizer import WeightAverage, moments_of
 from translator.training.parallel import Ranks
 from translator.training.sharding import gather, load_weights, part_of
 
@@ -105,7 +106,10 @@ class TrainingState:
         """Return everything but the large tensors, by value."""
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         optimizer = self.optimizer.state_dict()
-        steps = {number: {"step": state["step"].clone()} for number, state in optimizer["state"].items()}
+        steps = {
+            number: {name: value.clone() for name, value in state.items() if name not in MOMENTS}
+            for number, state in optimizer["state"].items()
+        }
         return {
             "parameters": [names[id(parameter)] for parameter in self._optimized()],
             "optimizer": {**optimizer, "state": steps},
@@ -137,7 +141,7 @@ class TrainingState:
                 self.average.updates = state["average"]["updates"]
                 for name, weight in self.average.weights.items() if read_shards is None else ():
                     weight.copy_(part_of(state["average"]["weights"][name], weight))
-            self._load_optimizer(state["optimizer"], has_moments=read_shards is None)
+            self._load_optimizer(state["optimizer"], origin, has_moments=read_shards is None)
             if read_shards is not None:
                 tensors = self.tensors().items()
                 read_shards({name: t for name, t in tensors if state["average"] or not name.startswith("average.")})
@@ -155,17 +159,23 @@ class TrainingState:
                 "Delete this checkpoint to resume from an older one, or choose another output."
             ) from error
 
-    def _load_optimizer(self, state: dict[str, Any], *, has_moments: bool) -> None:
+    def _load_optimizer(self, state: dict[str, Any], origin: str, *, has_moments: bool) -> None:
         """Load the state of the optimizer; without moments, zeros take their place."""
+        groups = self.optimizer.param_groups
+        if any(PARTS in group for group in groups) != any(PARTS in group for group in state["param_groups"]):
+            raise CheckpointError(
+                "Training must resume with the optimizer that the run began with. "
+                f"Received: {origin}, of another training.optimizer. Set the earlier one, or begin a new run "
+                "from these weights with training.start_from and another output."
+            )
         placed: dict[int, dict[str, Tensor]] = {}
-        for number, parameter in enumerate(self._optimized()):
+        optimized = ((parameter, moments_of(group)) for group in groups for parameter in group["params"])
+        for number, (parameter, moments) in enumerate(optimized):
             own = state["state"].get(number)
             if own is not None:
-                moments = own if has_moments else dict.fromkeys(MOMENTS)
-                placed[number] = {"step": own["step"]} | {
-                    name: torch.zeros_like(parameter.detach()) if value is None else part_of(value, parameter)
-                    for name, value in moments.items()
-                    if name != "step"
+                placed[number] = {name: value for name, value in own.items() if name not in MOMENTS} | {
+                    name: part_of(own[name], parameter) if has_moments else torch.zeros_like(parameter.detach())
+                    for name in moments
                 }
         self.optimizer.load_state_dict({**state, "state": placed})
 

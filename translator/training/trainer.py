@@ -35,7 +35,7 @@ from translator.training.messages import beginning, early_stop, summary, too_lar
 from translator.training.metrics import Metrics, StepResult, StepResultQueue, TrainingProgress
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_rank, scale_and_clip
-from translator.training.precision import choose_precision
+from translator.training.precision import check_same_processor, choose_precision
 from translator.training.reporters import make_reporters
 from translator.training.schedule import learning_rate
 from translator.training.setup import Setup, TrainingError, set_up
@@ -115,6 +115,8 @@ class Trainer:
         self.model = initial_model(config, self.tokenizers, ranks, _say, is_new=setup.state is None)
         earlier = None if setup.state is None else setup.state.get("precision")
         self.precision = ranks.on_main(lambda: choose_precision(self.options.precision, ranks.device, earlier, _say))
+        if self.options.optimizer == "muon":
+            check_same_processor(ranks)
         self.options = self._with_batch_tokens(None if setup.state is None else setup.state.get("batch_tokens"))
         shard(self.model, ranks, self.options.parallel, self.precision.dtype)
         self.is_sharded = any(is_sharded(parameter) for parameter in self.model.parameters())
@@ -356,7 +358,7 @@ class Trainer:
         )
         parameters = dict(self.model.named_parameters())
         average = WeightAverage(parameters, options.ema_decay) if options.ema_decay else None
-        return TrainingState(self.model, build_optimizer(self.model, options), stream, average)
+        return TrainingState(self.model, build_optimizer(self.model, options, self.precision.dtype), stream, average)
 
     def _with_batch_tokens(self, earlier: int | None) -> TrainingConfig:
         """Return the options with a number of tokens per micro-batch; `auto` keeps that of a resumed run."""
