@@ -114,10 +114,6 @@ class TokenLinks:
         """Return the same links with `change` applied to both tensors."""
         return TokenLinks(change(self.places), change(self.weights))
 
-    def scaled(self, factor: Tensor) -> TokenLinks:
-        """Return the same links with their weights multiplied by a scalar."""
-        return TokenLinks(self.places, self.weights * factor)
-
     def part(self, start: int, stop: int) -> TokenLinks:
         """Return the links of the sequences from `start` to before `stop`, which are numbered from 0."""
         is_inside = (self.places[0] >= start) & (self.places[0] < stop)

@@ -33,6 +33,7 @@ def read(source: dict[str, Any] | None = None, **sections: Any) -> Config:
     [
         {"phrasebook": "train"},
         {"file": "a.tsv", "alignment_column": "links", "alignment_split": "spaces"},
+        {"file": "a.tsv", "alignment_column": "links", "streaming": True},
         {"text": {"source": "a.fr", "target": "a.en", "alignment": "a.align"}, "alignment_split": "spaces"},
         [{"file": "a.tsv"}, {"file": "b.tsv", "alignment_column": "links"}],
     ],
@@ -46,6 +47,13 @@ def test_the_configuration_in_the_documentation_is_valid() -> None:
     (block,) = (text for text in blocks("docs/training.md", "yaml") if "guided" in text)
     config = validate({"output": "run", **parse_yaml(block, "docs/training.md")}, "docs/training.md")
     assert [source.has_alignment for source in config.data.train] == [True, True, True, False]
+
+
+def test_a_run_that_starts_from_a_model_need_not_name_the_head_to_train() -> None:
+    values = configuration(training={"start_from": "runs/earlier"})
+    del values["model"]
+    assert not validate(values, "my.yaml").model.names_alignment
+    assert read().model.names_alignment
 
 
 def test_without_a_weight_the_alignments_of_the_embedded_corpus_are_not_read() -> None:
@@ -74,12 +82,12 @@ _ALIGNED = {"file": "a.tsv", "alignment_column": "links"}
             "model.architecture: encoder_decoder. Received: translation, decoder_only.",
         ),
         (
-            configuration(_ALIGNED | {"streaming": True}),
-            "training.guided_alignment_weight requires data.train without streaming. Received: streaming: true.",
+            configuration(model={"alignment_head": None}, training={"start_from": "runs/earlier"}),
+            "training.guided_alignment_weight requires model.alignment_head, the head to train.",
         ),
         (
             configuration(training={"compile": True}),
-            "guided_alignment_weight requires compile: false. Received: compile: true.",
+            "guided_alignment_weight requires compile: false. Received: compile: true. Compiled code has the shapes",
         ),
         (
             configuration(training={"guided_alignment_weight": -1}),

@@ -17,9 +17,12 @@ from translator.data.corpus import Corpus, load_corpus
 from translator.data.files import DataError
 from translator.data.links import WordLinks, keep_through_noise, read_links, token_links
 from translator.data.objectives import AlignedTranslation
+from translator.data.store import Ragged
+from translator.data.streaming import load_stream
 from translator.tokenizer import Tokenizers
 from translator.tokenizer.words import words_of
 
+_ALIGNED = AlignedTranslation()
 # Each row has the links that a reader of both languages gives, on words and punctuation marks.
 ROWS = [
     ("J'aime l'école, bien sûr.", "I like school, of course.", "0-0 1-1 3-2 4-3 5-4 5-5 6-4 6-5 7-6"),
@@ -57,7 +60,7 @@ def loaded(data: DataConfig, tokenizers: Tokenizers, alpha: float = 0.0) -> Corp
         seed=1,
         max_positions=128,
         log=lambda line: None,
-        objective=AlignedTranslation(),
+        objective=_ALIGNED,
     )
 
 
@@ -173,6 +176,47 @@ def test_alignments_may_be_a_third_aligned_file(tmp_path: Path, tokenizers: Toke
     (tmp_path / "alignment").write_text("0-0\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"Received: .*source with 5 lines, .*target with 5, .*alignment with 1\."):
         loaded(data, tokenizers)
+
+
+def test_a_stream_has_the_links_of_its_rows(tmp_path: Path, tokenizers: Tokenizers, make: Any) -> None:
+    expected = make([*ROWS, (*ROWS[0][:2], "0-0")])  # duplicates differ in their links alone: the first is kept
+    for name, side in {"source": 0, "target": 1, "alignment": 2}.items():
+        lines = [row[side] for row in (*ROWS, ROWS[0])]
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    (tmp_path / "plain.tsv").write_text("fr\ten\nIl pleut.\tIt's raining.\n", encoding="utf-8")
+    files = {name: str(tmp_path / name) for name in ("source", "target", "alignment")}
+    column = {"file": str(tmp_path / "train.tsv"), "alignment_column": "alignment", "streaming": True}
+    plain = {"file": str(tmp_path / "plain.tsv"), "streaming": True}
+    linked = linked_rows(expected.pieces(np.arange(len(ROWS)), 0))
+    for source in (column, {"text": files, "streaming": True}):
+        data = data_config(tmp_path / "cache", source, plain)
+        opened = load_stream(data, tokenizers, sampling_alpha=0.0, seed=1, max_positions=128, objective=_ALIGNED)
+        chunk = next(opened.read(1, (100, 100), 0))
+        assert chunk.links is not None
+        found = linked_rows((chunk.source, chunk.target, chunk.links))
+        assert {row for row in found if len(row[2])} == {row for row in linked if len(row[2])}
+        assert (
+            tuple(tokenizers.source.encode("Il pleut.")),
+            tuple(tokenizers.target.encode("It's raining.")),
+            (),
+        ) in found
+
+
+def linked_rows(sides: tuple[Ragged, ...]) -> set[tuple[tuple[int, ...], ...]]:
+    """Source, target and links of each example."""
+    return {tuple(tuple(side[row].tolist()) for side in sides) for row in range(len(sides[0]))}
+
+
+def test_a_wrong_alignment_in_a_stream_is_refused_by_its_row(
+    make: Callable[..., Corpus], tmp_path: Path, tokenizers: Tokenizers
+) -> None:
+    make()
+    with (tmp_path / "train.tsv").open("a", encoding="utf-8") as file:
+        file.write("oui\tyes\t0-1\n")
+    source = {"file": str(tmp_path / "train.tsv"), "alignment_column": "alignment", "streaming": True}
+    data = data_config(tmp_path / "cache", source)
+    with pytest.raises(DataError, match=r"Received: 0-1 in row 6 of .*train\.tsv, in the order of this pass, whose"):
+        load_stream(data, tokenizers, sampling_alpha=0.0, seed=1, max_positions=128, objective=_ALIGNED)
 
 
 def test_a_source_without_alignments_is_mixed_with_one_that_has_them(

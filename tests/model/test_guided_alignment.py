@@ -42,8 +42,7 @@ def guided_model() -> EncoderDecoder:
 
 def guidance(model: EncoderDecoder, links: TokenLinks) -> Tensor:
     """The loss that the links add."""
-    with_links, without = (model.loss(batch_with(each))[0] for each in (links, None))
-    return with_links - without
+    return model.guided_loss(batch_with(links), None, torch.ones(()))[0] - model.loss(batch_with(links))[0]
 
 
 def test_the_loss_is_the_cross_entropy_of_the_weights_of_the_head() -> None:
@@ -86,11 +85,18 @@ def test_only_queries_and_keys_of_the_head_learn_from_links_directly() -> None:
         assert (norms[1:] < 1e-6).all()  # values
 
 
-def test_a_batch_without_links_and_a_model_without_an_alignment_head_have_the_loss_of_their_tokens() -> None:
-    model = guided_model()
-    assert guidance(model, token_links([])) == 0
-    model.alignment_head = None
-    assert guidance(model, token_links()) == 0
+def test_the_alignment_loss_is_returned_alone_and_added_with_its_factor() -> None:
+    model, batch = guided_model(), batch_with(token_links())
+    alone, count = model.loss(batch)
+    both, same, alignment = model.guided_loss(batch, None, torch.tensor(0.3))
+    assert alignment > 0 and not alignment.requires_grad
+    torch.testing.assert_close(both, alone + 0.3 * alignment)
+    assert count == same == sum(LENGTHS[1])
+    assert alone == model.loss(batch_with(None))[0]
+
+
+def test_links_of_no_token_add_nothing() -> None:
+    assert guidance(guided_model(), token_links([])) == 0
 
 
 def test_the_loss_does_not_depend_on_padding_and_its_gradients_stay_finite() -> None:
@@ -101,7 +107,7 @@ def test_the_loss_does_not_depend_on_padding_and_its_gradients_stay_finite() -> 
     found = []
     for batch in (whole, padded):
         model = guided_model()
-        loss, _ = model.loss(batch)
+        loss, *_ = model.guided_loss(batch, None, torch.ones(()))
         loss.backward()
         found.append([loss, *(parameter.grad for parameter in model.parameters() if parameter.grad is not None)])
     for mine, other in zip(*found, strict=True):

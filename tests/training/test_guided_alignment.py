@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,19 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from launching import finish, start_ranks, without_key_bias
 from torch import Tensor
 
 from translator import Translator
 from translator.checkpoint import read_weights
-from translator.config import Config, load_config, to_yaml
+from translator.cli import main
+from translator.config import Config, load_config, to_yaml, validate
+from translator.data.batch import Batch
 from translator.inference.alignment import align
+from translator.model import EncoderDecoder
+from translator.training.check import check
+from translator.training.forward_backward import ForwardBackward
 from translator.training.parallel import Ranks
 from translator.training.setup import Setup, prepare_corpus, prepare_tokenizers
 from translator.training.trainer import Trainer, train
@@ -81,13 +88,12 @@ def test_the_loss_of_a_step_is_the_mean_of_its_tokens_plus_the_weighted_mean_of_
     batches = next(trainer.state.stream)
     tokens = linked = 0
     token_loss = alignment_loss = 0.0
+    assert isinstance(trainer.model, EncoderDecoder)
     for batch in batches:
-        both, count = trainer.model.loss(batch, batch.seeds)
-        trainer.model.alignment_head = None
-        alone, _ = trainer.model.loss(batch, batch.seeds)
-        trainer.model.alignment_head = 1
+        alone, count = trainer.model.loss(batch, batch.seeds)
+        *_, alignment = trainer.model.guided_loss(batch, batch.seeds, torch.ones(()))
         tokens += int(count)
-        token_loss, alignment_loss = token_loss + alone.item(), alignment_loss + (both - alone).item()
+        token_loss, alignment_loss = token_loss + alone.item(), alignment_loss + alignment.item()
         assert batch.links is not None
         linked += batch.links.num_targets
     assert 0 < linked < 0.8 * tokens
@@ -95,6 +101,7 @@ def test_the_loss_of_a_step_is_the_mean_of_its_tokens_plus_the_weighted_mean_of_
     totals = other.step().totals()
     expected = token_loss / tokens + 0.5 * alignment_loss / linked
     assert totals.loss / totals.tokens == pytest.approx(expected, rel=1e-5)
+    assert (totals.linked_tokens, totals.alignment_loss) == (linked, pytest.approx(alignment_loss, rel=1e-5))
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 150])
@@ -155,3 +162,98 @@ def test_a_guided_head_aligns_the_words_of_new_sentences_and_is_read_by_default(
     assert (config.model.alignment_layer, config.model.alignment_head) == (None, 2)
     card = (run / "README.md").read_text(encoding="utf-8")
     assert "Head 2 of decoder layer 1 gives word alignments. It was trained for them with weight 2." in card
+
+
+def test_the_alignment_loss_is_a_metric_of_its_own(
+    guided: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for weight in (0.5, 0.0):
+        data = {} if weight else {"train": str(tmp_path / "aligned.tsv")}
+        run = train(guided(str(weight), data=data, training={"guided_alignment_weight": weight}))
+        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        reports = [line for line in lines if "loss" in line]
+        assert len(reports) == 4
+        assert all(("alignment_loss" in report) == bool(weight) for report in reports)
+        shown = [
+            line for line in capfd.readouterr().err.splitlines() if line.startswith("step ") and "tokens/s" in line
+        ]
+        assert len(shown) == 4 and all(("  alignment " in line) == bool(weight) for line in shown)
+        if weight:
+            assert 0 < reports[-1]["alignment_loss"] < reports[0]["alignment_loss"] < 4  # nats; 4 to 9 tokens
+
+
+def test_a_streamed_run_learns_from_alignments_and_resumes_bit_for_bit(guided: Tiny, tmp_path: Path) -> None:
+    source = {"file": str(tmp_path / "aligned.tsv"), "alignment_column": "alignment", "streaming": True}
+    sections = {"data": {"train": source, "shuffle_rows": 64}, "tokenizer": {"sampling_alpha": 0.3}}
+    whole, halves = guided("whole", **sections), guided("halves", **sections)
+    run = train(whole)
+    train(halves.model_copy(update={"training": halves.training.model_copy(update={"max_steps": 5})}))
+    train(halves)
+    found = [weights(Path(config.output)) for config in (whole, halves)]
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert '"alignment_loss"' in (run / "metrics.jsonl").read_text(encoding="utf-8")
+
+
+def without_head(config: Config, **training: Any) -> Config:
+    """The configuration as of a file that names neither the layer nor the head."""
+    values = yaml.safe_load(to_yaml(config))
+    del values["model"]["alignment_layer"], values["model"]["alignment_head"]
+    values["training"] |= training
+    return validate(values, "my.yaml")
+
+
+def test_a_run_inherits_the_alignment_head_of_the_model_that_it_starts_from_or_resumes(
+    guided: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(guided("earlier", model={"alignment_layer": 1}))
+    earlier = str(tmp_path / "earlier")
+    tuned = without_head(guided("tuned"), start_from=earlier, max_steps=4)
+    run = train(tuned)
+    assert f"model.alignment_layer=1 and model.alignment_head=2 inherited from {earlier}" in capfd.readouterr().err
+    assert load_config(run / "config.yaml").model.alignment_head == 2
+    train(without_head(guided("tuned"), start_from=earlier))  # resumes, although the configuration lacks the head
+    assert f"inherited from {run}" in capfd.readouterr().err
+    assert "Head 2 of decoder layer 1 gives word alignments." in (run / "README.md").read_text(encoding="utf-8")
+    plain = {"train": str(tmp_path / "aligned.tsv")}
+    mean = guided("mean", data=plain, model={"alignment_head": None}, training={"guided_alignment_weight": 0})
+    run = train(mean.model_copy(update={"training": mean.training.model_copy(update={"start_from": earlier})}))
+    assert load_config(run / "config.yaml").model.alignment_head is None  # given, as null
+    assert "inherited" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "check"])
+def test_a_head_that_cannot_be_inherited_is_asked_for(
+    guided: Tiny, tmp_path: Path, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plain = {"train": str(tmp_path / "aligned.tsv")}
+    train(guided("earlier", data=plain, model={"alignment_head": None}, training={"guided_alignment_weight": 0}))
+    earlier = str(tmp_path / "earlier")
+    config = to_yaml(without_head(guided("tuned"), start_from=earlier))
+    values = {line for line in config.splitlines() if not line.startswith("  alignment_")}
+    (tmp_path / "tuned.yaml").write_text("\n".join(line for line in config.splitlines() if line in values))
+    assert main([command, str(tmp_path / "tuned.yaml")]) == 2
+    captured = capfd.readouterr()
+    assert (
+        "training.guided_alignment_weight requires model.alignment_head, the head to train, and "
+        f"{earlier} has none to inherit. Set model.alignment_head=1."
+    ) in captured.out + captured.err
+    assert not (tmp_path / "tuned" / "config.yaml").exists()
+
+
+def test_check_inherits_the_head_and_predicts_memory_with_links(
+    guided: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = str(train(guided("earlier")))
+    factors: list[Tensor | None] = []
+    forward_backward = ForwardBackward.__call__
+
+    def seen(self: Any, batch: Batch, number: int, seeds: Tensor, link_factor: Tensor | None, **rest: Any) -> Any:
+        factors.append(link_factor if batch.links is not None and len(batch.links.weights) else None)
+        return forward_backward(self, batch, number, seeds, link_factor, **rest)
+
+    monkeypatch.setattr(ForwardBackward, "__call__", seen)
+    config = without_head(guided("tuned"), start_from=earlier, batch_tokens=512)
+    lines: list[str] = []
+    assert not [finding for finding in check(config, lines.append, lines.append) if finding.is_problem]
+    assert f"model.alignment_head=2 inherited from {earlier}" in lines
+    assert len(factors) > 2 and all(factor is not None for factor in factors)  # parts of a batch, and two steps

@@ -98,9 +98,9 @@ def test_parts_that_would_not_fit_are_not_computed(tiny: Tiny, tmp_path: Path, m
     passes: list[int] = []
     forward_backward = memory_forecast.ForwardBackward.__call__
 
-    def counted(self: object, batch: object, number: int, seeds: torch.Tensor) -> object:
+    def counted(self: object, batch: object, number: int, *rest: torch.Tensor) -> object:
         passes.append(number)
-        return forward_backward(self, batch, number, seeds)  # type: ignore[arg-type]
+        return forward_backward(self, batch, number, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(memory_forecast.ForwardBackward, "__call__", counted)
     trainer = trainer_of(tiny(training={"batch_tokens": 1024}), tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from translator.config import Config
-from translator.training.metrics import Metrics, StepTotals, TrainingProgress, Window
+from translator.training.metrics import Metrics, StepTotals, TrainingProgress, Window, shown_metrics
 from translator.training.reporters import make_reporters
 
 Tiny = Callable[..., Config]
@@ -93,7 +93,7 @@ def test_a_window_continues_from_its_totals_with_the_same_bits(monkeypatch: pyte
     now = [100.0]
     monkeypatch.setattr("translator.training.metrics.time.monotonic", lambda: now[0])
     steps = [
-        StepTotals(loss=0.1 * step, tokens=step, retries=step % 2, must_stop=False, norm=0.3, rate=0.1)
+        StepTotals(0.1 * step, step, step % 2, False, norm=0.3, rate=0.1, alignment_loss=0.7 * step, linked_tokens=step)
         for step in range(1, 8)
     ]
     whole, resumed = Window(), Window()
@@ -112,6 +112,7 @@ def test_a_window_continues_from_its_totals_with_the_same_bits(monkeypatch: pyte
     assert second.pop("tokens_per_second") == pytest.approx((5 + 6 + 7) / 6)  # of the steps after resuming
     first.pop("tokens_per_second")
     assert first == second and first["memory_retries"] == 4
+    assert first["alignment_loss"] == pytest.approx(0.7)
 
 
 def test_a_window_weighs_losses_by_their_tokens() -> None:
@@ -122,7 +123,13 @@ def test_a_window_weighs_losses_by_their_tokens() -> None:
     assert summary["loss"] == pytest.approx(2.5)
     assert summary["gradient_norm"] == pytest.approx(2.0)
     assert summary["learning_rate"] == 0.2
-    assert "memory_retries" not in summary
+    assert not {"memory_retries", "alignment_loss"} & summary.keys()
+    assert shown_metrics(summary).keys() == {"loss", "tokens/s"}
+    window.add(StepTotals(2.0, 10, 0, False, norm=1.0, rate=0.2, alignment_loss=6.0, linked_tokens=8))
+    window.add(StepTotals(2.0, 10, 0, False, norm=1.0, rate=0.2, alignment_loss=1.0, linked_tokens=2))
+    summary = window.summary()
+    assert summary["alignment_loss"] == pytest.approx(0.7)  # per linked token, steps without links left out
+    assert shown_metrics(summary)["alignment"] == summary["alignment_loss"]
 
 
 def test_time_spent_paused_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,11 @@ class ModelConfig(Section):
             raise ValueError(" ".join(problems))
         return self
 
+    @property
+    def names_alignment(self) -> bool:
+        """True if the configuration gives the layer or the head of word alignments, be it with null."""
+        return not self.model_fields_set.isdisjoint(("alignment_layer", "alignment_head"))
+
     def _alignment_problems(self) -> list[str]:
         """Return why no word alignment can be read from the given layer and head, if none can."""
         layer = self.decoder_layers if self.alignment_layer is None else self.alignment_layer

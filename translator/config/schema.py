@@ -98,7 +98,8 @@ class TrainingConfig(Section):
     Attributes:
         objective: training objective.
         start_from: trained model (run directory, checkpoint or bundle) whose weights and tokenizer the run starts from.
-            Its architecture and sizes must be the same. The output layer of a classifier is always new.
+            Its architecture and sizes must be the same. Its `model.alignment_layer` and `model.alignment_head` are
+            inherited if neither is given. The output layer of a classifier is always new.
         corruption: corruption of the input in pre-training.
         max_steps: number of optimizer steps.
         step_tokens: target tokens per optimizer step over all ranks and micro-batches, or input tokens for an
@@ -224,7 +225,10 @@ class TrainingConfig(Section):
                 f"Received: parallel: {self.parallel}. Use optimizer: adamw to divide the model among ranks."
             )
         if self.guided_alignment_weight and self.compile:
-            problems.append("guided_alignment_weight requires compile: false. Received: compile: true.")
+            problems.append(
+                "guided_alignment_weight requires compile: false. Received: compile: true. Compiled code has the "
+                "shapes of the longest possible sentences, to which the weights of the alignment head would be padded."
+            )
         if len(set(self.report_to)) < len(self.report_to):
             problems.append(f"report_to must not name a service twice. Received: {', '.join(self.report_to)}.")
         if self.average_checkpoints > self.keep_last:
@@ -347,10 +351,8 @@ class Config(Section):
                 f"{name} requires cross-attention, training.objective: translation and model.architecture: "
                 f"encoder_decoder. Received: {self.training.objective}, {self.model.architecture}."
             )
-        elif self.model.alignment_head is None:
+        elif self.model.alignment_head is None and not (self.training.start_from and not self.model.names_alignment):
             problems.append(f"{name} requires model.alignment_head, the head to train. Set model.alignment_head=1.")
-        if self.data.is_streamed:
-            problems.append(f"{name} requires data.train without streaming. Received: streaming: true.")
         if self.data.train and not any(source.has_alignment for source in self.data.train):
             problems.append(
                 f"{name} requires a source in data.train with word alignments, and none has them. "

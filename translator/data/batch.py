@@ -78,10 +78,6 @@ class Batch:
         numbers = self.seeds.numpy().view(np.uint64) * np.uint64(_NUMBER_STEP) + start
         return mixed(numbers).view(np.int64)
 
-    def with_link_factor(self, factor: Tensor) -> Batch:
-        """Return the batch with the weights of its links multiplied by a scalar on its device."""
-        return replace(self, links=self.links and self.links.scaled(factor))
-
     def part(self, start: int, stop: int) -> Batch:
         """Return a batch of the examples from `start` to before `stop`; the batch must have no padding."""
         offsets = self._label_offsets()

@@ -21,7 +21,7 @@ from translator.data.files import DataError
 from translator.data.objectives import Objective
 from translator.data.store import IntArray, Ragged
 
-__all__ = ["Batch", "BatchStream", "make_batches"]
+__all__ = ["Batch", "BatchStream", "make_batches", "pack_chunk"]
 
 _MIN_BUFFERED_BATCHES = 2  # a batch is filled from a buffer of at least this many batches
 _MAX_LEFT_OUT = 0.05  # fraction of the examples, or of their target tokens, that may be too long for a batch
@@ -88,16 +88,11 @@ class BatchStream(Iterator[Batch]):
         for rank in range(self._world_size):
             chosen = self._fill()
             if rank == self._rank:
-                mine = self._packed(self._next_index + rank, self._buffer.take(self._left[chosen]))
+                mine = pack_chunk(self._objective, self._next_index + rank, self._buffer.take(self._left[chosen]))
             self._left = np.delete(self._left, chosen)
         self._next_index += self._world_size
         assert mine is not None
         return mine
-
-    def _packed(self, index: int, rows: Chunk) -> Batch:
-        """Return a batch of examples, with their links if they are aligned."""
-        batch = self._objective.pack(index, rows.source, rows.target)
-        return batch if rows.links is None else replace(batch, links=pack_links(rows.links))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the position after the last batch as plain values; it is the same on every rank."""
@@ -188,6 +183,12 @@ class BatchStream(Iterator[Batch]):
             self._ahead.extend(zip(chunks, self._reader.ends, strict=True))
         chunk, self._position = self._ahead.popleft()
         return chunk
+
+
+def pack_chunk(objective: Objective, index: int, examples: Chunk) -> Batch:
+    """Pack examples into batch number `index`, with their links if they are aligned."""
+    batch = objective.pack(index, examples.source, examples.target)
+    return batch if examples.links is None else replace(batch, links=pack_links(examples.links))
 
 
 def capacity_of(examples: Examples, budgets: tuple[int, int]) -> Capacity:

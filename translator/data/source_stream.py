@@ -22,7 +22,7 @@ from translator.data.cleaning import DUPLICATE, UNDECODABLE, reason_to_drop
 from translator.data.files import DataError, Row
 from translator.data.hub import BATCH_ROWS, HubShards, numbered_batches
 from translator.data.seen import SeenTable
-from translator.data.sources import columns_to_read, describe, read_shard, shards_of
+from translator.data.sources import columns_to_read, describe, read_shard, shards_of, with_links
 from translator.errors import shorten
 from translator.tokenizer.invisible import remove_invisible
 
@@ -152,10 +152,16 @@ class SourceStream:
                 continue
             found, state = batch
             usable = self._matching(found)[: None if limit is None else limit - taken]
+            if self._form == "aligned":
+                usable = [self._with_links(row, number) for number, row in enumerate(usable, taken + 1)]
             rows += usable
             taken += len(usable)
         self._place = [number, shard, state, taken]
         return rows
+
+    def _with_links(self, row: Row, number: int) -> Row:
+        origin = f"row {number:,} of {shorten(describe(self._source))}, in the order of this pass"
+        return with_links(row, self._source, origin)
 
     def _end_pass(self) -> None:
         """Go to the beginning of the next pass.
@@ -204,10 +210,11 @@ class SourceStream:
         self.read += len(raw)
         for row in raw:
             stripped = tuple(remove_invisible(text).strip() for text in row)
+            texts = stripped[:2] if self._form == "aligned" else stripped  # links make no row another
             reason = reason_to_drop(stripped, self._form, cleaning)
             if reason is None:
                 try:
-                    digests.append(hashlib.blake2b("\0".join(stripped).encode(), digest_size=8).digest())
+                    digests.append(hashlib.blake2b("\0".join(texts).encode(), digest_size=8).digest())
                 except UnicodeEncodeError:
                     reason = UNDECODABLE
             if reason is None:

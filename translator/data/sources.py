@@ -81,7 +81,7 @@ def open_source(
         if form == "texts":
             yield from ((text, *row[width:end]) for text in row[:width])
         elif form == "aligned":
-            yield _with_links(row, source, f"row {number} of {shorten(describe(source))}")
+            yield with_links(row, source, f"row {number} of {shorten(describe(source))}")
         else:
             yield row[:end]
     if not count:
@@ -97,8 +97,17 @@ def open_source(
         )
 
 
-def _with_links(row: Row, source: Source, origin: str) -> Row:
-    """Return source, target and alignment of a row."""
+def with_links(row: Row, source: Source, origin: str) -> Row:
+    """Return source, target and alignment of a row, as `read_links` returns it; empty if the source has none.
+
+    Args:
+        row: source, target and, if the source has them, alignment.
+        source: the source of the row.
+        origin: description of the row for the error message.
+
+    Raises:
+        DataError: if the alignment is not one of the texts.
+    """
     if not source.has_alignment:
         return *row[:2], ""
     by_spaces = source.alignment_split == "spaces"

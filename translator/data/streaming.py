@@ -294,7 +294,8 @@ def _measure(
             "Training requires at least one example, and none of the first rows of "
             f"{describe(source)} fits the model. Change model.max_positions or the source."
         )
-    lengths = [side.lengths + special for side, special in zip(sides, encoder.objective.specials, strict=True)]
+    specials = encoder.objective.specials
+    lengths = [side.lengths + special for side, special in zip(sides[:2], specials, strict=True)]
     means = [length.mean() for length in lengths]
     report, longer = _report(stream, source), len(rows) - len(sides[0])
     if longer:

@@ -102,7 +102,7 @@ def survey_streams(
             "train",
             source,
             len(rows),
-            rows[:: max(1, len(rows) // size)][:size],
+            [row[:2] for row in rows[:: max(1, len(rows) // size)][:size]],  # without alignments
             data,
             form,
             report.dropped.get(UNDECODABLE, 0),

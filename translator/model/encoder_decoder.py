@@ -14,7 +14,7 @@ from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
 from translator.model.guided_alignment import AlignmentGuide
 from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack
-from translator.packing import Packed, SequenceLayout, TokenLinks
+from translator.packing import Packed, SequenceLayout
 
 _SOURCE_SITE, _TARGET_SITE = range(2)  # of dropout; the layers have the sites from SITES_PER_LAYER on
 _BIAS_COLUMNS = 8  # columns that the bias adds to the weight; rows stay aligned for tensor cores
@@ -115,25 +115,37 @@ class EncoderDecoder(Transformer):
     def loss(self, batch: SequenceBatch, seeds: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the label-smoothed cross entropy, summed over target tokens in nats, and the number of target tokens.
 
-        If the batch has links, the loss of the alignment head is added (`guided_alignment.alignment_loss`).
+        Args:
+            batch: source, target input and labels.
+            seeds: as in `forward`.
+        """
+        return self._loss_of(self(batch.source, batch.target_input, seeds), batch.labels)
+
+    def guided_loss(
+        self, batch: SequenceBatch, seeds: Tensor | None, link_factor: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the loss with guided alignment, the number of target tokens, and the alignment loss alone.
+
+        The alignment loss is that of the head `alignment_head`, summed over target tokens that have links
+        (`guided_alignment.alignment_loss`). The first result is `loss` plus `link_factor` times the alignment loss; the
+        third has no gradient.
 
         Args:
             batch: source, target input, labels and links.
             seeds: as in `forward`.
+            link_factor: factor on the alignment loss, `()` float32.
         """
-        guide = self._guide(batch.links)
-        hidden = self(batch.source, batch.target_input, seeds, guide)
+        assert batch.links is not None and self.alignment_head is not None
+        guide = AlignmentGuide(self.alignment_layer, self.alignment_head, batch.links)
+        loss, count = self._loss_of(self(batch.source, batch.target_input, seeds, guide), batch.labels)
+        return loss + link_factor * guide.loss, count, guide.loss.detach()
+
+    def _loss_of(self, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         weight: Tensor = self.output_embedding.weight
         if self.output_bias is not None:  # a bias is the weight of a column of ones
             weight = F.pad(torch.cat((weight, self.output_bias[:, None]), dim=1), (0, _BIAS_COLUMNS - 1))
             hidden = F.pad(F.pad(hidden, (0, 1), value=1.0), (0, _BIAS_COLUMNS - 1))
-        loss, count = self._cross_entropy(hidden, weight, batch.labels)
-        return loss if guide is None else loss + guide.loss, count
-
-    def _guide(self, links: TokenLinks | None) -> AlignmentGuide | None:
-        if links is None or self.alignment_head is None:
-            return None
-        return AlignmentGuide(self.alignment_layer, self.alignment_head, links)
+        return self._cross_entropy(hidden, weight, labels)
 
     def _project(self, hidden: Tensor) -> Tensor:
         return F.linear(hidden, self.output_embedding.weight, self.output_bias)

@@ -25,6 +25,7 @@ from translator.ranks import Rank
 from translator.tokenizer import Tokenizers
 from translator.tokenizer.coverage import measure_coverage
 from translator.training.data_check import check_data
+from translator.training.initialization import with_earlier_alignment
 from translator.training.memory import (
     available_memory,
     current_memory,
@@ -70,10 +71,11 @@ def check(config: Config, show: Say, say: Say) -> list[Finding]:
         What was found.
     """
     checker = _Checker(config, show, say)
+    has_model = checker.inherit_alignment()
     checker.check_directory()
     checker.check_kernels()
     surveys = checker.check_data()
-    if surveys is not None:
+    if surveys is not None and has_model:
         with tempfile.TemporaryDirectory(prefix="translator-check-") as folder:
             checker.check_model(surveys, Path(folder))
     return checker.findings
@@ -95,6 +97,13 @@ class _Checker:
         self._show, self._say = show, say
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._has_kernels = False
+
+    def inherit_alignment(self) -> bool:
+        """Take the alignment head of the earlier model, as training does; return True if it can be read."""
+        run, ranks = expand_user(self._config.output), Ranks(0, 1, self._device)
+        config = self._try(with_earlier_alignment, self._config, run, ranks, self._say)
+        self._config = config or self._config
+        return config is not None
 
     def check_directory(self) -> None:
         """Check that the run directory can be written and contains no other run."""

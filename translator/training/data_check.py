@@ -98,7 +98,7 @@ def check_data(config: Config, say: Callable[[str], None], *, is_cheap: bool = F
     held_out = [entry for entry in readable if entry[0] != "train"]
     try:
         if data.is_streamed:
-            report.train, samples = stream_samples(data, form, _STREAM_SAMPLE)
+            report.train, samples = stream_samples(data, config.train_form, _STREAM_SAMPLE)
             report.surveys = survey_streams(samples, report.train, data, form, size)
             texts: Iterable[str] = (row[0] for rows in samples for row in rows)
         else:

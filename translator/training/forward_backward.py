@@ -38,36 +38,49 @@ class ForwardBackward:
         self._copy = Bfloat16Copy(model, on_gradient) if dtype == torch.bfloat16 else None
         self._has_graphs = options.cuda_graphs
         self._accumulates = options.accumulation > 1 or options.step_tokens is not None
-        self._eager_loss: Any = model.loss if self._copy is None else self._copy.model.loss
+        self._learner: Any = model if self._copy is None else self._copy.model
+        self._eager_loss: Any = self._learner.loss
         self._loss = self._eager_loss
         if options.compile:
             mode = "reduce-overhead" if options.cuda_graphs else None  # torch's name for CUDA graphs; no effect on CPU
             self._loss = torch.compile(self._loss, dynamic=not static_shapes, mode=mode)
 
     def __call__(
-        self, batch: SequenceBatch, number: int, seeds: Tensor, *, is_eager: bool = False
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        batch: SequenceBatch,
+        number: int,
+        seeds: Tensor,
+        link_factor: Tensor | None = None,
+        *,
+        is_eager: bool = False,
+    ) -> tuple[Tensor, ...]:
         """Add the gradients of one micro-batch to those of the model.
 
         Args:
             batch: micro-batch on the device of the model.
             number: number of the micro-batch in its step, from 0; the gradients are None before the first.
             seeds: `(num_sequences,)` int64 on the device, seed of dropout for each example.
+            link_factor: factor on the alignment loss, `()` on the device, with guided alignment, which is never
+                compiled; None without.
             is_eager: run in eager mode even if the options compile.
 
         Returns:
-            The summed loss, detached, and the number of labels. Both are valid until the next call.
+            The summed loss, detached, and the number of labels; with guided alignment also the summed alignment loss,
+            without the factor. They are valid until the next call.
         """
         if self._has_graphs:
             # The outputs of the graphs for the previous micro-batch are no longer used.
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         if self._copy is not None and number == 0:
             self._copy.update()
-        loss, count = (self._eager_loss if is_eager else self._loss)(batch, seeds)
+        if link_factor is None:
+            loss, *totals = (self._eager_loss if is_eager else self._loss)(batch, seeds)
+        else:
+            loss, *totals = self._learner.guided_loss(batch, seeds, link_factor)
         loss.backward()
         if self._has_graphs and self._accumulates and number == 0:
             self._copy_gradients()
-        return loss.detach(), count
+        return loss.detach(), *totals
 
     def _copy_gradients(self) -> None:
         """Copy gradients out of the memory of the graphs, which the next micro-batch overwrites.

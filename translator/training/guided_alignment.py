@@ -11,6 +11,11 @@ from translator.data.batch import Batch
 from translator.training.parallel import Ranks
 
 
+def num_linked_tokens(batches: Sequence[Batch]) -> int:
+    """Return the number of target tokens that have links; 0 for batches without links."""
+    return sum(batch.links.num_targets for batch in batches if batch.links is not None)
+
+
 def link_factor(batches: Sequence[Batch], weight: float, ranks: Ranks) -> Tensor | None:
     """Return the factor on the summed alignment loss of a step, `()` float32 on the device of the rank.
 
@@ -25,8 +30,8 @@ def link_factor(batches: Sequence[Batch], weight: float, ranks: Ranks) -> Tensor
     """
     if not weight:
         return None
-    linked = sum(batch.links.num_targets for batch in batches if batch.links is not None)
-    counts = torch.tensor([sum(batch.num_target_tokens for batch in batches), linked], dtype=torch.float32)
+    tokens = sum(batch.num_target_tokens for batch in batches)
+    counts = torch.tensor([tokens, num_linked_tokens(batches)], dtype=torch.float32)
     if ranks.device.type == "cuda":  # a copy from memory that is not pinned would synchronize
         counts = counts.pin_memory()
     counts = counts.to(ranks.device, non_blocking=True)

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
-from translator.checkpoint import CONFIG_FILE, CheckpointError, locate_weights, read_weights, set_weights
+from translator.checkpoint import (
+    CONFIG_FILE,
+    CheckpointError,
+    locate_weights,
+    read_weights,
+    set_weights,
+    step_checkpoints,
+)
 from translator.checkpoint.location import find_model
 from translator.config import Config, ConfigError, ModelConfig, describe_differences, differences, load_config
 from translator.model import EncoderDecoder, Model, build_model
@@ -39,6 +47,52 @@ def earlier_tokenizers(config: Config) -> Tokenizers:
             f"{config.training.start_from}. Set tokenizer.vocab_size={tokenizers.source.vocab_size}."
         )
     return tokenizers
+
+
+def with_earlier_alignment(config: Config, run: Path, ranks: Ranks, say: Callable[[str], None]) -> Config:
+    """Return a configuration with the alignment layer and head of the model that it continues. Called by all ranks.
+
+    They are inherited if the configuration gives neither: from the run itself if it has checkpoints, otherwise from
+    `training.start_from`.
+
+    Args:
+        config: configuration of the run.
+        run: run directory, read by rank 0 alone.
+        ranks: ranks of the run.
+        say: function that shows a line of rank 0.
+
+    Raises:
+        UserError: if the earlier model cannot be found or read; if it has no alignment head, and guided alignment
+            requires one.
+    """
+    if config.model.names_alignment or config.model.architecture != "encoder_decoder":
+        return config
+    inherited = ranks.on_main(lambda: _earlier_alignment(config, run, say))
+    return config.model_copy(update={"model": config.model.model_copy(update=inherited)})
+
+
+def _earlier_alignment(config: Config, run: Path, say: Callable[[str], None]) -> dict[str, int | None]:
+    """Return the options of word alignments to inherit; none if the earlier model has none, or other layers."""
+    start = config.training.start_from
+    if (run / CONFIG_FILE).exists() and step_checkpoints(run):
+        origin, home = str(run), run
+    elif start is not None:
+        origin, (home, _) = start, locate_weights(find_model(start))
+    else:
+        return {}
+    earlier, model = load_config(home / CONFIG_FILE).model, config.model
+    found = {name: getattr(earlier, name) for name in ("alignment_layer", "alignment_head")}
+    given = {f"model.{name}={value}" for name, value in found.items() if value is not None}
+    if config.training.guided_alignment_weight and found["alignment_head"] is None:
+        raise ConfigError(
+            "training.guided_alignment_weight requires model.alignment_head, the head to train, and "
+            f"{origin} has none to inherit. Set model.alignment_head=1."
+        )
+    is_same = (earlier.decoder_layers, earlier.decoder_heads) == (model.decoder_layers, model.decoder_heads)
+    if not given or not is_same:  # other layers are refused when the weights are read
+        return {}
+    say(f"{' and '.join(sorted(given, reverse=True))} inherited from {origin}")
+    return found
 
 
 def initial_model(

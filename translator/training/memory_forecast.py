@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from translator.config import TrainingConfig
 from translator.data.batch import Batch
+from translator.data.batching import pack_chunk
 from translator.data.examples import Chunk, Examples
 from translator.model import Model
 from translator.training.forward_backward import ForwardBackward
@@ -132,8 +133,9 @@ def _measure(
     options = options.model_copy(update={"cuda_graphs": False})
     forward_backward = ForwardBackward(model, options, dtype, static_shapes=False)
     parts = [(tokens, part.seeded(seed).to(device)) for tokens, part in _parts(corpus, _number(options), seed)]
+    link_factor = torch.ones((), device=device) if parts[0][1].links is not None else None
     # The first pass loads libraries, compiles and creates the gradients, which stay where they are.
-    forward_backward(parts[0][1], 0, parts[0][1].seeds)
+    forward_backward(parts[0][1], 0, parts[0][1].seeds, link_factor)
     points: list[tuple[int, int]] = []
     for number, (tokens, batch) in enumerate(parts, 1):
         if not reset_peak_memory(device):
@@ -143,7 +145,7 @@ def _measure(
             return []
         if limit is not None and points and before + points[-1][1] * tokens / points[-1][0] > limit:
             break
-        forward_backward(batch, number, batch.seeds)
+        forward_backward(batch, number, batch.seeds, link_factor)
         points.append((tokens, (peak_memory(device) or before) - before))
     return points
 
@@ -170,5 +172,5 @@ def _parts(corpus: Examples, batch_tokens: int, seed: int) -> list[tuple[int, Ba
     for size in sizes:
         count = max(count + 1, int(np.searchsorted(ends, size, side="right")))  # more examples in each part
         examples = chunk.take(np.arange(count))
-        parts.append((int(ends[count - 1]), corpus.objective.pack(0, examples.source, examples.target)))
+        parts.append((int(ends[count - 1]), pack_chunk(corpus.objective, 0, examples)))
     return parts

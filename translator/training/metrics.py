@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ class StepTotals:
         must_stop: whether a rank received a signal to stop.
         norm: norm of the gradient before clipping.
         rate: learning rate.
+        alignment_loss: loss of guided alignment summed over linked tokens, in nats, without its weight.
+        linked_tokens: number of target tokens that have links.
     """
 
     loss: float
@@ -40,6 +42,8 @@ class StepTotals:
     must_stop: bool
     norm: float
     rate: float
+    alignment_loss: float = 0.0
+    linked_tokens: int = 0
 
     @property
     def is_finite(self) -> bool:
@@ -53,7 +57,8 @@ class StepResult:
     Args:
         step: number of the step.
         rate: learning rate.
-        numbers: loss, target tokens, retries, requests to stop, gradient norm: `(5,)` float32 on the device.
+        numbers: loss, target tokens, alignment loss, retries, requests to stop, linked tokens, gradient norm: `(7,)`
+            float32 on the device.
     """
 
     def __init__(self, step: int, rate: float, numbers: Tensor) -> None:
@@ -69,8 +74,8 @@ class StepResult:
         """Return the totals; synchronizes with the device if they have not arrived."""
         if self._arrived is not None:
             self._arrived.synchronize()
-        loss, tokens, retries, stop, norm = self._numbers.tolist()
-        return StepTotals(loss, int(tokens), int(retries), bool(stop), norm, self._rate)
+        loss, tokens, alignment, retries, stop, linked, norm = self._numbers.tolist()
+        return StepTotals(loss, int(tokens), int(retries), bool(stop), norm, self._rate, alignment, int(linked))
 
 
 class StepResultQueue:
@@ -113,6 +118,8 @@ class Window:
         self._tokens = 0
         self._rate = 0.0
         self._retries = 0
+        self._alignment_loss = 0.0
+        self._linked_tokens = 0
         self.start_clock()
 
     def start_clock(self) -> None:
@@ -128,6 +135,8 @@ class Window:
         self._tokens += totals.tokens
         self._rate = totals.rate
         self._retries += totals.retries
+        self._alignment_loss += totals.alignment_loss
+        self._linked_tokens += totals.linked_tokens
         self._timed_tokens += totals.tokens
 
     @contextmanager
@@ -140,11 +149,15 @@ class Window:
     def summary(self) -> dict[str, float]:
         """Return loss per token in nats, mean gradient norm, last learning rate, real target tokens per second.
 
-        `memory_retries`, steps of a rank that were computed again in halves, is there if there were any.
+        `alignment_loss`, the loss of guided alignment per linked token in nats, without its weight, is there if tokens
+        had links. `memory_retries`, steps of a rank that were computed again in halves, is there if there were any.
         """
         retries = {"memory_retries": self._retries} if self._retries else {}
+        linked = self._linked_tokens
+        alignment = {"alignment_loss": self._alignment_loss / linked} if linked else {}
         return {
             "loss": self._loss / self._tokens,
+            **alignment,
             "gradient_norm": self._norm / self._steps,
             "learning_rate": self._rate,
             "tokens_per_second": self._timed_tokens / (time.monotonic() - self._started),
@@ -159,10 +172,16 @@ class Window:
         """Continue a window from the totals that `state_dict` returned."""
         self.reset()
         for name in _WINDOW_TOTALS:
-            setattr(self, f"_{name}", state.get(name, 0))  # earlier versions stored no retries
+            setattr(self, f"_{name}", state.get(name, 0))  # earlier versions stored the first five alone
 
 
-_WINDOW_TOTALS = ("steps", "loss", "norm", "tokens", "rate", "retries")
+_WINDOW_TOTALS = ("steps", "loss", "norm", "tokens", "rate", "retries", "alignment_loss", "linked_tokens")
+
+
+def shown_metrics(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values of `Window.summary` that the progress shows, under their short names."""
+    names = {"loss": "loss", "alignment_loss": "alignment", "tokens_per_second": "tokens/s"}
+    return {name: values[key] for key, name in names.items() if key in values}
 
 
 class Metrics:

@@ -221,7 +221,7 @@ def prepare_tokenizers(run: Path, config: Config, say: Callable[[str], None]) ->
 def _clean_rows(config: Config, say: Callable[[str], None]) -> Iterator[Row]:
     """Return the rows to train a tokenizer on: all, or the first of the streams."""
     if config.data.is_streamed:
-        return stream_rows(config.data, config.form, config.tokenizer.training_sentences // 2, config.seed)
+        return stream_rows(config.data, config.train_form, config.tokenizer.training_sentences // 2, config.seed)
     return read_clean_rows(config.data.train, config.data, say, config.train_form)
 
 

@@ -53,7 +53,9 @@ def shard(model: Model, ranks: Ranks, kind: str, dtype: torch.dtype) -> None:
         sublayers = [layer.self_attention, layer.cross_attention, layer.feed_forward]
         groups.append(fully_shard([part for part in sublayers if part is not None], mesh=mesh, mp_policy=policy)[0])
     groups.append(fully_shard(model, mesh=mesh))
-    register_fsdp_forward_method(model, "loss")
+    for method in ("loss", "guided_loss"):
+        if hasattr(model, method):
+            register_fsdp_forward_method(model, method)
     for group in groups:
         # A sum, because the gradients are divided by the number of tokens of all ranks
         group.set_gradient_divide_factor(1.0)

@@ -57,17 +57,18 @@ class StepGradients:
 
         Args:
             batches: micro-batches of this rank.
-            link_factor: factor on the weights of their links, `()` on the device; None for no change.
+            link_factor: factor on the alignment loss, `()` on the device; None without guided alignment.
 
         Returns:
-            Summed loss in nats, number of labels, and 1 if memory ran out, otherwise 0: `(3,)` float32 on the device.
+            Summed loss in nats, number of labels, summed alignment loss without the factor (0 without guided
+            alignment), and 1 if memory ran out, otherwise 0: `(4,)` float32 on the device.
         """
         smaller: list[Batch] | None = None
         while True:
             try:
                 parts = batches if smaller is None else smaller
                 sums = self._accumulated(parts, link_factor, is_retry=smaller is not None)
-                sums[2].fill_(smaller is not None)  # an assignment would copy a number and synchronize
+                sums[3].fill_(smaller is not None)  # an assignment would copy a number and synchronize
                 return sums
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error) or not self._can_retry:
@@ -83,7 +84,7 @@ class StepGradients:
 
     def _accumulated(self, batches: Sequence[Batch], link_factor: Tensor | None, *, is_retry: bool) -> Tensor:
         """Add up the gradients of micro-batches; a retry is neither compiled nor padded, since its shapes are new."""
-        sums = torch.zeros(3, device=self._device)
+        sums = torch.zeros(4, device=self._device)
         for number, batch in enumerate(batches):
             # For attention dropout with sdpa, which draws from the generator.
             torch.manual_seed(int(batch.seeds_from(self._seed)[0]))
@@ -91,12 +92,10 @@ class StepGradients:
             if self._capacity is not None and not is_retry:
                 batch = batch.padded(self._capacity)
             batch = batch.to(self._device)
-            if link_factor is not None:
-                batch = batch.with_link_factor(link_factor)
             with self._gradient_sum.last_pass(number == len(batches) - 1):
-                loss, count = self._forward_backward(batch, number, batch.seeds, is_eager=is_retry)
-            sums[0] += loss
-            sums[1] += count
+                totals = self._forward_backward(batch, number, batch.seeds, link_factor, is_eager=is_retry)
+            for place, total in enumerate(totals):
+                sums[place] += total
         return sums
 
     def _free_memory(self) -> None:

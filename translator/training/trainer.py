@@ -23,8 +23,8 @@ from translator.training.card import write_card
 from translator.training.checkpoints import RunCheckpoints
 from translator.training.divergence import Divergence
 from translator.training.gradient_sum import GradientSum
-from translator.training.guided_alignment import link_factor
-from translator.training.initialization import initial_model
+from translator.training.guided_alignment import link_factor, num_linked_tokens
+from translator.training.initialization import initial_model, with_earlier_alignment
 from translator.training.interruption import Interruption
 from translator.training.memory import (
     bound_primitive_caches,
@@ -32,7 +32,7 @@ from translator.training.memory import (
     keep_freed_memory,
 )
 from translator.training.messages import beginning, early_stop, summary, too_large, too_large_to_begin
-from translator.training.metrics import Metrics, StepResult, StepResultQueue, TrainingProgress
+from translator.training.metrics import Metrics, StepResult, StepResultQueue, TrainingProgress, shown_metrics
 from translator.training.optimizer import WeightAverage, build_optimizer, set_learning_rate, step_unless
 from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_rank, scale_and_clip
 from translator.training.precision import check_same_processor, choose_precision
@@ -75,6 +75,7 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
         with contextlib.ExitStack() as stack:
             ranks.on_main(lambda: stack.enter_context(locked(run)))
             say = _say if ranks.is_main else _ignore
+            config = with_earlier_alignment(config, run, ranks, say)
             # Not kept in a variable, so that the state to resume from is freed once it is loaded.
             trainer = Trainer(
                 config, run, ranks, set_up(run, config, ranks, allow_config_change=allow_config_change, say=say)
@@ -236,8 +237,10 @@ class Trainer:
         state.optimizer.zero_grad()
         batches = next(state.stream)
         factor = link_factor(batches, options.guided_alignment_weight, self.ranks)
-        sums = F.pad(self.gradients(batches, factor), (0, 1))  # loss, target tokens, retries, requests to stop
-        sums[3].fill_(is_asked_to_stop)  # an assignment would copy a number from the host and synchronize
+        # Loss, target tokens, alignment loss, retries; requests to stop, linked tokens.
+        sums = F.pad(self.gradients(batches, factor), (0, 2))
+        sums[4].fill_(is_asked_to_stop)  # an assignment would copy a number from the host and synchronize
+        sums[5].fill_(num_linked_tokens(batches))
 
         self.gradient_sum.finish()
         self.ranks.sum([sums])
@@ -279,7 +282,7 @@ class Trainer:
         if metrics is not None:
             values = self.state.window.summary()
             metrics.write(self.state.step, {**values, "target_tokens": self.state.target_tokens})
-            self.progress.report(self.state.step, {"loss": values["loss"], "tokens/s": values["tokens_per_second"]})
+            self.progress.report(self.state.step, shown_metrics(values))
 
     def _save(self, is_best: bool) -> None:
         """Write a checkpoint."""
