@@ -21,8 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from translator.config import ModelConfig, validate
 from translator.data.corpus import Corpus
 from translator.model import build_model
-from translator.model.attention import CrossMemory, KeyValueCache
 from translator.model.base import DecodingState
+from translator.model.caches import CrossMemory, KeyValueCache
 from translator.model.static_decoding import StaticDecoder
 from translator.packing import Packed
 from translator.tokenizer import Tokenizers

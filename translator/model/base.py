@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from translator.kernels import linear_cross_entropy
 from translator.kernels.checks import is_checking_values
-from translator.model.attention import CrossMemory, KeyValueCache, QueryKeyValueProjection
+from translator.model.attention import QueryKeyValueProjection
+from translator.model.caches import CrossMemory, KeyValueCache
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import PositionTable, TokenEmbedding
 from translator.packing import IGNORE_INDEX, Packed, TokenLinks

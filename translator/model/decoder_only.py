@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from translator.model.attention import CrossMemory, KeyValueCache
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
+from translator.model.caches import CrossMemory, KeyValueCache
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
 from translator.model.layers import SITES_PER_LAYER, LayerOptions, TransformerLayer, TransformerStack

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translator.model.attention import Cache, CrossMemory, KeyValueCache, Memory, positions_of
+from translator.model.attention import positions_of
 from translator.model.base import DecodingState, SequenceBatch, Transformer, position_table, reordered
+from translator.model.caches import Cache, CrossMemory, KeyValueCache, Memory
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.embedding import TokenEmbedding
 from translator.model.guided_alignment import AlignmentGuide

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translator.model.attention import Cache, CrossAttention, Memory, MultiHeadAttention, SelfAttention
+from translator.model.attention import CrossAttention, MultiHeadAttention, SelfAttention
+from translator.model.caches import Cache, Memory
 from translator.model.dropout import Dropout, DropoutKeys
 from translator.model.guided_alignment import AlignmentGuide
 from translator.packing import SequenceLayout
