@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "error_study.py"
+from benchmarks import error_study as study
 
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("error_study", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-study = load()
-JUDGED = study.read(SCRIPT.with_suffix(".tsv"))
+JUDGED = study.read(Path(study.__file__).with_suffix(".tsv"))
 
 
 def write_sets(folder: Path, *, reverse: bool) -> Path:

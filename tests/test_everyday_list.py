@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "everyday_list.py"
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("everyday_list", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from benchmarks import everyday_list as script
 
 
 @pytest.mark.parametrize("seed", [2026, 1, 2])
-def test_the_list_has_150_rows_and_no_french_twice(script: ModuleType, seed: int) -> None:
+def test_the_list_has_150_rows_and_no_french_twice(seed: int) -> None:
     header, *lines = script.everyday_list(seed).splitlines()
     rows = [line.split("\t") for line in lines]
     assert header == "fr\ten\tkind"
@@ -37,7 +26,7 @@ def test_the_list_has_150_rows_and_no_french_twice(script: ModuleType, seed: int
 
 
 def test_a_seed_gives_the_same_list_each_time_and_another_seed_another(
-    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script.main([])
     printed = capsys.readouterr().out
@@ -71,6 +60,6 @@ def test_a_seed_gives_the_same_list_each_time_and_another_seed_another(
         (1_000_000, "un million", "one million"),
     ],
 )
-def test_numbers_are_spelled_as_in_france(script: ModuleType, number: int, french: str, english: str) -> None:
+def test_numbers_are_spelled_as_in_france(number: int, french: str, english: str) -> None:
     assert script.french_words(number) == french
     assert script.english_words(number) == english

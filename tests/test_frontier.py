@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from pages import ROOT
 
+from benchmarks import frontier
 from translator.config import load_config
 from translator.model import build_model
-
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import frontier
 
 CONFIG = load_config(frontier.CONFIG)
 

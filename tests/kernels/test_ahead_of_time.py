@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks import roofline
 
 ROOT = Path(__file__).parents[2]
 SM_86_SHARED = 99 * 1024  # bytes that a program may have on the consumer cards of the A100's generation
@@ -85,11 +86,6 @@ def test_kernels_fit_the_registers_and_the_shared_memory(usages: dict[int, list[
 
 def test_the_roofline_counts_the_instructions_of_the_compiled_kernels(usages: dict[int, list[dict[str, Any]]]) -> None:
     """Within a tenth, which versions of the compiler may differ by."""
-    specification = importlib.util.spec_from_file_location("roofline", ROOT / "benchmarks" / "roofline.py")
-    assert specification is not None and specification.loader is not None
-    roofline = importlib.util.module_from_spec(specification)
-    sys.modules["roofline"] = roofline  # dataclasses look their module up
-    specification.loader.exec_module(roofline)
     found = {(usage["name"], tile_of(usage)): (usage["instructions"], usage["warps"]) for usage in usages[90]}
     for kernel, (instructions, warps) in roofline.INSTRUCTIONS.items():
         assert found[kernel] == (pytest.approx(instructions, rel=0.1), warps), kernel
