@@ -22,7 +22,7 @@ TOO_MANY_TOKENS = "too many tokens"
 LONGER_THAN_BATCH = "longer than a batch"
 REASONS = (EMPTY, UNDECODABLE, TOO_LONG, RATIO, IDENTICAL, DUPLICATE, TOO_MANY_TOKENS, LONGER_THAN_BATCH)
 
-_SHORT = 20  # characters; below it, "Oui." and "Of course." may well differ in length
+_SHORT = 20  # characters; shorter texts may differ in length more: "Oui." and "Of course."
 _NAME_HEAD, _NAME_TAIL = 38, 21  # characters of a source's name that a table shows
 _SECONDS_BETWEEN_LOGS = 15.0
 
@@ -79,7 +79,7 @@ def table(reports: Sequence[SourceReport]) -> str:
     """Return the reports as lines of aligned columns.
 
     Reasons that dropped nothing are omitted, and so are target tokens before tokenization. Long names are shortened.
-    A last line states what is longer than a batch, if anything is.
+    A last line counts the examples that are longer than a batch, if there are any.
     """
     reasons = [reason for reason in REASONS if any(report.dropped.get(reason) for report in reports)]
     has_tokens = any(report.target_tokens for report in reports)

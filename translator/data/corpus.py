@@ -57,12 +57,12 @@ class Corpus:
     Attributes:
         fingerprint: hash of everything that the examples and their mixture depend on: text and tokenizers, not paths.
         objective: objective of the examples.
-        cleaning_report: what became of the rows of each source in cleaning and tokenization.
+        cleaning_report: numbers of rows that cleaning and tokenization dropped and kept, per source.
         bounds: examples of source i are `bounds[i]` to `bounds[i + 1]`.
         weights: weight of each source.
         length_ratio: source tokens per target token of the mixture, special tokens included.
         mean_target_length: mean number of target tokens of an example of the mixture, special tokens included.
-        longest: most tokens of a source and of a target, special tokens included.
+        longest: maximum number of tokens of a source and of a target, special tokens included.
         max_positions: upper bound on the positions of the model that an example takes.
     """
 
@@ -84,10 +84,10 @@ class Corpus:
         return self.bounds[-1]
 
     def report(self, limits: tuple[int, int]) -> tuple[SourceReport, ...]:
-        """Return what became of the rows of each source, if examples longer than the limits are left out.
+        """Return the numbers of rows read, dropped and kept per source, if examples above the limits are left out.
 
         Args:
-            limits: most tokens of a source and of a target, special tokens included.
+            limits: maximum number of tokens of a source and of a target, special tokens included.
         """
         if self.longest[0] <= limits[0] and self.longest[1] <= limits[1]:
             return self.cleaning_report
@@ -117,7 +117,8 @@ class Corpus:
 
         Args:
             seed: random seed of the order.
-            limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
+            limits: maximum number of tokens of a source and of a target, special tokens included; longer examples are
+                left out.
             workers: number of worker processes that prepare chunks ahead; 0 uses this process.
             share: number of the chunk to read of each round, and number of chunks of a round.
         """
@@ -142,8 +143,8 @@ class Corpus:
         Args:
             examples: `(n,)` int64, numbers of the examples.
             epoch: epoch of subword sampling, augmentation and corruption.
-            longest: most tokens of a source and of a target, EOS included. A sampled tokenization that is longer is
-                replaced by the most probable one, which `max_positions` limits.
+            longest: maximum number of tokens of a source and of a target, EOS included. A longer sampled tokenization
+                is replaced by the most probable one, which `max_positions` limits.
         """
         sides = self._sampled(examples, epoch, longest) if self._encoder.is_sampled else self._cached(examples)
         return self._encoder.make_examples(sides, examples, epoch)
@@ -233,7 +234,7 @@ def _mapped_ids(folder: Path, form: Form, encoders: Sequence[Encoder]) -> tuple[
 
 
 def _report(text: CleanText, meta: dict[str, Any]) -> tuple[SourceReport, ...]:
-    """Return what became of the rows of each source, tokenization included.
+    """Return the numbers of rows read, dropped and kept per source, tokenization included.
 
     Raises:
         DataError: if no row is left.

@@ -60,8 +60,8 @@ class RowEncoder:
             texts: texts of each column.
             examples: `(n,)` int64, numbers of the examples; sampling is a function of (seed, epoch, number).
             epoch: number of the epoch.
-            longest: most tokens of a source and of a target, EOS included. A sampled tokenization that is longer is
-                replaced by the most probable one.
+            longest: maximum number of tokens of a source and of a target, EOS included. A longer sampled tokenization
+                is replaced by the most probable one.
         """
         longest = longest or (self.max_positions, self.max_positions)
         if self.objective.form not in ("pairs", "aligned"):
@@ -80,7 +80,7 @@ class RowEncoder:
         return drawn
 
     def fits(self, sides: Sequence[Ragged]) -> IntArray:
-        """Return which rows the model's positions suffice for: `(n,)` bool."""
+        """Return a mask `(n,)` bool of the rows that fit the positions of the model."""
         source, target = max_tokens(self.objective, [side.lengths for side in sides])
         found: IntArray = self.objective.positions(source, target) <= self.max_positions
         return found

@@ -328,7 +328,7 @@ def read_delimited(path: Path, columns: Sequence[str], header: bool, is_csv: boo
 
 
 def _field_advice(row: Sequence[str], num_expected: int, delimiter: str) -> str:
-    """Return how to correct a row with a wrong number of fields."""
+    """Return the advice for a row with a wrong number of fields."""
     if any("\r" in field for field in row):
         return _CARRIAGE_RETURNS
     if delimiter != "\t":

@@ -63,7 +63,7 @@ def identify_languages(rows: Sequence[Row], expected: Sequence[str]) -> Language
     """Identify the languages of rows of text.
 
     Args:
-        rows: rows of text; only the texts that `expected` has a language for are read.
+        rows: rows of text; texts beyond the number of `expected` languages are not read.
         expected: language of the first text of each row, and of the second.
     """
     everything = identifier_of(())

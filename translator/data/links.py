@@ -41,7 +41,7 @@ def read_links(source: str, target: str, links: str, *, by_spaces: bool, origin:
         source: source text.
         target: target text.
         links: alignment in Pharaoh form, `0-0 1-2`; a text of spaces only gives an empty text.
-        by_spaces: whether links number what is between spaces; otherwise the words of `tokenizer.words`.
+        by_spaces: whether links number the parts between spaces; otherwise the words of `tokenizer.words`.
         origin: description of the row for the error message.
 
     Raises:
@@ -64,7 +64,7 @@ def read_links(source: str, target: str, links: str, *, by_spaces: bool, origin:
                 raise DataError(
                     f"A word alignment must name words of its texts. Received: {pair[0]}-{pair[1]} in {origin}, whose "
                     f"{side} has {len(words)} {unit}, numbered from 0. "
-                    "Set alignment_split to how the aligner divided the texts, or correct the row."
+                    "Set alignment_split to the division that the aligner used, or correct the row."
                 )
     (source_words, source_count), (target_words, target_count) = divided
     linked = sorted({(i, j) for first, second in pairs for i in source_words[first] for j in target_words[second]})
@@ -88,8 +88,8 @@ def keep_through_noise(links: IntArray, clean: str, noisy: str) -> IntArray:
 def token_links(links: IntArray, source_pieces: Sequence[str], target_pieces: Sequence[str]) -> list[int]:
     """Return the links between tokens, flat, source first: each token of a word with each of the other word.
 
-    There are none if the tokens spell another number of words than the links count, as after a normalization that
-    writes `...` for an ellipsis, or for a text that replaces a noisy one.
+    The result is empty if the number of words that the tokens spell is not the one that the row of links states. This
+    happens after a normalization that writes `...` for an ellipsis, or if a clean text replaces a noisy one.
 
     Args:
         links: row of links.
@@ -112,9 +112,10 @@ def token_links(links: IntArray, source_pieces: Sequence[str], target_pieces: Se
 
 
 def _divide(text: str, by_spaces: bool) -> tuple[list[list[int]], int]:
-    """Return the words of a text as an aligner numbers them, each as numbers of `words_in`, and how many those are.
+    """Return, for each word as an aligner numbers them, its numbers in `words_in`; and the length of `words_in`.
 
-    A word between spaces stands for what it holds except punctuation, unless it holds nothing else.
+    A part between spaces has the numbers of its words, without its punctuation marks. If it consists of punctuation
+    marks alone, it has their numbers.
     """
     words = words_in(text)
     if not by_spaces:

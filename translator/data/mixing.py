@@ -1,4 +1,4 @@
-"""Shares of the sources of a mixture."""
+"""Proportions of the sources of a mixture."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ def shares(sizes: Sequence[float], temperature: float) -> IntArray:
 
 
 def tempered_weights(weights: Sequence[float], counts: Sequence[int], temperature: float) -> tuple[float, ...]:
-    """Return how often each example of each source is used per epoch, such that the sources have the shares of
-    `shares`, and an epoch as many examples as without a temperature.
+    """Return the number of uses per epoch of the examples of each source.
+
+    The sources then have the shares that `shares` returns, and an epoch has as many examples as without a temperature.
 
     Args:
         weights: weight of each source.

@@ -21,8 +21,8 @@ class ChunkReader(Iterator[Chunk]):
     """Reads one epoch after the other, in chunks that end where the epoch ends.
 
     Attributes:
-        position: `[epoch, place]` where the next round of chunks begins.
-        ends: `[epoch, place]` where each chunk of the last round ends.
+        position: `[epoch, place]` at the beginning of the next round.
+        ends: `[epoch, place]` after each chunk of the last round.
     """
 
     def __init__(
@@ -38,9 +38,10 @@ class ChunkReader(Iterator[Chunk]):
         Args:
             corpus: the examples.
             order: order of the epochs.
-            limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
+            limits: maximum number of tokens of a source and of a target, special tokens included; longer examples are
+                left out.
             workers: number of worker processes that prepare chunks ahead; 0 uses this process.
-            share: number of the chunk to read of each round, and number of chunks of a round.
+            share: number of the chunk to return of each round, from 0, and number of chunks of a round.
         """
         self.position: Position = [0, 0]
         self.ends: list[Position] = []
@@ -49,7 +50,7 @@ class ChunkReader(Iterator[Chunk]):
         self._limits = limits
         self._own, self._round = share
         self._pool = WorkerPool(corpus, limits, workers) if workers else None
-        self._submitted = self.position  # end of the rounds that the workers have been asked for
+        self._submitted = self.position  # end of the rounds that were submitted to the workers
 
     def __next__(self) -> Chunk:
         """Return this reader's chunk of the next round. Examples longer than the limits are left out."""
@@ -79,7 +80,7 @@ class ChunkReader(Iterator[Chunk]):
             self._pool.close()
 
     def _task(self, position: Position) -> tuple[Task, list[Position]]:
-        """Return the examples of this reader's chunk in the round at a position, and where the chunks of it end."""
+        """Return the examples of this reader's chunk in the round at a position, and the positions after its chunks."""
         epoch, place = position
         ends: list[Position] = []
         for number in range(self._round):

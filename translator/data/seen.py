@@ -1,4 +1,4 @@
-"""A table of hashes of fixed size, which finds duplicates in a stream."""
+"""Hash table of fixed size that finds duplicates in a stream."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_LOAD = 0.5  # fraction of occupied slots; above it, long runs of occupied s
 
 
 class SeenTable:
-    """The set of the 64-bit hashes of up to `capacity` rows, by open addressing with linear probing.
+    """Set of the 64-bit hashes of up to `capacity` rows: open addressing with linear probing.
 
     Two different rows have the same hash, and the second is dropped, with a probability of `capacity` / 2^64 per row:
     5e-14 for a million.
@@ -29,7 +29,7 @@ class SeenTable:
         self._slots.fill(0)
 
     def add(self, hashes: IntArray) -> IntArray:
-        """Add hashes, and return which of them were not there: `(n,)` uint64 to `(n,)` bool. Of equal ones, the first.
+        """Add hashes `(n,)` uint64; return a mask `(n,)` bool of those that are new. Of equal ones, the first is new.
 
         The caller adds no more than `capacity` hashes between two calls of `clear`.
         """
@@ -41,7 +41,7 @@ class SeenTable:
         while len(pending):
             found = self._slots[slots[pending]]
             empty = pending[found == 0]
-            self._slots[slots[empty]] = unique[empty]  # where several meet in one slot, the last stays
+            self._slots[slots[empty]] = unique[empty]  # of several that meet in one slot, the last stays
             stored = empty[self._slots[slots[empty]] == unique[empty]]
             is_new[first[stored]] = True
             is_done = (self._slots[slots[pending]] == unique[pending]) | (found == unique[pending])

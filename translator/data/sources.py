@@ -31,7 +31,7 @@ def read_rows(
     Args:
         sources: the sources.
         data: languages and cache.
-        form: what a row is: source and target text, these and their alignment, one text, or a text and its label.
+        form: content of a row: source and target text, these and their alignment, one text, or a text and its label.
         extra_columns: columns whose values, text or integers, are appended to each row.
 
     Raises:
@@ -134,7 +134,7 @@ def cache_folder(data: DataConfig) -> Path:
 
 
 def identity(source: Source, data: DataConfig, form: Form = "pairs") -> dict[str, Any]:
-    """Return what identifies the state of a source without reading it: files by path, size and modification time."""
+    """Return the identity of a source without reading it: for files, path, size and modification time."""
     known = {key: value for key, value in source.model_dump().items() if key != "weight"}
     known["columns"] = columns_to_read(source, data, form)
     files = _paths(source, data)

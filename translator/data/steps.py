@@ -1,6 +1,6 @@
 """Optimizer steps: the examples of each, divided among ranks and cut into micro-batches.
 
-What a step learns is a function of (seed, examples, step). How it is divided changes only the order of sums.
+The examples of a step are a function of (seed, examples, step). Their division changes only the order of sums.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class StepStream(Iterator[list[Batch]]):
             rank: number of this rank.
             world_size: number of ranks.
             workers: number of worker processes that prepare examples ahead; 0 uses this process.
-            sharing: how the ranks divide the work of reading examples, as in `BatchStream`.
+            sharing: division of the reading of examples among the ranks, as in `BatchStream`.
 
         Raises:
             DataError: if too many examples are longer than a batch, or a step is too small for the ranks.

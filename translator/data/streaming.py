@@ -56,7 +56,7 @@ class StreamedCorpus:
     _report: tuple[SourceReport, ...]
 
     def report(self, limits: tuple[int, int]) -> tuple[SourceReport, ...]:
-        """Return what became of the first rows of each source; see `Examples.report`."""
+        """Return the numbers of the first rows of each source; see `Examples.report`."""
         return self._report
 
     def read(self, seed: int, limits: tuple[int, int], workers: int, share: tuple[int, int] = (0, 1)) -> StreamReader:
@@ -72,8 +72,8 @@ class StreamReader(Iterator[Chunk]):
     """Reads the streams of a mixture in chunks.
 
     Attributes:
-        position: `[k, positions of the sources]` where the next round of chunks begins; k is the number of a chunk.
-        ends: where each chunk of the last round ends.
+        position: `[k, positions of the sources]` at the beginning of the next round, whose first chunk has number k.
+        ends: position after each chunk of the last round.
     """
 
     def __init__(
@@ -93,15 +93,16 @@ class StreamReader(Iterator[Chunk]):
             proportions: share of each source.
             encoder: encoder of the rows.
             seed: random seed of the mixture.
-            limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
+            limits: maximum number of tokens of a source and of a target, special tokens included; longer examples are
+                left out.
             workers: number of worker processes that tokenize; 0 uses this process.
-            share: number of the chunk to read of each round, and number of chunks of a round.
+            share: number of the chunk to return of each round, from 0, and number of chunks of a round.
         """
         self._streams, self._proportions, self._seed, self._limits = streams, proportions, seed, limits
         self._tokens = TextChunks(encoder)
         self._own, self._round = share
         self._pool = WorkerPool(self._tokens, limits, workers, tasks_per_worker=1) if workers else None
-        self._ends: deque[list[Position]] = deque()  # of the rounds that the workers have been asked for
+        self._ends: deque[list[Position]] = deque()  # of the rounds that were submitted to the workers
         self._number = 0  # of the next chunk to read
         self.position: Position = self._reading_position()
         self.ends: list[Position] = []
@@ -142,7 +143,7 @@ class StreamReader(Iterator[Chunk]):
         return [self._number, [stream.position for stream in self._streams]]
 
     def _read_round(self) -> tuple[Task, list[Position]]:
-        """Return the rows of this reader's chunk of the next round, and where the chunks of the round end."""
+        """Return the rows of this reader's chunk of the next round, and the positions after all chunks of the round."""
         ends: list[Position] = []
         for place in range(self._round):
             rng = np.random.default_rng([self._seed, self._number])
@@ -167,7 +168,7 @@ class TextChunks:
         Args:
             examples: texts of each row.
             epoch: number of the chunk. Subword sampling and augmentation are functions of (seed, number, row).
-            longest: most tokens of a source and of a target, special tokens included.
+            longest: maximum number of tokens of a source and of a target, special tokens included.
         """
         numbers = epoch * _CHUNK + np.arange(len(examples))
         texts = list(zip(*examples, strict=True))
@@ -199,7 +200,7 @@ def stream_rows(data: DataConfig, form: Form, count: int, seed: int) -> Iterator
 
 
 def stream_samples(data: DataConfig, form: Form, count: int) -> tuple[tuple[SourceReport, ...], list[list[Row]]]:
-    """Return the first cleaned rows of each stream, and what became of the rows that were read for them.
+    """Return the cleaning report of each stream, and its first cleaned rows.
 
     Raises:
         DataError: if a source cannot be read.
@@ -214,7 +215,7 @@ def stream_samples(data: DataConfig, form: Form, count: int) -> tuple[tuple[Sour
 
 
 def _report(stream: SourceStream, source: Source) -> SourceReport:
-    """Return what became of the rows that a stream has read."""
+    """Return the cleaning report of the rows that a stream has read."""
     kept = stream.read - sum(stream.dropped.values())
     return SourceReport(f"{describe(source)} (first {stream.read:,} rows)", stream.read, kept, dict(stream.dropped))
 

@@ -33,7 +33,7 @@ class Finding:
     """A fault in data or configuration.
 
     Attributes:
-        text: what was found, and what to do.
+        text: the fault, and how to correct it.
         is_problem: whether training should not start before it is corrected; otherwise it is a warning.
     """
 
@@ -92,7 +92,7 @@ def survey_streams(
 
     Args:
         samples: first cleaned rows of each source.
-        reports: what became of the rows that were read for it.
+        reports: cleaning reports of the rows that were read for them.
         data: languages and cache.
         form: form of a row.
         size: maximum number of rows of a sample that is measured.
@@ -191,7 +191,7 @@ def judge_overlap(survey: SourceSurvey, overlap: int) -> list[Finding]:
 
 
 def file_problem(source: Source, data: DataConfig, form: Form) -> str | None:
-    """Return why the text files of a source cannot be read as text; None if they can.
+    """Return the reason that the text files of a source cannot be read as text; None if they can.
 
     Raises:
         DataError: if a file is missing.

@@ -68,7 +68,7 @@ class WorkerPool:
 
         Args:
             corpus: corpus to read.
-            longest: most tokens of a source and of a target, special tokens included.
+            longest: maximum number of tokens of a source and of a target, special tokens included.
             num_workers: number of processes.
             tasks_per_worker: number of tasks that may be pending per worker. Above 1, a pipe must hold them: a worker
                 that waits to send a result reads no task.

@@ -84,7 +84,7 @@ def _use(run: Path, config: Config) -> tuple[str, str]:
 
 
 def _alignment(config: Config) -> str:
-    """Return which head gives word alignments, on a line of its own; nothing for the mean over heads."""
+    """Return a line that names the head for word alignments; an empty text for the mean over heads."""
     model, weight = config.model, config.training.guided_alignment_weight
     if model.alignment_head is None:
         return ""

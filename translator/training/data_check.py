@@ -40,7 +40,7 @@ class DataReport:
 
     Attributes:
         findings: faults, in the order of the sources.
-        train: what became of the rows of each source of training, of a stream of its first rows; None if a source
+        train: cleaning report of each source of training, for a stream that of its first rows; None if a source
             cannot be read.
         surveys: statistics of the sources that can be read: training, validation, test.
         overlaps: for each survey, the number of its rows that also occur in training; None for training.

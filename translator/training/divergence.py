@@ -34,7 +34,7 @@ class Divergence:
         ranks: ranks of the run.
         state: state of the run.
         checkpoints: checkpoints of the run; only rank 0 uses them.
-        progress: what is shown of the run.
+        progress: display of the run, for messages.
         load_state: function that returns to a training state, given where it is; called by all ranks.
         initial_weights: function that returns the whole weights of step 0; called by all ranks.
     """

@@ -13,7 +13,7 @@ from translator.training.state import TrainingState
 
 
 def beginning(state: TrainingState, options: TrainingConfig) -> str | None:
-    """Return where a run resumes; None if it is new or out of patience, as its end then says."""
+    """Return the line that names the step from which a run resumes; None if it is new or has run out of patience."""
     if state.step >= options.max_steps:
         return (
             f"this run finished after step {state.step}. To train longer, raise training.max_steps={options.max_steps}"
@@ -24,7 +24,7 @@ def beginning(state: TrainingState, options: TrainingConfig) -> str | None:
 
 
 def early_stop(state: TrainingState, options: TrainingConfig) -> str:
-    """Return why patience ended a run."""
+    """Return the line that reports early stopping."""
     best = "" if state.best is None else f", the best was {state.best:.4g}"
     best += "" if state.best_step is None else f" at step {state.best_step}"
     return (

@@ -27,7 +27,7 @@ class Precision:
     Attributes:
         name: `float32` or `bfloat16`.
         processor: type of the processor.
-        reason: why `training.precision: auto` chose it; None if the configuration names it.
+        reason: reason for the choice of `training.precision: auto`; None if the configuration names the type.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Precision:
         return _DTYPES[self.name]
 
     def state_dict(self) -> dict[str, str]:
-        """Return what a checkpoint stores."""
+        """Return the plain values that a checkpoint stores."""
         return {"name": self.name, "processor": self.processor}
 
     def __str__(self) -> str:

@@ -27,7 +27,7 @@ from translator.training.initialization import earlier_tokenizers
 from translator.training.parallel import Ranks
 from translator.training.reporters import check_reporters
 
-# Options that a resumed run may change without --allow-config-change: paths, length, reports, and speed.
+# Options that a resumed run may change without --allow-config-change: paths, length, reports and speed.
 _MAY_CHANGE = (
     "output",
     "data.cache",

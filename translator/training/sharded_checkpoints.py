@@ -155,7 +155,7 @@ class _ShardWriter(HuggingFaceStorageWriter):
 
 
 def _reason(error: BaseException) -> str:
-    """Return what went wrong on which ranks."""
+    """Return the errors of the ranks in one line."""
     if not isinstance(error, CheckpointException):
         return shorten(str(error))
     return "; ".join(f"rank {rank}: {shorten(str(reason))}" for rank, (reason, _) in error.failures.items())

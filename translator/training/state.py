@@ -126,7 +126,7 @@ class TrainingState:
 
         Args:
             state: training state; those of earlier versions lack `window` and some of the progress.
-            origin: where the state comes from, for error messages.
+            origin: path or description of the checkpoint, for error messages.
             read_shards: function that fills given tensors by name, if `state` is a `plain_state`.
 
         Raises:
