@@ -21,8 +21,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(atomic_io.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         atomic_write(tmp_path / "a", b"new")
+    assert caught.value.filename == str(tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert (tmp_path / "a").read_bytes() == "été".encode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,17 @@ from translator.training.metrics import Metrics, StepTotals, TrainingProgress, W
 from translator.training.reporters import make_reporters
 
 Tiny = Callable[..., Config]
+
+
+def test_a_full_disk_is_reported_with_the_name_of_the_file(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path, 0, [])
+    metrics._file.close()
+    metrics._file = Path("/dev/full").open("w")  # noqa: SIM115 (closed below)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        metrics.write(1, {"loss": 2.0})
+    assert caught.value.filename == str(tmp_path / "metrics.jsonl")
+    with contextlib.suppress(OSError):  # it tries to write the line again
+        metrics._file.close()
 
 
 def test_metrics_forget_what_came_after_the_step_that_a_run_goes_on_from(tmp_path: Path) -> None:

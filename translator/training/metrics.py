@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from translator.atomic_io import atomic_write
+from translator.atomic_io import atomic_write, naming
 from translator.training.reporters import Reporter
 
 
@@ -214,8 +214,9 @@ class Metrics:
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """Write values of one step."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
+        with naming(self._path):
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+            self._file.flush()
         numbers = {key.replace("_", "/", 1): value for key, value in values.items() if isinstance(value, (int, float))}
         for reporter in self._reporters:
             reporter.write(step, numbers)
