@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -67,8 +67,8 @@ def sharings(count: int) -> list[Sharing]:
     """Return the sharing of each of several ranks that are threads of this process."""
     barrier, sent = threading.Barrier(count, timeout=60), [Chunk.empty((0, 0))] * count
 
-    def exchange(rank: int, chunk: Chunk) -> list[Chunk]:
-        sent[rank] = chunk
+    def exchange(rank: int, read: Callable[[], Chunk]) -> list[Chunk]:
+        sent[rank] = read()
         barrier.wait()
         chunks = list(sent)
         barrier.wait()

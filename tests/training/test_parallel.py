@@ -43,6 +43,16 @@ try:
 except UserError as error:
     assert str(error) == ("the disk is full" if mine == 0 else "rank 0 stopped: the disk is full")
 
+def fill():
+    raise OSError(28, "No space left on device", "a file")
+
+try:
+    ranks.on_main(fill)
+    raise AssertionError("nothing was raised")
+except (OSError, UserError) as error:
+    reason = "[Errno 28] No space left on device: 'a file'"
+    assert str(error) == (reason if mine == 0 else f"rank 0 stopped: {reason}")
+
 try:
     with ranks.together():
         if mine == 1:
@@ -57,6 +67,18 @@ ranks.sum(tensors)
 assert (tensors[0] == 10).all() and tensors[1] == 3
 
 assert ranks.exchange(("item", mine)) == [("item", 0), ("item", 1)]
+
+def damaged():
+    if mine == 1:
+        raise UserError("a damaged file")
+    return mine
+
+try:
+    ranks.exchange_results(damaged)
+    raise AssertionError("nothing was raised")
+except UserError as error:
+    assert str(error) == ("a damaged file" if mine == 1 else "rank 1 stopped: a damaged file")
+assert ranks.exchange_results(lambda: mine) == [0, 1]
 
 here = pathlib.Path("shared").resolve()
 here.mkdir(exist_ok=True)
@@ -113,6 +135,37 @@ def test_a_rank_that_never_starts_is_not_waited_for_longer_than_a_minute() -> No
     process = subprocess.Popen([sys.executable, "-c", JOIN, "2", "abc"], env=first, stderr=subprocess.PIPE, text=True)
     ((code, error),) = finish([process])
     assert code == 1 and "All ranks must start within 2 seconds. Received: of 2 ranks, " in error, error
+
+
+# Rank 0, which holds the store, fails and ends while rank 1 looks into the store once a second only.
+FAIL = """
+import sys, time, types
+from translator.errors import UserError
+from translator.training import parallel
+
+ranks = parallel.Ranks.join()
+if ranks.rank == 1:
+    parallel.time = types.SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: time.sleep(1))
+try:
+    with ranks.together():
+        if ranks.rank == 0:
+            while not ranks._store.check([f"{ranks._meetings + 1}/1"]):
+                time.sleep(0.01)
+            time.sleep(0.2)
+            raise UserError("the disk is full")
+except UserError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_rank_0_stays_until_a_slow_rank_has_read_why_it_failed() -> None:
+    processes = [
+        subprocess.Popen([sys.executable, "-c", FAIL], env=place, stderr=subprocess.PIPE, text=True)
+        for place in rank_environments(2)
+    ]
+    (_, first), (_, second) = finish(processes)
+    assert first.strip() == "the disk is full"
+    assert second.strip() == "rank 0 stopped: the disk is full"
 
 
 def test_the_fingerprint_of_code_is_that_of_its_files(tmp_path: Path) -> None:

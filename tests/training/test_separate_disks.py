@@ -11,7 +11,7 @@ import pytest
 import torch
 from launching import finish, start_ranks, without_key_bias
 
-from translator.checkpoint import read_weights
+from translator.checkpoint import newest_checkpoint, read_weights
 from translator.config import Config, load_config, to_yaml
 from translator.training.trainer import train
 
@@ -94,6 +94,26 @@ def test_ranks_that_cannot_train_together_all_stop_with_the_reason(
     for code, error in finish(start_ranks(disks, "training.max_steps=2")):
         assert code == 2, error
         assert message in error and "Traceback" not in error
+
+
+def test_a_stream_that_breaks_off_on_one_rank_stops_all_ranks_with_the_reason(tiny: Tiny, tmp_path: Path) -> None:
+    source = {"file": "train.tsv", "streaming": True}
+    config = tiny(
+        data={"train": source, "valid": [], "shuffle_rows": 500},
+        training={"max_steps": 100_000, "batch_tokens": 1024, "save_every": 5},
+    ).model_copy(update={"output": "run"})
+    lines = [f"la maison numéro {number}\tthe house number {number}" for number in range(7000)]
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+        (folder / "train.tsv").write_text("\n".join(["fr\ten", *lines]), encoding="utf-8")
+        lines[5500] = lines[5500].replace("\t", " ")  # beyond the first rows, which the ranks compare
+    for code, error in finish(start_ranks(folders)):
+        assert code == 2, error
+        assert "Traceback" not in error
+        assert "row 5501 of train.tsv" in error
+    assert newest_checkpoint(folders[0] / "run") is not None
 
 
 @pytest.mark.parametrize("killed", [0, 1])

@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # microseconds of spinning cost nothing and spare small operations the time to wake a thread.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "300")
+    # Read when torch is imported. Where a rank ends, the others would print stack traces of C++ before their message.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with standard_streams():
         return _run(argv)
 

@@ -60,7 +60,7 @@ class BatchStream(Iterator[Batch]):
             rank: this rank takes batches k with `k % world_size == rank`.
             world_size: number of ranks.
             workers: number of worker processes that prepare examples ahead; 0 uses this process.
-            sharing: how the ranks divide the work of reading examples; None reads them all in this process.
+            sharing: division of the reading of examples among the ranks; None reads all of them in this process.
 
         Raises:
             DataError: if too many examples are longer than a batch.
@@ -178,8 +178,8 @@ class BatchStream(Iterator[Batch]):
     def _next_chunk(self) -> Chunk:
         """Return the next chunk. With several ranks, each reads one chunk of a round and gets those of the others."""
         if not self._ahead:
-            own = next(self._reader)
-            chunks = [own] if self._sharing is None else self._sharing.exchange(own)
+            reader, sharing = self._reader, self._sharing
+            chunks = [next(reader)] if sharing is None else sharing.exchange(lambda: next(reader))
             self._ahead.extend(zip(chunks, self._reader.ends, strict=True))
         chunk, self._position = self._ahead.popleft()
         return chunk
@@ -205,7 +205,7 @@ def make_batches(source: Ragged, target: Ragged, max_tokens: int, objective: Obj
     Args:
         source: tokens of each source, without special tokens.
         target: tokens of each target, without special tokens.
-        max_tokens: most tokens of each side of a batch, special tokens included.
+        max_tokens: maximum number of tokens of each side of a batch, special tokens included.
         objective: objective of the examples.
     """
     batches: list[Batch] = []

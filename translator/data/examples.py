@@ -94,23 +94,24 @@ class Sharing:
     Attributes:
         rank: number of this rank.
         world_size: number of ranks.
-        exchange: function that sends the chunk of this rank and returns those of all ranks in order. All ranks call it
-            equally often.
+        exchange: function that reads the chunk of this rank by its argument, sends it, and returns the chunks of all
+            ranks in order. All ranks call it equally often. An error of one rank ends all of them.
     """
 
     rank: int
     world_size: int
-    exchange: Callable[[Chunk], list[Chunk]]
+    exchange: Callable[[Callable[[], Chunk]], list[Chunk]]
 
 
 class ExampleReader(Protocol):
     """An endless iterator over the chunks of all epochs, in an order that the seed decides.
 
-    A reader with a share returns one chunk of each round of consecutive chunks, and skips the others unread.
+    A round is a number of consecutive chunks, one for each reader that shares the work. A reader returns its own chunk
+    of each round, and skips the others without making their tokens.
 
     Attributes:
-        position: where the next round begins.
-        ends: where each chunk of the last round ends.
+        position: beginning of the next round.
+        ends: end of each chunk of the last round.
     """
 
     position: Position
@@ -127,36 +128,33 @@ class ExampleReader(Protocol):
 
 
 class Examples(Protocol):
-    """Training examples of one objective.
-
-    Attributes:
-        fingerprint: hash of everything that the examples and their mixture depend on.
-        objective: the objective that the examples are of.
-        length_ratio: source tokens per target token, special tokens included.
-        mean_target_length: mean number of target tokens of an example, special tokens included.
-        max_positions: upper bound on the positions of the model that an example takes.
-    """
+    """Training examples of one objective."""
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Hash of everything that the examples and their mixture depend on."""
 
     @property
-    def objective(self) -> Objective: ...
+    def objective(self) -> Objective:
+        """Objective of the examples."""
 
     @property
-    def length_ratio(self) -> float: ...
+    def length_ratio(self) -> float:
+        """Source tokens per target token, special tokens included."""
 
     @property
-    def mean_target_length(self) -> float: ...
+    def mean_target_length(self) -> float:
+        """Mean number of target tokens of an example, special tokens included."""
 
     @property
-    def max_positions(self) -> int: ...
+    def max_positions(self) -> int:
+        """Upper bound on the positions of the model that an example takes."""
 
     def report(self, limits: tuple[int, int]) -> tuple[SourceReport, ...]:
-        """Return what became of the rows of each source, if examples longer than the limits are left out.
+        """Return the numbers of rows read, dropped and kept per source, if examples above the limits are left out.
 
         Args:
-            limits: most tokens of a source and of a target, special tokens included.
+            limits: maximum number of tokens of a source and of a target, special tokens included.
         """
 
     def read(self, seed: int, limits: tuple[int, int], workers: int, share: tuple[int, int] = (0, 1)) -> ExampleReader:
@@ -164,7 +162,8 @@ class Examples(Protocol):
 
         Args:
             seed: random seed of the order.
-            limits: most tokens of a source and of a target, special tokens included; longer examples are left out.
+            limits: maximum number of tokens of a source and of a target, special tokens included; longer examples are
+                left out.
             workers: number of worker processes that prepare chunks ahead; 0 uses this process.
-            share: number of the chunk to read of each round, and number of chunks of a round.
+            share: number of the chunk that the reader returns of each round, from 0, and number of chunks of a round.
         """

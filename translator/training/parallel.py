@@ -38,6 +38,7 @@ T = TypeVar("T")
 _TIMEOUT = timedelta(minutes=15)
 _JOIN_TIMEOUT = timedelta(minutes=1)  # between the first and the last rank that starts
 _MAX_PAUSE = 0.1  # seconds between two looks into the store
+_READ_TIMEOUT = 10.0  # seconds for which a rank that fails stays until the others have read its message
 
 
 class Ranks:
@@ -125,7 +126,7 @@ class Ranks:
             Its result, on every rank.
 
         Raises:
-            UserError: if `work` raised one, on every rank.
+            UserError, OSError: on rank 0, if `work` raised one. The other ranks then raise a RankError.
         """
         if self.world_size == 1:
             return work()
@@ -139,20 +140,24 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Wait at the end of a block until all ranks are there; a UserError on one of them is raised on all.
+        """Wait at the end of a block until all ranks are there.
+
+        A UserError or an OSError on one of them is raised there, and as a RankError on the others.
 
         There is no time limit: a rank that ends closes its connections, which ends the wait.
         """
-        failure: UserError | None = None
+        failure: UserError | OSError | None = None
         try:
             yield
-        except UserError as error:
+        except (UserError, OSError) as error:
             if self.world_size == 1:
                 raise
             failure = error
         if self.world_size == 1:
             return
         messages = self._exchange("" if failure is None else f"!{failure}")
+        if any(messages):
+            self._wait_for_readers()
         if failure is not None:
             raise failure
         for rank, message in enumerate(messages):
@@ -175,6 +180,30 @@ class Ranks:
         with communication():
             dist.all_gather_object(items, item)
         return items
+
+    def exchange_results(self, work: Callable[[], T]) -> list[T]:
+        """Do some work on each rank; return the results of all ranks in order, on every rank.
+
+        Args:
+            work: called once on each rank.
+
+        Raises:
+            UserError: if `work` raised one on some rank. The other ranks then raise a RankError.
+        """
+        if self.world_size == 1:
+            return [work()]
+        own: list[T] = []  # empty if the work fails
+        failure: UserError | None = None
+        try:
+            own.append(work())
+        except UserError as error:
+            failure = error
+        found = self.exchange(own)
+        if not all(found):
+            with self.together():
+                if failure is not None:
+                    raise failure
+        return [result for (result,) in found]
 
     def send(self, item: object) -> None:
         """Send an object to rank 0, which must receive it."""
@@ -221,7 +250,7 @@ class Ranks:
         found = self._exchange(own, _JOIN_TIMEOUT.total_seconds())
         others = [f"rank {rank} has {version}" for rank, version in enumerate(found) if version != found[0]]
         if others:
-            time.sleep(10 * _MAX_PAUSE)  # rank 0 may hold the store, in which the others still look
+            self._wait_for_readers()
             shown = "; ".join(others[:3]) + ("; …" if len(others) > 3 else "")
             raise RankError(
                 f"All ranks must run the same code with the same torch. Received: rank 0 has {found[0]}; {shown}. "
@@ -253,11 +282,24 @@ class Ranks:
                 pause = min(2 * pause, _MAX_PAUSE)
             return [self._store.get(key).decode() for key in keys]
 
+    def _wait_for_readers(self) -> None:
+        """Wait on rank 0 until all ranks have read the messages of the last exchange, which it may hold in its process.
+
+        A rank that ends without reading them ends the wait after `_READ_TIMEOUT`.
+        """
+        assert self._store is not None
+        keys = [f"{self._meetings}/{rank}/read" for rank in range(self.world_size)]
+        end = time.monotonic() + _READ_TIMEOUT
+        with contextlib.suppress(RuntimeError):  # the store may end as soon as rank 0 has seen the last key
+            self._store.set(keys[self.rank], "")
+            while self.is_main and not self._store.check(keys) and time.monotonic() < end:
+                time.sleep(_MAX_PAUSE)
+
 
 def _never_came(what: str) -> RankError:
     return RankError(
-        f"All ranks must start within {_JOIN_TIMEOUT.total_seconds():.0f} seconds. Received: {what}. Start the same "
-        "command on every machine, and see its messages there."
+        f"All ranks must start within {_JOIN_TIMEOUT.total_seconds():.0f} seconds. Received: {what.rstrip('.')}. "
+        "Start the same command on every machine, and see its messages there."
     )
 
 

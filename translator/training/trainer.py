@@ -357,7 +357,7 @@ class Trainer:
             rank=self.ranks.rank,
             world_size=self.ranks.world_size,
             workers=options.data_workers,
-            sharing=Sharing(self.ranks.rank, self.ranks.world_size, self.ranks.exchange),
+            sharing=Sharing(self.ranks.rank, self.ranks.world_size, self.ranks.exchange_results),
         )
         parameters = dict(self.model.named_parameters())
         average = WeightAverage(parameters, options.ema_decay) if options.ema_decay else None
