@@ -232,8 +232,8 @@ def test_a_number_or_several_is_one_problem_without_the_names_of_its_branches(he
             "cuda_graphs requires compile: true. Received: compile: false.",
         ),
         (
-            values(training={"parallel": "hybrid", "compile": True}),
-            "parallel: hybrid requires compile: false. Received: compile: true.",
+            values(training={"parallel": "hybrid", "compile": True, "cuda_graphs": True}),
+            "parallel: hybrid requires cuda_graphs: false. Received: cuda_graphs: true.",
         ),
         (
             values(training={"optimizer": "muon", "parallel": "shard"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,11 @@ def prepare(config: Config) -> Path:
 
 def last_weights(run: Path) -> dict[str, torch.Tensor]:
     return read_weights(run / "last" / "model.safetensors")[0]
+
+
+def losses(run: Path) -> list[float]:
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if "loss" in line]
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,22 @@ def test_sharded_bfloat16_training_agrees_with_that_of_one_rank(module_tiny: Tin
     start = 0.003  # learning rate: six steps of Adam move a weight by at most about six times as much
     for name in one:
         assert float((two[name] - one[name]).abs().mean()) < 0.05 * start, name
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiled_sharded_training_has_the_losses_of_one_rank_in_eager_mode(
+    module_tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = {"dropout": 0.1, "activation_dropout": 0.1, "attention_dropout": 0.1, "encoder_layers": 2}
+    options = {"max_steps": 3, "log_every": 1, "validate_every": 100}
+    one = train(module_tiny("one-eager", model=model, training={**options, "accumulation": 2}))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    sharded = {**options, "parallel": "shard", "compile": True}
+    folder = prepare(module_tiny("two-compiled", model=model, training=sharded))
+    results = finish(start_ranks([folder] * 2))
+    assert [code for code, _ in results] == [0, 0], results
+    assert list((tmp_path / "compiled").rglob("*.py"))
+    assert losses(folder / "two-compiled") == pytest.approx(losses(one), rel=1e-5)
 
 
 def test_a_full_disk_of_one_rank_stops_all_ranks_with_the_reason(module_tiny: Tiny) -> None:

@@ -124,12 +124,13 @@ class TrainingConfig(Section):
         clip_norm: maximum gradient norm; 0 disables clipping.
         precision: data type of activations and matrix products; master weights are float32. `auto` is bfloat16 where
             the device multiplies it fast (CUDA, AMX, AVX512-BF16), and for a resumed run the type it began with.
-        compile: compile the model with torch.compile.
+        compile: compile the model with torch.compile; a sharded model in parts, one per sublayer.
         cuda_graphs: launch compiled code as CUDA graphs, which is faster if the host is slower than the GPU; requires
             compile and changes nothing on the CPU.
         parallel: what several ranks divide. `replicate` gives every rank the whole model. `shard` divides weights,
             gradients and optimizer states among all ranks (FSDP2), for models that do not fit one GPU. `hybrid` divides
-            them among the ranks of a machine. One rank ignores it.
+            them among the ranks of a machine. Both exclude cuda_graphs: gathered weights change their addresses. One
+            rank ignores it.
         ema_decay: decay of the exponential moving average of the weights, which is then used for validation and
             decoding; 0 disables it.
         validate_every: steps between validations.
@@ -217,8 +218,8 @@ class TrainingConfig(Section):
             )
         if self.cuda_graphs and not self.compile:
             problems.append("cuda_graphs requires compile: true. Received: compile: false.")
-        if self.parallel != "replicate" and self.compile:
-            problems.append(f"parallel: {self.parallel} requires compile: false. Received: compile: true.")
+        if self.parallel != "replicate" and self.cuda_graphs:
+            problems.append(f"parallel: {self.parallel} requires cuda_graphs: false. Received: cuda_graphs: true.")
         if self.optimizer == "muon" and self.parallel != "replicate":
             problems.append(
                 "optimizer: muon requires parallel: replicate, because it makes whole matrices orthogonal. "

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from translator.checkpoint import check_shapes, weights_of
+from translator.config import TrainingConfig
 from translator.model import Model
-from translator.model.layers import TransformerLayer
+from translator.model.dropout import DropoutKeys
+from translator.model.layers import FeedForward, TransformerLayer
 from translator.ranks import RankError
 from translator.training.parallel import Ranks, communication, is_sharded, whole
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:  # slow imports, which only sharded runs need
     from torch.distributed.device_mesh import DeviceMesh
 
 
-def shard(model: Model, ranks: Ranks, kind: str, dtype: torch.dtype) -> None:
+def shard(model: Model, ranks: Ranks, options: TrainingConfig, dtype: torch.dtype, *, static_shapes: bool) -> None:
     """Divide a model among the ranks, in place. Its gradients are then summed over the ranks in each backward pass.
 
     The linear layers of each Transformer layer are one group: they are gathered before the layer is computed, and freed
@@ -34,24 +36,31 @@ def shard(model: Model, ranks: Ranks, kind: str, dtype: torch.dtype) -> None:
     Args:
         model: model with the same weights on all ranks.
         ranks: ranks of the run; with one rank, nothing is done.
-        kind: `shard` or `hybrid`, as in `training.parallel`; `replicate` does nothing.
+        options: the options `parallel` and `compile` are read; `parallel: replicate` does nothing. With `compile`, the
+            sublayers are compiled, each by itself: what gathers and frees their weights runs between them, and would
+            break the graph of a compiled loss at every layer (torch 2.13).
         dtype: data type of matrix products. In bfloat16, linear layers are gathered in bfloat16; their gradients are
             summed in float32, and so are the weights.
+        static_shapes: whether all batches have the same shapes.
 
     Raises:
         RankError: if `hybrid` cannot divide the ranks into machines.
     """
-    if kind == "replicate" or ranks.world_size == 1:
+    if options.parallel == "replicate" or ranks.world_size == 1:
         return
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
-    mesh = _mesh(ranks, kind)
+    mesh = _mesh(ranks, options.parallel)
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     groups: list[Any] = []
     for layer in [module for module in model.modules() if isinstance(module, TransformerLayer)]:
         layer.product_dtype = dtype  # the stored weights are float32
-        sublayers = [layer.self_attention, layer.cross_attention, layer.feed_forward]
-        groups.append(fully_shard([part for part in sublayers if part is not None], mesh=mesh, mp_policy=policy)[0])
+        sublayers: list[nn.Module | None] = [layer.self_attention, layer.cross_attention, layer.feed_forward]
+        parts = [part for part in sublayers if part is not None]
+        if options.compile:
+            for part in parts:
+                _compile(part, static_shapes)
+        groups.append(fully_shard(parts, mesh=mesh, mp_policy=policy)[0])
     groups.append(fully_shard(model, mesh=mesh))
     for method in ("loss", "guided_loss"):
         if hasattr(model, method):
@@ -60,6 +69,17 @@ def shard(model: Model, ranks: Ranks, kind: str, dtype: torch.dtype) -> None:
         # A sum, because the gradients are divided by the number of tokens of all ranks
         group.set_gradient_divide_factor(1.0)
         group.set_force_sum_reduction_for_comms(True)  # gloo has no product with a factor
+
+
+def _compile(part: nn.Module, static_shapes: bool) -> None:
+    """Compile a sublayer, in place. Layers of equal options share the compiled code."""
+    compiled = torch.compile(part.forward, dynamic=not static_shapes)
+
+    def forward(x: Tensor, keys: DropoutKeys | None = None) -> Any:
+        # `first_site` differs between layers, and would be a constant in the code of each
+        return compiled(x, keys and keys.rebased())
+
+    part.forward = forward if isinstance(part, FeedForward) else compiled
 
 
 def _mesh(ranks: Ranks, kind: str) -> DeviceMesh:

@@ -104,7 +104,7 @@ class Trainer:
         config: configuration of the run.
         run: run directory.
         ranks: ranks of the run.
-        setup: what was prepared for the run.
+        setup: tokenizers, corpus and state to resume from.
         is_shown: whether rank 0 shows progress.
     """
 
@@ -119,7 +119,8 @@ class Trainer:
         if self.options.optimizer == "muon":
             check_same_processor(ranks)
         self.options = self._with_batch_tokens(None if setup.state is None else setup.state.get("batch_tokens"))
-        shard(self.model, ranks, self.options.parallel, self.precision.dtype)
+        static_shapes = ranks.device.type == "cuda"  # so that one compiled graph serves all steps
+        shard(self.model, ranks, self.options, self.precision.dtype, static_shapes=static_shapes)
         self.is_sharded = any(is_sharded(parameter) for parameter in self.model.parameters())
         self.sharded_checkpoints: ShardedCheckpoints | None = None
         if self.is_sharded and setup.is_shared:
@@ -131,13 +132,14 @@ class Trainer:
             self._load_state(setup.state, str(setup.checkpoint))
             ranks.on_main(lambda: self.checkpoints.restore_links(self.state.step, self.state.best_step))
         self.progress = TrainingProgress(self.state.step, self.options.max_steps, ranks.is_main and is_shown)
-        capacity = self.state.stream.capacity if self._has_static_shapes else None
+        capacity = self.state.stream.capacity if static_shapes else None
         # Sharded gradients are summed by the backward pass itself
         self.gradient_sum = GradientSum([] if self.is_sharded else list(self.model.parameters()), ranks)
         self.gradients = StepGradients(
             self.model,
-            self.options,
-            torch.float32 if self.is_sharded else self.precision.dtype,  # a sharded model converts its weights itself
+            # A sharded model converts its weights itself, and has been compiled in parts
+            self.options.model_copy(update={"compile": False}) if self.is_sharded else self.options,
+            torch.float32 if self.is_sharded else self.precision.dtype,
             config.seed,
             capacity,
             self.progress.say,
@@ -374,11 +376,6 @@ class Trainer:
             )
         )
         return options.model_copy(update={"batch_tokens": tokens})
-
-    @property
-    def _has_static_shapes(self) -> bool:
-        """True if every batch is padded to the same sizes, so that one compiled graph serves all steps: on CUDA."""
-        return self.ranks.device.type == "cuda"
 
 
 def _say(line: str) -> None:
