@@ -119,6 +119,40 @@ def test_a_cycle_shorter_than_an_ngram_comes_three_times_at_most_or_as_often_as_
     assert in_cycle == [4 * len(cycle) - 1, 6 * len(cycle) - 1]  # the fourth and the sixth turn lack their ends
 
 
+def matching(row: list[int], distance: int) -> int:
+    """The number of tokens at the end of a row that are those before them at a distance."""
+    pairs = zip(reversed(row), reversed(row[:-distance]), strict=False)
+    return next((count for count, (last, earlier) in enumerate(pairs) if last != earlier), len(row) - distance)
+
+
+def forbidden_by_counting(row: list[int], n: int, occurrences: int, repeats: int) -> set[int]:
+    """The tokens of a row that would end one n-gram, or one turn of a cycle, too many."""
+    found = set()
+    for token in row:
+        longer = [*row, token]
+        grams = [longer[place : place + n] for place in range(len(longer) - n + 1)]
+        turns = [matching(longer, distance) // distance for distance in range(1, len(longer))]
+        if grams[:-1].count(longer[-n:]) >= occurrences or max(turns) >= repeats:
+            found.add(token)
+    return found
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 6])
+def test_exactly_the_tokens_that_repeat_too_much_are_forbidden(n: int) -> None:
+    rule, seen = NoRepeatedNgram(n), 0
+    sources = [(5, 6, 7), (5, 5, 5, 5, 6), (5, 6, 5, 6, 5, 6, 5, 6, 5, 6)]
+    limits = rule.start([Request(source, 30) for source in sources], torch.device("cpu"))
+    generator = torch.Generator().manual_seed(n)
+    for length in [*range(14), 14, 14, 14]:
+        written = torch.randint(3, 5, (3, length), generator=generator)
+        ids = rule.forbidden(limits, written)
+        found = [set(row) - {UNK_ID} for row in ([[]] * 3 if ids is None else ids.tolist())]
+        most = torch.cat((limits.max_occurrences, limits.max_repeats), dim=1).tolist()
+        assert found == [forbidden_by_counting(row, n, *each) for row, each in zip(written.tolist(), most, strict=True)]
+        seen += sum(map(len, found))
+    assert seen > 3
+
+
 @pytest.mark.parametrize(
     ("ids", "occurrences", "turns"),
     [
@@ -192,11 +226,8 @@ def test_a_sequence_that_cannot_go_on_is_returned_unfinished() -> None:
         def start(self, requests: Sequence[Request], device: torch.device) -> int:
             return len(requests)
 
-        def forbidden(self, state: int) -> Tensor:
+        def forbidden(self, state: int, written: Tensor) -> Tensor:
             return torch.full((state, 1), EOS_ID)
-
-        def advance(self, state: int, tokens: Tensor) -> int:
-            return state
 
         def reorder(self, state: int, rows: Tensor) -> int:
             return len(rows)

@@ -16,7 +16,7 @@ from torch import Tensor
 from translator.config import ModelConfig
 from translator.decoding import search
 from translator.decoding.beam import BeamSelection
-from translator.decoding.constraints import Constraints, NgramState, NoRepeatedNgram
+from translator.decoding.constraints import Constraints, NgramLimits, NoRepeatedNgram
 from translator.decoding.greedy import GreedySelection
 from translator.decoding.request import Request
 from translator.decoding.search import Selection, decode
@@ -49,9 +49,9 @@ class Counting(StaticDecoder):
 class NgramsOfUnknownSources(NoRepeatedNgram):
     """The constraint without counting what the sources repeat, which happens on the host."""
 
-    def start(self, requests: Sequence[Request], device: torch.device) -> NgramState:
+    def start(self, requests: Sequence[Request], device: torch.device) -> NgramLimits:
         limits = torch.empty(len(requests), 1, dtype=torch.int64, device=device)
-        return NgramState(torch.empty(len(requests), 1, dtype=torch.int64, device=device), limits, limits)
+        return NgramLimits(limits, limits)
 
 
 @pytest.fixture(autouse=True)

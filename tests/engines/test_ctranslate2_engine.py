@@ -224,13 +224,12 @@ def test_repetitive_texts_are_decoded_again_and_this_is_said_once(
 
 
 def breaks_rule(tokens: list[int], request: Request, n: int) -> bool:
-    rule, cpu = NoRepeatedNgram(n), torch.device("cpu")
-    state = rule.start([request], cpu)
-    for token in tokens:
-        forbidden = rule.forbidden(state)
+    rule = NoRepeatedNgram(n)
+    limits, written = rule.start([request], torch.device("cpu")), torch.tensor([tokens], dtype=torch.int64)
+    for place, token in enumerate(tokens):
+        forbidden = rule.forbidden(limits, written[:, :place])
         if forbidden is not None and token in forbidden[0].tolist():
             return True
-        state = rule.advance(state, torch.tensor([token]))
     return False
 
 

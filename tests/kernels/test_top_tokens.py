@@ -44,6 +44,18 @@ def test_they_are_those_of_a_full_sort(vocab_size: int, count: int, is_tied: boo
     torch.testing.assert_close(values, expected, atol=1e-5, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("rows", "vocab_size"), [(1, 10), (1, 8001), (5, 6000), (33, 1000), (320, 257)])
+def test_log_probabilities_in_the_memory_of_the_logits_have_the_same_bits(rows: int, vocab_size: int) -> None:
+    logits = random_logits(rows, vocab_size, is_tied=False)
+    expected = logits.log_softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    given = logits.clone()
+    for each, is_overwritten in ((given, True), (logits.t().contiguous().t(), rows == 1)):
+        before = each.clone()
+        values, tokens = top_tokens(each, 7)
+        assert torch.equal(values, expected.values[:, :7]) and torch.equal(tokens, expected.indices[:, :7])
+        assert torch.equal(each, before) != is_overwritten
+
+
 @pytest.mark.parametrize(("vocab_size", "count"), [(100, 6), (8000, 10), (8000, 1), (9, 9)])
 def test_rows_are_never_sorted_in_full_for_a_tie(monkeypatch: pytest.MonkeyPatch, vocab_size: int, count: int) -> None:
     """With bfloat16 logits, whose ties are frequent, and rows of one value."""

@@ -76,20 +76,22 @@ def _best(
         beam_size: number of live hypotheses of each sentence.
         cost: subtracted from ranks where extensions are compared; the same shape, or None.
     """
-    num_tokens = found[0].shape[1]
-    values, ranks, tokens = (each.reshape(-1, live.width * num_tokens) for each in found)
-    sums = (live.rank[:, :, None] + ranks.view(-1, live.width, num_tokens)).view_as(ranks)
+    values, ranks, tokens = found
+    num_tokens = tokens.shape[1]
+    sums = (live.rank[:, :, None] + ranks.view(-1, live.width, num_tokens)).flatten(1)
+    values, tokens = values.reshape(sums.shape), tokens.reshape(sums.shape)
     compared = sums if cost is None else sums - cost.view_as(sums)
     best = compared.argsort(dim=1, descending=True, stable=True)[:, : 2 * beam_size]
-    is_ended = tokens.gather(1, best) == EOS_ID
-    # Each of the `live.width` hypotheses has one EOS, so at most as many extensions end; a vocabulary may be tiny.
-    width = min(beam_size, best.shape[1] - live.width)
 
     def extended(places: Tensor) -> Hypotheses:
         new = (each.gather(1, places) for each in (tokens, values, sums))
         return live.extended(places // num_tokens, *new)
 
-    if is_ended.device.type == "cpu" and not is_ended.any():  # on other devices the test would synchronize
-        return None, extended(best[:, :width])
+    first = extended(best[:, :beam_size])
+    if best.device.type == "cpu" and not (first.last_tokens == EOS_ID).any():  # elsewhere the test would synchronize
+        return None, first
+    # Each of the `live.width` hypotheses has one EOS, so at most as many extensions end; a vocabulary may be tiny.
+    width = min(beam_size, best.shape[1] - live.width)
+    is_ended = tokens.gather(1, best) == EOS_ID
     order = is_ended.byte().argsort(dim=1, stable=True)[:, :width]
-    return extended(best[:, :beam_size]), extended(best.gather(1, order))
+    return first, extended(best.gather(1, order))

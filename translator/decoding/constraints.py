@@ -19,7 +19,7 @@ from translator.config import DecodingOptions
 from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request
 from translator.decoding.terms import TermBonus
-from translator.tokenizer import BOS_ID, EOS_ID, UNK_ID
+from translator.tokenizer import EOS_ID, UNK_ID
 
 _MAX_CYCLE_REPEATS = 3  # of a short cycle, in any text: "very, very, very"
 _MAX_SOURCE_CYCLE = 4  # longest cycle, in tokens, that is counted in a source
@@ -29,19 +29,23 @@ ConstraintState = TypeVar("ConstraintState")
 
 
 class Constraint(Protocol[ConstraintState]):
-    """A rule about the next token of each row. Rows must not interact."""
+    """A rule about the next token of each row. Rows must not interact.
+
+    The state of a row depends on its request alone, so that all rows of a request have the same.
+    """
 
     def start(self, requests: Sequence[Request], device: torch.device) -> ConstraintState:
-        """Return the state before the first token: one row per request."""
+        """Return the state: one row per request."""
 
-    def forbidden(self, state: ConstraintState) -> Tensor | None:
-        """Return the ids that may not come next, `(rows, n)` int64, or None if there are none.
+    def forbidden(self, state: ConstraintState, written: Tensor) -> Tensor | None:
+        """Return the ids that may not follow the tokens written so far, `(rows, n)` int64, or None if there are none.
 
         UNK_ID, which never may, fills the places of rows with fewer ids.
-        """
 
-    def advance(self, state: ConstraintState, tokens: Tensor) -> ConstraintState:
-        """Return the state after one more token per row, `(rows,)` int64."""
+        Args:
+            state: state of the rows.
+            written: `(rows, length)` int64, without BOS.
+        """
 
     def reorder(self, state: ConstraintState, rows: Tensor) -> ConstraintState:
         """Return a state whose row i is row `rows[i]` of `state`; see `Decodable.reorder`."""
@@ -83,22 +87,24 @@ class Constraints:
     def next_tokens(self, states: ConstraintStates, written: Tensor) -> NextTokens:
         """Return what may follow the tokens written so far: `(rows, length)` int64, without BOS."""
         step = written.shape[1]
-        ids = [each.forbidden(state) for each, state in zip(self._constraints, states.others, strict=True)]
+        ids = [each.forbidden(state, written) for each, state in zip(self._constraints, states.others, strict=True)]
         penalized = written if step and self._repetition_penalty > 1 else None
         forced = self._prefix.forced(states.prefix, step)
         bonus = None if self._term_bonus is None else self._term_bonus.bonus(states.bonus)
         return NextTokens.in_step(step, ids, forced, penalized, self._repetition_penalty, bonus)
 
     def advance(self, states: ConstraintStates, tokens: Tensor) -> ConstraintStates:
-        """See `Constraint.advance`."""
-        others = [each.advance(state, tokens) for each, state in zip(self._constraints, states.others, strict=True)]
-        bonus = None if self._term_bonus is None else self._term_bonus.advance(states.bonus, tokens)
-        return ConstraintStates(states.prefix, others, bonus)
+        """Return the state after one more token per row, `(rows,)` int64."""
+        if self._term_bonus is None:
+            return states
+        return replace(states, bonus=self._term_bonus.advance(states.bonus, tokens))
 
-    def reorder(self, states: ConstraintStates, rows: Tensor) -> ConstraintStates:
-        """See `Constraint.reorder`."""
-        others = [each.reorder(state, rows) for each, state in zip(self._constraints, states.others, strict=True)]
+    def reorder(self, states: ConstraintStates, rows: Tensor, sentences: Sequence[int] | None) -> ConstraintStates:
+        """Return states whose row i is row `rows[i]` of `states`; see `Decodable.reorder` for the arguments."""
         bonus = None if self._term_bonus is None else self._term_bonus.reorder(states.bonus, rows)
+        if sentences is None and rows.shape[0] == states.prefix.shape[0]:  # each row has the request that it had
+            return replace(states, bonus=bonus)
+        others = [each.reorder(state, rows) for each, state in zip(self._constraints, states.others, strict=True)]
         return ConstraintStates(self._prefix.reorder(states.prefix, rows), others, bonus)
 
 
@@ -132,7 +138,7 @@ class Prefix:
 
     def reorder(self, prefixes: Tensor, rows: Tensor) -> Tensor:
         """See `Constraint.reorder`."""
-        return prefixes.index_select(0, rows) if prefixes.shape[1] else prefixes
+        return prefixes.index_select(0, rows)
 
 
 @dataclass(frozen=True)
@@ -140,14 +146,12 @@ class LengthState:
     """State of `MinLength`.
 
     Attributes:
-        min_lengths: minimum length of each row: `(rows, 1)` int64; no longer reordered once no row needs it.
+        min_lengths: minimum length of each row: `(rows, 1)` int64.
         longest: their maximum, on the host.
-        length: output tokens so far.
     """
 
     min_lengths: Tensor
     longest: int
-    length: int = 0
 
 
 class MinLength:
@@ -158,36 +162,31 @@ class MinLength:
         lengths = [request.min_length for request in requests]
         return LengthState(torch.tensor(lengths, device=device)[:, None], max(lengths))
 
-    def forbidden(self, state: LengthState) -> Tensor | None:
+    def forbidden(self, state: LengthState, written: Tensor) -> Tensor | None:
         """See `Constraint.forbidden`: EOS."""
-        if state.length >= state.longest:
-            return None
-        return torch.where(state.min_lengths > state.length, EOS_ID, UNK_ID)
-
-    def advance(self, state: LengthState, tokens: Tensor) -> LengthState:
-        """See `Constraint.advance`."""
-        return replace(state, length=state.length + 1)
+        length = written.shape[1]
+        return torch.where(state.min_lengths > length, EOS_ID, UNK_ID) if length < state.longest else None
 
     def reorder(self, state: LengthState, rows: Tensor) -> LengthState:
         """See `Constraint.reorder`."""
-        if state.length >= state.longest:
-            return state
         return replace(state, min_lengths=state.min_lengths.index_select(0, rows))
 
 
 @dataclass(frozen=True)
-class NgramState:
+class NgramLimits:
     """State of `NoRepeatedNgram`.
 
     Attributes:
-        tokens: BOS and the output of each row so far: `(rows, length)` int64.
         max_occurrences: how often an n-gram may occur in each row: `(rows, 1)` int64.
-        max_repeats: how often a short cycle may occur in a row: `(rows, 1)` int64.
+        max_repeats: how often a short cycle may occur in a row: `(rows, 1)` int64, at least `_MAX_CYCLE_REPEATS`.
     """
 
-    tokens: Tensor
     max_occurrences: Tensor
     max_repeats: Tensor
+
+    def of(self, rows: Tensor) -> NgramLimits:
+        """Return the limits of some rows, `(n,)` int64."""
+        return NgramLimits(self.max_occurrences.index_select(0, rows), self.max_repeats.index_select(0, rows))
 
 
 class NoRepeatedNgram:
@@ -205,58 +204,63 @@ class NoRepeatedNgram:
     def __init__(self, n: int) -> None:
         self.n = min(n, _UNLIMITED)
 
-    def start(self, requests: Sequence[Request], device: torch.device) -> NgramState:
+    def start(self, requests: Sequence[Request], device: torch.device) -> NgramLimits:
         """See `Constraint.start`; counts what each source repeats."""
         repeats = [max_repeats(request.source) for request in requests]
         occurrences = [max(max_occurrences(r.source, self.n), n) for r, n in zip(requests, repeats, strict=True)]
         limits = torch.tensor([occurrences, repeats], dtype=torch.int64, device=device)[:, :, None]
-        return NgramState(
-            tokens=torch.full((len(requests), 1), BOS_ID, dtype=torch.int64, device=device),
-            max_occurrences=limits[0],
-            max_repeats=limits[1].clamp(min=_MAX_CYCLE_REPEATS),
-        )
+        return NgramLimits(limits[0], limits[1].clamp(min=_MAX_CYCLE_REPEATS))
 
-    def forbidden(self, state: NgramState) -> Tensor | None:
+    def forbidden(self, state: NgramLimits, written: Tensor) -> Tensor | None:
         """See `Constraint.forbidden`: those earlier tokens of a row that would repeat too much."""
-        seen = self._seen(state)
-        written = state.tokens[:, 1:]
-        if seen.device.type != "cpu":
-            return self._too_frequent(written, seen, state.max_occurrences)
-        # Few rows could repeat an n-gram. On other devices, finding them would synchronize.
-        rows = seen.any(dim=1).nonzero().squeeze(1)
-        if not len(rows):
+        if not written.shape[1]:
+            return None
+        if written.device.type != "cpu":
+            return self._too_frequent(written, state)
+        rows = self._repeating(written)
+        if not rows.shape[0]:  # `len` of a tensor takes longer than the smallest operations
             return None
         ids = torch.full_like(written, UNK_ID)
-        ids[rows] = self._too_frequent(written[rows], seen[rows], state.max_occurrences[rows])
+        ids[rows] = self._too_frequent(written[rows], state.of(rows))
         return ids
 
-    def advance(self, state: NgramState, tokens: Tensor) -> NgramState:
-        """See `Constraint.advance`."""
-        return NgramState(torch.cat((state.tokens, tokens[:, None]), dim=1), state.max_occurrences, state.max_repeats)
-
-    def reorder(self, state: NgramState, rows: Tensor) -> NgramState:
+    def reorder(self, state: NgramLimits, rows: Tensor) -> NgramLimits:
         """See `Constraint.reorder`."""
-        return NgramState(*(x.index_select(0, rows) for x in (state.tokens, state.max_occurrences, state.max_repeats)))
+        return state.of(rows)
 
-    def _seen(self, state: NgramState) -> Tensor:
-        """Return 1 where an output token ends an n-gram that it would end again as the next token.
+    def _repeating(self, written: Tensor) -> Tensor:
+        """Return the rows whose end occurs earlier in them, `(n,)` int64: no other row can repeat too much.
+
+        Few rows are left. On other devices than the CPU, finding them would synchronize.
+        """
+        # What repeats an n-gram has its first n - 1 tokens at the end of the row; a cycle that comes once too often has
+        # at least two.
+        size = min(self.n - 1, _MAX_CYCLE_REPEATS - 1)
+        if written.shape[1] <= size:
+            return written.new_empty(0)
+        ends = written.unfold(1, size, 1)  # (rows, length + 1 - size, size)
+        return (ends[:, :-1] == ends[:, -1:]).all(dim=2).any(dim=1).nonzero().squeeze(1)
+
+    def _seen(self, written: Tensor, max_repeats: Tensor) -> Tensor:
+        """Return 1 where a token ends an n-gram that it would end again as the next token.
 
         Returns:
-            `(rows, length - 1)` int32; a token that would end one cycle too many counts as seen too often.
+            `(rows, length)` int32; a token that would end one cycle too many counts as seen too often.
         """
-        tokens, length = state.tokens, state.tokens.shape[1]
+        length = written.shape[1]
         # How far back prefixes are compared: all n-grams, and cycles of n tokens.
         reach = min(_MAX_CYCLE_REPEATS * self.n, length)
-        before = F.pad(tokens, (reach, 0), value=-1).unfold(1, reach, 1)  # (rows, length + 1, reach)
-        is_same = before[:, 1:-1] == before[:, -1:]  # BOS occurs once, so no comparison gets past it
+        before = F.pad(written, (reach, 0), value=-1).unfold(1, reach, 1)  # (rows, length + 1, reach)
+        is_same = before[:, :-1] == before[:, -1:]  # -1 is compared with a token first, so nothing matches past it
         matched = is_same.flip(2).cumprod(dim=2, dtype=torch.int8).sum(dim=2) + 1  # with the next token
-        distance = torch.arange(length - 1, 0, -1, device=tokens.device)
-        return (matched >= self.n).int().masked_fill(matched // distance >= state.max_repeats, _UNLIMITED)
+        distance = torch.arange(length, 0, -1, device=written.device)
+        return (matched >= self.n).int().masked_fill(matched // distance >= max_repeats, _UNLIMITED)
 
-    def _too_frequent(self, written: Tensor, seen: Tensor, max_occurrences: Tensor) -> Tensor:
-        """Return `written: (rows, length - 1)` with UNK_ID in place of what may come next."""
+    def _too_frequent(self, written: Tensor, limits: NgramLimits) -> Tensor:
+        """Return `written: (rows, length)` with UNK_ID in place of what may come next."""
+        seen = self._seen(written, limits.max_repeats)
         is_same = written[:, :, None] == written[:, None, :]
-        is_forbidden = (is_same * seen[:, None, :]).sum(dim=2) >= max_occurrences
+        is_forbidden = (is_same * seen[:, None, :]).sum(dim=2) >= limits.max_occurrences
         return written.masked_fill(~is_forbidden, UNK_ID)
 
 

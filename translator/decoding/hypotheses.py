@@ -149,6 +149,11 @@ class Finished:
             score=torch.full(shape, -math.inf, dtype=torch.float64, device=device),
         )
 
+    @property
+    def length(self) -> int:
+        """Tokens of the longest hypothesis; 0 as long as none has ended."""
+        return self.tokens.shape[2]
+
     def with_ended(self, hypotheses: Hypotheses, alpha: float) -> Finished:
         """Return the best of these and of the hypotheses that end by EOS; ties: the earlier one stays."""
         is_ended = hypotheses.last_tokens == EOS_ID

@@ -146,13 +146,15 @@ def decode(
     live = Hypotheses.empty(len(active), device)
     finished = Finished.empty(len(active), num_hypotheses, device)
     state, rules = model.start(pack_sources(requests, device)), constraints.start(requests, device)
+    last_tokens = live.last_tokens.flatten()
     while True:
-        logits = model.step(live.last_tokens.flatten(), state)
+        logits = model.step(last_tokens, state)
         ended, live = selection(live, logits, constraints.next_tokens(rules, live.tokens.flatten(0, 1)), active)
         if ended is not None:
             finished = finished.with_ended(ended, alpha)
         remaining, limits = None, [requests[sentence].max_length for sentence in active]
-        if is_sync_step(live.length, limits, device):
+        # Before a hypothesis has ended, a sentence is over at its maximum length only.
+        if (finished.length or live.length in limits) and is_sync_step(live.length, limits, device):
             going, over = _partition(live, finished, limits, alpha)
             if over:
                 parts = live.of_sentences(over), finished.of_sentences(over), [limits[place] for place in over]
@@ -164,9 +166,10 @@ def decode(
             return results
         if selection.moves_rows or remaining is not None:
             rows = live.rows.flatten()
-            state, rules = model.reorder(state, rows, remaining), constraints.reorder(rules, rows)
+            state, rules = model.reorder(state, rows, remaining), constraints.reorder(rules, rows, remaining)
             live = live.renumbered()
-        rules = constraints.advance(rules, live.last_tokens.flatten())
+        last_tokens = live.last_tokens.flatten()
+        rules = constraints.advance(rules, last_tokens)
 
 
 def is_sync_step(step: int, limits: Collection[int], device: torch.device) -> bool:

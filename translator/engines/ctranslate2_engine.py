@@ -338,13 +338,12 @@ def repeats_too_much(tokens: Sequence[int], request: Request, n: int) -> bool:
     """Return True if the output of a request breaks the rule of `NoRepeatedNgram`."""
     if n <= _MAX_CHECKED_NGRAM and max_occurrences(tokens, n) == 1 and max_repeats(tokens) <= _ALLOWED_REPEATS:
         return False  # true of nearly every text, and a thousand times faster
-    rule, device = NoRepeatedNgram(n), torch.device("cpu")
-    state = rule.start([request], device)
-    for token in tokens:
-        forbidden = rule.forbidden(state)
+    rule = NoRepeatedNgram(n)
+    limits, written = rule.start([request], torch.device("cpu")), torch.tensor([tokens], dtype=torch.int64)
+    for place, token in enumerate(tokens):
+        forbidden = rule.forbidden(limits, written[:, :place])
         if forbidden is not None and token in forbidden[0].tolist():
             return True
-        state = rule.advance(state, torch.tensor([token], device=device))
     return False
 
 

@@ -22,7 +22,7 @@ def top_tokens(
     equal log-probabilities, which rounding makes more frequent.
 
     Args:
-        logits: `(rows, vocab_size)` floating point.
+        logits: `(rows, vocab_size)` floating point. Where there is no kernel, float32 logits are overwritten.
         count: tokens per row; at most `vocab_size`.
         first_token: tokens below it get log-probability minus infinity. The others keep the probabilities of the
             model, which are not normalized again.
@@ -44,11 +44,21 @@ def top_tokens(
             return kernel.triton_allowed_tokens(logits, count, first_token, forbidden)
         found: tuple[Tensor, Tensor] = kernel.triton_top_tokens(logits.contiguous(), count, first_token)
         return found
-    values = logits.log_softmax(dim=-1, dtype=torch.float32)
-    values[:, :first_token] = -torch.inf
+    values = _log_softmax_in_place(logits)
+    values[:, :first_token].fill_(-torch.inf)  # an assignment would create a tensor first
     if forbidden is not None:
         values.scatter_(1, forbidden, -torch.inf)
     return largest(values, count)
+
+
+def _log_softmax_in_place(logits: Tensor) -> Tensor:
+    """Return float32 log-probabilities, in the memory of the logits if they are float32.
+
+    A second tensor of this size leaves the caches of a CPU. torch reads a row completely before it writes it.
+    """
+    if logits.dtype == torch.float32 and logits.is_contiguous():
+        return torch.log_softmax(logits, dim=-1, out=logits)
+    return logits.log_softmax(dim=-1, dtype=torch.float32)
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
