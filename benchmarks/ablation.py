@@ -21,9 +21,10 @@ CONFIG = "configs/multi30k.yaml"
 SEEDS = (1, 2)
 VARIANTS = {
     "unchanged": [],
+    "AdamW, half the rate": ["training.optimizer=adamw", "training.learning_rate=0.002"],
     "sinusoidal positions": ["model.positions=sinusoidal"],
     "post-norm": ["model.norm=post"],
-    "post-norm, half the rate": ["model.norm=post", "training.learning_rate=0.001"],
+    "post-norm, half the rate": ["model.norm=post", "training.learning_rate=0.002"],
     "6+1 layers": ["model.encoder_layers=6", "model.decoder_layers=1", "model.d_ff=544"],
     "3+4 layers": ["model.encoder_layers=3", "model.decoder_layers=4", "model.d_ff=464"],
     "separate vocabularies": ["tokenizer.joint=false", "tokenizer.vocab_size=2000", "model.tied_embeddings=target"],
