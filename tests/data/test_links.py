@@ -219,6 +219,11 @@ def test_a_wrong_alignment_in_a_stream_is_refused_by_its_row(
         load_stream(data, tokenizers, sampling_alpha=0.0, seed=1, max_positions=128, objective=_ALIGNED)
 
 
+def test_a_missing_alignment_column_is_named_with_the_option_that_names_it(make: Callable[..., Corpus]) -> None:
+    with pytest.raises(DataError, match=r"Received: 'links', which is not among .* label_column, alignment_column or"):
+        make(source={"alignment_column": "links"})
+
+
 def test_a_source_without_alignments_is_mixed_with_one_that_has_them(
     make: Callable[..., Corpus], tmp_path: Path, tokenizers: Tokenizers
 ) -> None:

@@ -172,7 +172,7 @@ def missing_column(column: str, existing: Iterable[str], origin: str, advice: st
     return DataError(
         f"A source must have the columns that are read. Received: {shorten(column)!r}, which is not among "
         f"{shorten(names) or 'none'} in {origin}. "
-        f"Set source_column and target_column, text_column, label_column or where.{advice}"
+        f"Set source_column and target_column, text_column, label_column, alignment_column or where.{advice}"
     )
 
 
