@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -148,17 +148,14 @@ def trace(
         InspectionError: if the sentence is empty or too long, or a number is less than 1.
         ConfigError: if a sampling option is out of range.
     """
-    for name, number in (("num_top", num_top), ("num_values", num_values)):
-        if number < 1:
-            raise InspectionError(f"{name} must be at least 1. Received: {number}.")
+    _check_counts({"num_top": num_top, "num_values": num_values})
     model, device = encoder_decoder(translator)
     sentence, ids = read_sentence(translator, sentence)
     sampling = Sampling(temperature, top_k, top_p, min_p, epsilon_cutoff, seed)
     shown = _shown_options(translator.decoding, sampling)
     options = shown if sample else change_decoding(translator.decoding, {"beam_size": 1, "num_hypotheses": 1})
     target = translator.tokenizers.target
-    request = translator.request(ids, options)
-    found, recorded = _decode(model, request, options, device)
+    found, recorded = _decode(model, translator.request(ids, options), options, device)
     source = Packed.from_sequences([[*ids, EOS_ID]]).to(device)
     embedding, positions, encoder_input = record_embeddings(model, source, num_values)
     inputs = Packed.from_sequences([[step.input for step in recorded]]).to(device)
@@ -177,6 +174,13 @@ def trace(
         is_finished=found.is_finished,
         text=target.decode(found.tokens),
     )
+
+
+def _check_counts(counts: Mapping[str, int]) -> None:
+    """Raise InspectionError if a number is less than 1."""
+    for name, number in counts.items():
+        if number < 1:
+            raise InspectionError(f"{name} must be at least 1. Received: {number}.")
 
 
 def _shown_options(decoding: DecodingOptions, sampling: Sampling) -> DecodingOptions:
@@ -226,7 +230,7 @@ def _decode(
 def _next_tokens(
     request: Request, outputs: Sequence[int], options: DecodingOptions, device: torch.device
 ) -> Iterator[NextTokens]:
-    """Yield what may come next in each step."""
+    """Yield the tokens that are allowed in each step."""
     constraints = Constraints.from_options(options)
     state = constraints.start([request], device)
     written = torch.tensor([outputs], dtype=torch.int64, device=device)
@@ -255,7 +259,7 @@ class _Recorder:
 
 
 def _step(number: int, step: _RecordedStep, tokenizer: Tokenizer, options: DecodingOptions, num_top: int) -> Step:
-    """Return what is shown of one step."""
+    """Return the record of one step."""
     probabilities = step.logits.softmax(dim=-1)[0]
     ranks = step.allowed.ranks(step.allowed.log_probabilities(step.logits))
     kept, tokens = sampling_distribution(ranks, options)
