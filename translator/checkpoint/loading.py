@@ -89,7 +89,7 @@ def build_with_weights(
         config: configuration of the model.
         tokenizers: tokenizers of the model.
         weights: float32 tensors by name; the parameters share their memory.
-        origin: where the weights come from, for error messages.
+        origin: path or description of the weights, for error messages.
 
     Raises:
         CheckpointError: if the weights are not those of the configuration.

@@ -44,7 +44,7 @@ def set_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: Path | 
     Args:
         model: changed in place.
         weights: tensors by name.
-        origin: where the weights come from, for error messages.
+        origin: path or description of the weights, for error messages.
 
     Raises:
         CheckpointError: if names or shapes differ; the first few differences are named.

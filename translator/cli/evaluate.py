@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 class Report(Protocol):
     """Scores of a test set."""
 
-    def as_dict(self) -> dict[str, Any]: ...
-    def as_table(self) -> str: ...
+    def as_dict(self) -> dict[str, Any]:
+        """Return the scores as plain values, for JSON."""
+
+    def as_table(self) -> str:
+        """Return the scores as lines of aligned columns."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

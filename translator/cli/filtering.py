@@ -24,7 +24,8 @@ class Flagged(Protocol):
     """A result with flags."""
 
     @property
-    def flags(self) -> tuple[str, ...]: ...
+    def flags(self) -> tuple[str, ...]:
+        """Notes about the result, such as `split`."""
 
 
 Result = TypeVar("Result", bound=Flagged)

@@ -35,7 +35,7 @@ class DescriptorWriter(io.RawIOBase):
     the writer leaves the descriptor open.
 
     Args:
-        descriptor: where to write.
+        descriptor: open file descriptor to write to.
         is_diagnostic: drop what cannot be written, except that a closed pipe raises BrokenPipeError. For standard
             error: a full disk there must not end the work.
     """

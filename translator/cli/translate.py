@@ -193,7 +193,7 @@ class GuardSummary:
 
 
 def _keys(translation: Translation) -> Iterator[str]:
-    """Yield what is counted of a translation: its flags, and what the guard found and did."""
+    """Yield the keys under which a translation is counted: its flags, and failures and repairs of the guard."""
     yield from translation.flags
     yield _LINE
     repair = translation.repair

@@ -63,8 +63,8 @@ class Source(Section):
         label_column: column of the label, a text or an integer (default `label`).
         alignment_column: column of the word alignment for guided alignment, in Pharaoh form: `0-0 1-2` links words of
             the source and of the target, from 0. It may be empty. By default, `phrasebook` has its own and others none.
-        alignment_split: what an alignment numbers: words and punctuation marks as `translate --alignment` does
-            (`words`, the default), or what is between spaces (`spaces`), as aligners read tokenized text.
+        alignment_split: unit that an alignment numbers: words and punctuation marks as `translate --alignment` does
+            (`words`, the default), or parts between spaces (`spaces`), as aligners read tokenized text.
         where: read only rows whose column has one of these values, such as `{source: [tatoeba, news]}`.
         weight: mean number of times that each pair is used per epoch; with 0.5, every other epoch. For a stream, whose
             size is unknown, its share of the examples relative to the other sources.
@@ -129,7 +129,7 @@ class Source(Section):
         return None if self.alignment_column is None else "alignment_column"
 
     def problems(self, form: Form) -> list[str]:
-        """Return why rows of this form cannot be read from this source, if they cannot."""
+        """Return the reason that rows of this form cannot be read from this source; None if they can."""
         columns: dict[Form, tuple[str, ...]] = {
             "pairs": ("source_column", "target_column"),
             "aligned": ("source_column", "target_column"),

@@ -67,7 +67,7 @@ def validate(values: dict[str, Any], origin: str) -> Config:
 
     Args:
         values: sections, keys and values as read from YAML.
-        origin: where they came from, for error messages.
+        origin: file or description of the values, for error messages.
 
     Raises:
         ConfigError: if the configuration is invalid; has one line per problem.
@@ -80,7 +80,7 @@ def parse_sources(spec: str, form: Form = "pairs") -> tuple[Source, ...]:
 
     Args:
         spec: `test.parquet`, `{phrasebook: test}`, `[{file: a.tsv}, {file: b.tsv}]`, ….
-        form: what a row is.
+        form: content of a row.
 
     Raises:
         ConfigError: if a source is invalid or does not hold such rows.

@@ -107,7 +107,7 @@ class ModelConfig(Section):
         return not self.model_fields_set.isdisjoint(("alignment_layer", "alignment_head"))
 
     def _alignment_problems(self) -> list[str]:
-        """Return why no word alignment can be read from the given layer and head, if none can."""
+        """Return the reason that no word alignment can be read from the given layer and head; None if one can."""
         layer = self.decoder_layers if self.alignment_layer is None else self.alignment_layer
         given = [key for key in ("alignment_layer", "alignment_head") if getattr(self, key) is not None]
         if given and self.architecture != "encoder_decoder":

@@ -127,10 +127,10 @@ class TrainingConfig(Section):
         compile: compile the model with torch.compile; a sharded model in parts, one per sublayer.
         cuda_graphs: launch compiled code as CUDA graphs, which is faster if the host is slower than the GPU; requires
             compile and changes nothing on the CPU.
-        parallel: what several ranks divide. `replicate` gives every rank the whole model. `shard` divides weights,
-            gradients and optimizer states among all ranks (FSDP2), for models that do not fit one GPU. `hybrid` divides
-            them among the ranks of a machine. Both exclude cuda_graphs: gathered weights change their addresses. One
-            rank ignores it.
+        parallel: division of the model among ranks. `replicate` gives every rank the whole model. `shard` divides
+            weights, gradients and optimizer states among all ranks (FSDP2), for models that do not fit one GPU.
+            `hybrid` divides them among the ranks of a machine. Both exclude cuda_graphs: gathered weights change their
+            addresses. One rank ignores it.
         ema_decay: decay of the exponential moving average of the weights, which is then used for validation and
             decoding; 0 disables it.
         validate_every: steps between validations.
@@ -242,7 +242,7 @@ class TrainingConfig(Section):
         return self
 
     def _metric_problems(self) -> list[str]:
-        """Return why the metric cannot be computed, if it cannot."""
+        """Return the problems of the metric."""
         kinds = {"bleu": "translation", "chrf": "translation", "accuracy": "classification"}
         if self.metric == "loss":
             return []
@@ -287,7 +287,7 @@ class Config(Section):
         return self
 
     def _model_problems(self) -> list[str]:
-        """Return why the model cannot learn the objective, if it cannot."""
+        """Return the reasons that the model cannot learn the objective."""
         model, objective, joint = self.model, self.training.objective, self.tokenizer.joint
         problems = []
         if model.architecture not in ARCHITECTURES[objective]:
@@ -318,7 +318,7 @@ class Config(Section):
         return problems
 
     def _data_problems(self) -> list[str]:
-        """Return why the data does not fit the objective, if it does not."""
+        """Return the reasons that the data does not fit the objective."""
         data, objective, form = self.data, self.training.objective, self.form
         problems = []
         for key in ("source_language", "target_language"):

@@ -85,7 +85,7 @@ class Constraints:
         return ConstraintStates(self._prefix.start(requests, device), states, bonus)
 
     def next_tokens(self, states: ConstraintStates, written: Tensor) -> NextTokens:
-        """Return what may follow the tokens written so far: `(rows, length)` int64, without BOS."""
+        """Return the tokens that may follow those written so far: `(rows, length)` int64, without BOS."""
         step = written.shape[1]
         ids = [each.forbidden(state, written) for each, state in zip(self._constraints, states.others, strict=True)]
         penalized = written if step and self._repetition_penalty > 1 else None
@@ -177,8 +177,9 @@ class NgramLimits:
     """State of `NoRepeatedNgram`.
 
     Attributes:
-        max_occurrences: how often an n-gram may occur in each row: `(rows, 1)` int64.
-        max_repeats: how often a short cycle may occur in a row: `(rows, 1)` int64, at least `_MAX_CYCLE_REPEATS`.
+        max_occurrences: maximum count of an n-gram in each row: `(rows, 1)` int64.
+        max_repeats: maximum number of repetitions of a short cycle in each row: `(rows, 1)` int64, at least
+            `_MAX_CYCLE_REPEATS`.
     """
 
     max_occurrences: Tensor
@@ -265,7 +266,7 @@ class NoRepeatedNgram:
 
 
 def max_occurrences(ids: Sequence[int], n: int) -> int:
-    """Return how often the most frequent n-gram of a text occurs; at least 1."""
+    """Return the count of the most frequent n-gram of a text; at least 1."""
     return max(Counter(tuple(ids[start : start + n]) for start in range(len(ids) - n + 1)).values(), default=1)
 
 

@@ -47,7 +47,7 @@ class NextTokens:
         penalty: float = 1.0,
         bonus: tuple[Tensor, Tensor, Tensor] | None = None,
     ) -> NextTokens:
-        """Return what special tokens, constraints and prefixes forbid in a step, counted from 0.
+        """Return the tokens that special tokens, constraints and prefixes forbid in a step, counted from 0.
 
         UNK and BOS never come (byte fallback spells everything), and EOS does not come first: a text that says
         something is not translated by nothing.

@@ -19,13 +19,13 @@ class TokenSet:
 
     Attributes:
         ids: the ids.
-        indices: the same as a tensor: `(n,)` int64.
     """
 
     ids: frozenset[int]
 
     @cached_property
     def indices(self) -> Tensor:
+        """The ids in ascending order: `(n,)` int64."""
         return torch.tensor(sorted(self.ids), dtype=torch.int64)
 
 

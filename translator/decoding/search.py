@@ -33,15 +33,11 @@ _CPU = torch.device("cpu")
 
 
 class Selection(Protocol):
-    """A decoding method: chooses how live hypotheses continue.
-
-    Attributes:
-        moves_rows: False if each hypothesis continues the one in its own place, so that the model's state need not be
-            reordered.
-    """
+    """A decoding method: chooses how live hypotheses continue."""
 
     @property
-    def moves_rows(self) -> bool: ...
+    def moves_rows(self) -> bool:
+        """False if each hypothesis continues the one in its own place: the model's state need not be reordered."""
 
     def __call__(
         self, live: Hypotheses, logits: Tensor, allowed: NextTokens, sentences: Sequence[int]
@@ -136,7 +132,7 @@ def decode(
         model: the model.
         requests: sequences to decode together, at least one.
         selection: the decoding method.
-        constraints: what may not be written.
+        constraints: constraints on the output.
         num_hypotheses: maximum number of results per request.
         alpha: exponent of the length penalty.
         device: device of the model.

@@ -268,7 +268,7 @@ class TermBonus:
         )
 
     def bonus(self, state: BonusState) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what is added to the ranks of tokens, see `NextTokens.bonus`."""
+        """Return the bonus that is added to the ranks of tokens; see `NextTokens.bonus`."""
         following, first = self._following(state), state.forms[:, :, 0]
         is_begun = (state.matched > 0) & (first != following)
         values = torch.cat((state.is_open * (state.matched + 1), is_begun.long()), dim=1) * self._bias

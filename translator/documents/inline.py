@@ -188,7 +188,7 @@ def _change_text(content: Content, change: Change) -> Content:
 
 
 def _without_ends(content: Content) -> tuple[Content, Content, Content]:
-    """Return what precedes a text, the text, and what follows it."""
+    """Return the content before a text, the text without white space at its ends, and the content after it."""
     start, end = 0, len(content)
     while start < end and not plain_text((content[start],)).strip():
         start += 1

@@ -53,7 +53,7 @@ class InlineReader:
         labels: labels of link definitions as they are written, by their normalized form.
 
     Attributes:
-        contents: what was read: texts, alternative texts of pictures, and titles.
+        contents: contents that were read: texts, alternative texts of pictures, and titles.
     """
 
     def __init__(self, labels: Mapping[str, str]) -> None:

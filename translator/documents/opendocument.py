@@ -102,7 +102,7 @@ def _spaced(text: str | None) -> str:
 
 
 def _pair(element: etree._Element) -> tuple[str, bool] | None:
-    """Return what a mark at one end of a range is paired by, and whether it is the first one."""
+    """Return the key that pairs the marks of a range, and True for the first of them; None for other elements."""
     if not isinstance(element.tag, str):
         return None
     name = element.tag

@@ -171,7 +171,7 @@ def _control_content(control: etree._Element) -> etree._Element | None:
 
 
 def _pair(element: etree._Element, name: str) -> tuple[str, bool] | None:
-    """Return what a mark at one end of a range is paired by, and whether it is the first one."""
+    """Return the key that pairs the marks of a range, and True for the first of them; None for other elements."""
     for ending in ("Start", "End"):
         if name.endswith(ending) and name.removesuffix(ending) in _PAIRED:
             return f"{name.removesuffix(ending)} {_attribute(element, 'id')}", ending == "Start"

@@ -17,22 +17,19 @@ Pair = tuple[Sequence[int], Sequence[int]]
 
 
 class Engine(Protocol):
-    """A model that decodes and scores sequences of token ids.
-
-    Attributes:
-        max_positions: maximum length of a sequence in tokens.
-        shares_positions: True if source and output form one sequence, as in a decoder-only model.
-        serves_terms: True if requests may have terms.
-    """
+    """A model that decodes and scores sequences of token ids."""
 
     @property
-    def max_positions(self) -> int: ...
+    def max_positions(self) -> int:
+        """Maximum length of a sequence in tokens."""
 
     @property
-    def shares_positions(self) -> bool: ...
+    def shares_positions(self) -> bool:
+        """True if source and output form one sequence, as in a decoder-only model."""
 
     @property
-    def serves_terms(self) -> bool: ...
+    def serves_terms(self) -> bool:
+        """True if requests may have terms."""
 
     def unsupported(self, options: DecodingOptions) -> list[str]:
         """Return the names of the options whose values this engine cannot serve."""
@@ -49,7 +46,7 @@ class Engine(Protocol):
         """
 
     def cross_attention(self, pairs: Sequence[Pair], batch_tokens: int) -> list[Tensor]:
-        """Return what each token of each target attends to in its source, in the step that predicts the token.
+        """Return the cross-attention weights of each target token, in the step that predicts it.
 
         An engine whose `unsupported` names `alignment` has no cross-attention.
 

@@ -41,7 +41,7 @@ def obstacles(config: ModelConfig) -> list[str]:
 
 
 def package_problem() -> str | None:
-    """Return why the package ctranslate2 cannot be used, or None."""
+    """Return the reason that the package ctranslate2 cannot be used, or None."""
     advice = f"Install it: pip install '{_REQUIREMENT}'."
     try:
         version = importlib.metadata.version("ctranslate2")

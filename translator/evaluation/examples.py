@@ -41,9 +41,9 @@ def read_examples(
     """Read a test set.
 
     Args:
-        sources: where it comes from.
+        sources: sources of the test set.
         data: languages and cache.
-        form: what a row is.
+        form: content of a row.
         by: column whose value is the group of an example.
         reference_columns: columns with further references.
         reference_files: files with further references, one line per example.

@@ -86,9 +86,13 @@ class Classifier:
     @overload
     def classify(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self, texts: str, *, batch_tokens: int = ...
-    ) -> Classification: ...
+    ) -> Classification:
+        """Classify one text."""
+
     @overload
-    def classify(self, texts: Iterable[str], *, batch_tokens: int = ...) -> list[Classification]: ...
+    def classify(self, texts: Iterable[str], *, batch_tokens: int = ...) -> list[Classification]:
+        """Classify several texts."""
+
     def classify(
         self, texts: str | Iterable[str], *, batch_tokens: int = _BATCH_TOKENS
     ) -> Classification | list[Classification]:

@@ -258,13 +258,13 @@ def _cycles(words: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _most_frequent(words: Sequence[str], n: int) -> int:
-    """Return how often the most frequent n-gram of a text occurs."""
+    """Return the count of the most frequent n-gram of a text."""
     ngrams = zip(*(words[start:] for start in range(n)), strict=False)
     return max(Counter(ngrams).values(), default=0)
 
 
 def _most_frequent_long(words: Sequence[str]) -> int:
-    """Return how often the most frequent long word of a text occurs."""
+    """Return the count of the most frequent long word of a text."""
     return max(Counter(word for word in words if len(word) >= _MIN_LONG).values(), default=0)
 
 

@@ -87,11 +87,15 @@ class Generator:
     @overload
     def generate(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self, prompts: str, *, max_pieces: int = ..., **changes: Unpack[DecodingChanges]
-    ) -> Generation: ...
+    ) -> Generation:
+        """Continue one prompt."""
+
     @overload
     def generate(
         self, prompts: Iterable[str], *, max_pieces: int = ..., **changes: Unpack[DecodingChanges]
-    ) -> list[Generation]: ...
+    ) -> list[Generation]:
+        """Continue several prompts."""
+
     def generate(
         self, prompts: str | Iterable[str], *, max_pieces: int = MAX_PIECES, **changes: Unpack[DecodingChanges]
     ) -> Generation | list[Generation]:

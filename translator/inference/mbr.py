@@ -57,7 +57,7 @@ def pairwise_chrf(texts: Sequence[str]) -> Matrix:
 
 
 def _ngram_counts(texts: Sequence[str], order: int) -> Matrix:
-    """Return how often each text has each n-gram of any of them: `(num_texts, num_ngrams)`."""
+    """Return the count of each n-gram in each text: `(num_texts, num_ngrams)`, for the n-grams of all texts."""
     counted = [Counter(text[start : start + order] for start in range(len(text) - order + 1)) for text in texts]
     columns = {ngram: column for column, ngram in enumerate(dict.fromkeys(ngram for each in counted for ngram in each))}
     counts = np.zeros((len(texts), len(columns)))

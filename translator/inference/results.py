@@ -44,7 +44,7 @@ class Translation:
             length), `capitals` (sentences in capitals were folded), `repaired` (the guard has replaced a failed
             translation by a better one), `failed` (it has failed by the guard's rules, also after any repair),
             `pieces` (protected text was lost, and what is around it was translated in pieces).
-        repair: what the guard found and did; None if it was off.
+        repair: failures that the guard found, and its repairs; None if it was off.
     """
 
     source: str

@@ -48,7 +48,7 @@ class Terms:
 
     Attributes:
         entries: the terms. Several entries with one source are alternatives.
-        name: where they are from, for messages.
+        name: file or description of the terms, for messages.
     """
 
     entries: tuple[TermEntry, ...]

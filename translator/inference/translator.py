@@ -137,7 +137,9 @@ class Translator:
         target_prefix: str | None = ...,
         terms: TermsLike | None = ...,
         **changes: Unpack[DecodingChanges],
-    ) -> Translation: ...
+    ) -> Translation:
+        """Translate one text."""
+
     @overload
     def translate(
         self,
@@ -146,7 +148,9 @@ class Translator:
         target_prefix: Iterable[str] | None = ...,
         terms: TermsLike | None = ...,
         **changes: Unpack[DecodingChanges],
-    ) -> list[Translation]: ...
+    ) -> list[Translation]:
+        """Translate several texts."""
+
     def translate(
         self,
         texts: str | Iterable[str],
@@ -243,7 +247,7 @@ class Translator:
         return results
 
     def _matcher(self, terms: TermsLike | None, options: DecodingOptions) -> TermMatcher | None:
-        """Return what finds terms in texts.
+        """Return the matcher of the terms of a call, or of `use_terms`; None without terms.
 
         Raises:
             TermError: if the terms cannot be read, or the vocabulary cannot spell one.
@@ -266,7 +270,9 @@ class Translator:
     @overload
     def translate_markup(  # type: ignore[overload-overlap]  # a str is an Iterable[str] too
         self, texts: str, *, html: bool = ..., terms: TermsLike | None = ..., **changes: Unpack[DecodingChanges]
-    ) -> Translation: ...
+    ) -> Translation:
+        """Translate one text."""
+
     @overload
     def translate_markup(
         self,
@@ -275,7 +281,9 @@ class Translator:
         html: bool = ...,
         terms: TermsLike | None = ...,
         **changes: Unpack[DecodingChanges],
-    ) -> list[Translation]: ...
+    ) -> list[Translation]:
+        """Translate several texts."""
+
     def translate_markup(
         self,
         texts: str | Iterable[str],
@@ -310,9 +318,8 @@ class Translator:
         fragments = read_fragments(given, html=html, protect=options.protect)
         sources = [fragment.masked for fragment in fragments]
         found = self._translated(sources, [""] * len(sources), aligned, matcher)
-        translations = [
-            with_tags(fragment, each, options.alignment) for fragment, each in zip(fragments, found, strict=True)
-        ]
+        pairs = zip(fragments, found, strict=True)
+        translations = [with_tags(*pair, options.alignment) for pair in pairs]
         return translations[0] if isinstance(texts, str) else translations
 
     @overload
@@ -323,7 +330,9 @@ class Translator:
         target_prefix: str | None = ...,
         terms: TermsLike | None = ...,
         **changes: Unpack[DecodingChanges],
-    ) -> Translation: ...
+    ) -> Translation:
+        """Translate one text."""
+
     @overload
     async def atranslate(
         self,
@@ -332,7 +341,9 @@ class Translator:
         target_prefix: Iterable[str] | None = ...,
         terms: TermsLike | None = ...,
         **changes: Unpack[DecodingChanges],
-    ) -> list[Translation]: ...
+    ) -> list[Translation]:
+        """Translate several texts."""
+
     async def atranslate(
         self,
         texts: Any,
@@ -341,9 +352,9 @@ class Translator:
         terms: TermsLike | None = None,
         **changes: Unpack[DecodingChanges],
     ) -> Translation | list[Translation]:
-        """Call `translate` in a thread, so that the event loop of asyncio goes on.
+        """Call `translate` with these arguments in a thread, so that the event loop of asyncio continues.
 
-        Calls may overlap. A cancelled call returns at once, but its translation goes on in its thread.
+        Calls may overlap. A cancelled call returns at once, and its translation continues in its thread.
         """
         found: Translation | list[Translation] = await asyncio.to_thread(
             lambda: self.translate(texts, target_prefix=target_prefix, terms=terms, **changes)

@@ -46,7 +46,7 @@ def choose_backend(backend: str, device_type: str, dtype: torch.dtype, head_dim:
 
 
 def backend_obstacle(backend: str, device_type: str, dtype: torch.dtype, head_dim: int) -> str | None:
-    """Return why a configured attention backend cannot be used, or None if it can; arguments as of `choose_backend`."""
+    """Return the obstacle to a configured attention backend, or None; arguments as of `choose_backend`."""
     return _obstacle(device_type, dtype, head_dim) if backend == "triton" else None
 
 

@@ -25,7 +25,7 @@ def drop_threshold(dropout_p: float) -> int:
 
 
 def kept_weights(seed: Tensor, heads: int, num_queries: int, num_keys: int, dropout_p: float) -> Tensor:
-    """Return which weights of one sequence dropout keeps.
+    """Return a mask of the weights of one sequence that dropout keeps.
 
     Args:
         seed: `(1,)` int64, seed of the sequence.

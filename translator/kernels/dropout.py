@@ -92,7 +92,7 @@ def keyed_dropout(x: Tensor, keys: Tensor, dropout_p: float, residual: Tensor | 
 
 
 def is_kept(keys: Tensor, columns: int, dropout_p: float) -> Tensor:
-    """Return which elements dropout keeps, `(rows, columns)` bool, in operations that a compiler fuses.
+    """Return a mask of the elements that dropout keeps, `(rows, columns)` bool, in operations that a compiler fuses.
 
     Arguments as in `keep_mask`, on any device.
     """

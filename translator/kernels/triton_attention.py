@@ -37,6 +37,7 @@ class LengthClass:
     warps: int
 
     def constants(self) -> dict[str, int]:
+        """Compile-time constants and launch options of the kernels of the short path."""
         return {"SHORTER": self.shorter, "TILE": self.tile, "num_warps": self.warps}
 
 
@@ -49,6 +50,7 @@ class Block:
     warps: int
 
     def constants(self) -> dict[str, int]:
+        """Compile-time constants and launch options of the kernels of the long path."""
         # two stages: a third would take more shared memory than consumer GPUs have
         return {"BLOCK_Q": self.queries, "BLOCK_K": self.keys, "num_warps": self.warps, "num_stages": 2}
 

@@ -168,7 +168,7 @@ def softmax_step(scores, highest, total):
 
 @triton.jit
 def keep_tile(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Return which attention weights dropout keeps, `(ROWS, COLUMNS)`; `first_key` must be a multiple of 8.
+    """Return a mask `(ROWS, COLUMNS)` of the weights that dropout keeps; `first_key` must be a multiple of 8.
 
     One Philox call gives 128 bits, 16 for each of eight adjacent keys: a third of the work of one call per weight.
     `counter_dropout` documents the counter and draws the same bits in plain torch.

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 def attention_obstacle(model: nn.Module) -> str | None:
-    """Return why the attention backend of a model cannot be used on the device of the model, or None if it can."""
+    """Return the obstacle to the attention backend of a model on its device, or None."""
     obstacles = (_obstacle(module) for module in model.modules() if isinstance(module, MultiHeadAttention))
     return next((obstacle for obstacle in obstacles if obstacle), None)
 

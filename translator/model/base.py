@@ -22,13 +22,20 @@ class SequenceBatch(Protocol):
     """Batch that `loss` reads; `data.batching.Batch` implements it and documents the content for each objective."""
 
     @property
-    def source(self) -> Packed: ...
+    def source(self) -> Packed:
+        """Packed token ids, the input of the encoder."""
+
     @property
-    def target_input(self) -> Packed: ...
+    def target_input(self) -> Packed:
+        """Packed token ids, the input of the decoder."""
+
     @property
-    def labels(self) -> Tensor: ...
+    def labels(self) -> Tensor:
+        """`(num_labels,)` int64."""
+
     @property
-    def links(self) -> TokenLinks | None: ...
+    def links(self) -> TokenLinks | None:
+        """Word alignments of the examples, for guided alignment; None without."""
 
 
 @dataclass
@@ -49,6 +56,7 @@ class DecodingState:
 
     @property
     def num_sentences(self) -> int:
+        """Number of sentences."""
         return self.memories[0].keys.shape[0]
 
 

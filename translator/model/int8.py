@@ -27,7 +27,7 @@ _product = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32.def
 
 
 def int8_obstacle() -> str | None:
-    """Return why this machine cannot compute in int8, or None if it can."""
+    """Return the reason that this machine cannot compute in int8, or None if it can."""
     if _ENGINE in torch.backends.quantized.supported_engines:
         return None
     return "torch has no int8 matrix products for this processor"

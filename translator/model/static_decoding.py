@@ -45,6 +45,7 @@ class StaticState:
 
     @property
     def rows(self) -> int:
+        """Number of rows: one per beam of each sentence."""
         return self.sentences * self.beams
 
 

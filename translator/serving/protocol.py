@@ -82,7 +82,7 @@ class Http11(HttpToolsProtocol):
         """Parse a request again without the offer to change the protocol.
 
         Args:
-            rest: what follows the headers.
+            rest: bytes after the headers.
         """
         version = self.parser.get_http_version().encode()
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]

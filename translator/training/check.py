@@ -68,7 +68,7 @@ def check(config: Config, show: Say, say: Say) -> list[Finding]:
         say: function that shows progress.
 
     Returns:
-        What was found.
+        The faults that were found.
     """
     checker = _Checker(config, show, say)
     has_model = checker.inherit_alignment()
