@@ -5,9 +5,10 @@
 
 Writes shards of 500,000 artificial pairs of 8 words to Parquet, then reads each size in a process of its own, by
 `BatchStream`, to the end of the pass or for `--limit` pairs. The process reports the time to its first batch, which
-includes opening the stream and measuring lengths; pairs and target tokens per second of CPU time; and memory (RssAnon)
-after 2 % of the pairs and at the end. With `--rows-only`, rows are read, cleaned and freed of duplicates, and not
-tokenized. Wall-clock time means little where other programs use the cores; CPU time is of all threads.
+includes opening the stream and measuring lengths; pairs and target tokens per second of CPU time; and the smallest and
+the largest memory (RssAnon) after each tenth of the pairs. With `--rows-only`, rows are read, cleaned and freed of
+duplicates, and not tokenized. Wall-clock time means little where other programs use the cores; CPU time is of all
+threads.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ WORDS = [
     "monde",
 ]
 SHARD = 500_000
-COLUMNS = ("pairs", "read", "first batch s", "(CPU s)", "pairs/CPU s", "tokens/CPU s", "MiB at 2 %", "MiB at the end")
+COLUMNS = ("pairs", "read", "first batch s", "(CPU s)", "pairs/CPU s", "tokens/CPU s", "MiB, smallest", "MiB, largest")
 
 
 def main() -> None:
@@ -124,12 +125,12 @@ def read_rows(data: DataConfig, folder: Path, size: int, wanted: int, alpha: flo
     stream = SourceStream(data.train[0], 0, data, "pairs", seed=1)
     stream.take(1024)
     first = time.perf_counter() - begin, time.process_time() - busy
-    early = 0.0
+    sizes: list[float] = []
     busy = time.process_time()
     for count in range(1024, wanted, 1024):
         stream.take(1024)
-        early = early or (memory() if count >= wanted / 50 else 0.0)
-    report(size, count, first, time.process_time() - busy, 0, early)
+        sample_memory(sizes, count / wanted)
+    report(size, count, first, time.process_time() - busy, 0, sizes)
 
 
 def read_batches(data: DataConfig, folder: Path, size: int, wanted: int, alpha: float) -> None:
@@ -143,14 +144,14 @@ def read_batches(data: DataConfig, folder: Path, size: int, wanted: int, alpha: 
     next(batches)
     first = time.perf_counter() - begin, time.process_time() - busy
     count = tokens = 0
-    early = 0.0
+    sizes: list[float] = []
     busy = time.process_time()
     while count < wanted:
         batch = next(batches)
         count += batch.source.num_sequences
         tokens += batch.num_target_tokens
-        early = early or (memory() if count >= wanted / 50 else 0.0)
-    report(size, count, first, time.process_time() - busy, tokens, early)
+        sample_memory(sizes, count / wanted)
+    report(size, count, first, time.process_time() - busy, tokens, sizes)
 
 
 def open_corpus(data: DataConfig, tokenizers: Tokenizers, alpha: float) -> StreamedCorpus:
@@ -168,11 +169,23 @@ def open_corpus(data: DataConfig, tokenizers: Tokenizers, alpha: float) -> Strea
     )
 
 
-def report(size: int, count: int, first: tuple[float, float], seconds: float, tokens: int, early: float) -> None:
+def sample_memory(sizes: list[float], done: float) -> None:
+    """Append the memory of this process to `sizes` if another tenth of the pairs is done.
+
+    Args:
+        sizes: memory after each tenth so far, in MiB.
+        done: fraction of the pairs that are read.
+    """
+    if done >= (len(sizes) + 1) / 10:
+        sizes.append(memory())
+        print(f"{done:.0%}: {sizes[-1]:.0f} MiB", file=sys.stderr, flush=True)
+
+
+def report(size: int, count: int, first: tuple[float, float], seconds: float, tokens: int, sizes: list[float]) -> None:
     """Print one row of the table."""
     speed = f"{tokens / seconds:,.0f}" if tokens else "-"
     cells = (f"{size:,}", f"{count:,}", f"{first[0]:.1f}", f"{first[1]:.1f}", f"{count / seconds:,.0f}", speed)
-    print(*cells, f"{early:.0f}", f"{memory():.0f}")
+    print(*cells, f"{min(sizes):.0f}", f"{max(sizes):.0f}")
 
 
 def memory() -> float:
