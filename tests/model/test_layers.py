@@ -71,15 +71,6 @@ def test_dropout_has_its_rate_keeps_the_expectation_and_repeats_with_the_seed() 
     )
 
 
-def test_rebased_keys_draw_the_same_masks_at_every_site() -> None:
-    original = keys(20, seed=7).at(8 * 13)
-    rebased = original.rebased()
-    assert rebased.first_site == 0
-    for site in (0, 5):
-        assert torch.equal(rebased.tokens_at(site), original.tokens_at(site))
-        assert torch.equal(rebased.sequences_at(site), original.sequences_at(site))
-
-
 def test_dropout_gradients_pass_where_the_values_passed() -> None:
     x = torch.randn(50, 50, requires_grad=True)
     dropped = Dropout(0.5)(x, keys(50))

@@ -13,6 +13,10 @@ from launching import finish, start_ranks, without_key_bias
 
 from translator.checkpoint import CheckpointError, newest_checkpoint, read_weights
 from translator.config import Config, to_yaml
+from translator.model.dropout import DropoutKeys
+from translator.model.layers import SITES_PER_LAYER, FeedForward
+from translator.packing import SequenceLayout
+from translator.training.sharding import compile_sublayer
 from translator.training.trainer import train
 
 Tiny = Callable[..., Config]
@@ -105,6 +109,33 @@ def test_sharded_bfloat16_training_agrees_with_that_of_one_rank(module_tiny: Tin
     start = 0.003  # learning rate: six steps of Adam move a weight by at most about six times as much
     for name in one:
         assert float((two[name] - one[name]).abs().mean()) < 0.05 * start, name
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
+def test_compiled_feed_forward_networks_share_code_and_draw_their_own_masks() -> None:
+    networks = [FeedForward(16, 32, dropout=0.3) for _ in range(2)]
+
+    def results() -> list[torch.Tensor]:
+        """Outputs and gradients of both networks, as layers 0 and 1, for sequences of two lengths."""
+        found = []
+        for number, network in enumerate(networks):
+            for count in (7, 9):
+                layout = SequenceLayout(torch.tensor([0, count], dtype=torch.int32), count, torch.arange(count))
+                keys = DropoutKeys.of(torch.tensor([3]), layout).at(SITES_PER_LAYER * number)
+                x = torch.linspace(-1, 1, 16 * count).view(count, 16).requires_grad_()
+                out = network(x, keys)
+                out.sum().backward()
+                assert x.grad is not None
+                found += [out.detach(), x.grad]
+        return found
+
+    expected = results()
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    for network in networks:
+        compile_sublayer(network, static_shapes=False)
+    torch.testing.assert_close(results(), expected)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")

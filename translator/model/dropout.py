@@ -55,10 +55,6 @@ class DropoutKeys:
         """Return keys whose sites are counted from `site` on."""
         return replace(self, first_site=self.first_site + site)
 
-    def rebased(self) -> DropoutKeys:
-        """Return the same keys with sites that are counted from 0: `first_site` becomes part of the tensors."""
-        return DropoutKeys(self.sequences_at(0), self.tokens_at(0))
-
     def tokens_at(self, site: int) -> Tensor:
         """Return the key of each token at a site: `(num_tokens,)` int64."""
         return self.tokens + _offset(self.first_site + site)

@@ -53,7 +53,12 @@ class FeedForward(nn.Module):
         d_ff: width between the two layers.
         activation: `relu`, `gelu`, `swish` (Ramachandran et al., 2017), or `swiglu`, which adds a gate (Shazeer, 2020).
         dropout: probability of dropout after the activation.
+
+    Attributes:
+        site: number of the site of that dropout in its layer.
     """
+
+    site = _INNER
 
     def __init__(self, d_model: int, d_ff: int, activation: str = "relu", dropout: float = 0.0) -> None:
         super().__init__()
@@ -71,7 +76,7 @@ class FeedForward(nn.Module):
             inner = self.activation(gate) * inner
         else:
             inner = self.activation(inner)
-        out: Tensor = self.output_projection(self.dropout(inner, keys, _INNER))
+        out: Tensor = self.output_projection(self.dropout(inner, keys, self.site))
         return out
 
 

@@ -8,6 +8,7 @@ must be called by all ranks.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,7 @@ def shard(model: Model, ranks: Ranks, options: TrainingConfig, dtype: torch.dtyp
         parts = [part for part in sublayers if part is not None]
         if options.compile:
             for part in parts:
-                _compile(part, static_shapes)
+                compile_sublayer(part, static_shapes=static_shapes)
         groups.append(fully_shard(parts, mesh=mesh, mp_policy=policy)[0])
     groups.append(fully_shard(model, mesh=mesh))
     for method in ("loss", "guided_loss"):
@@ -71,15 +72,37 @@ def shard(model: Model, ranks: Ranks, options: TrainingConfig, dtype: torch.dtyp
         group.set_force_sum_reduction_for_comms(True)  # gloo has no product with a factor
 
 
-def _compile(part: nn.Module, static_shapes: bool) -> None:
-    """Compile a sublayer, in place. Layers of equal options share the compiled code."""
+def compile_sublayer(part: nn.Module, *, static_shapes: bool) -> None:
+    """Compile a sublayer, in place. Layers of equal options share the compiled code.
+
+    Args:
+        part: attention or feed-forward network.
+        static_shapes: whether all batches have the same shapes.
+    """
     compiled = torch.compile(part.forward, dynamic=not static_shapes)
 
     def forward(x: Tensor, keys: DropoutKeys | None = None) -> Any:
-        # `first_site` differs between layers, and would be a constant in the code of each
-        return compiled(x, keys and keys.rebased())
+        return compiled(x, None if keys is None else _SiteKeys(keys.tokens_at(FeedForward.site)))
 
     part.forward = forward if isinstance(part, FeedForward) else compiled
+
+
+@dataclass(frozen=True)
+class _SiteKeys:
+    """Keys of dropout at one site, in place of `DropoutKeys` in a compiled sublayer.
+
+    The number of the first site differs between layers. Compiled code would hold it as a constant, one version per
+    layer, or multiply it as a variable, which overflows in the compiler.
+
+    Attributes:
+        tokens: `(num_tokens,)` int64, key of each token.
+    """
+
+    tokens: Tensor
+
+    def tokens_at(self, site: int) -> Tensor:
+        """Return the keys; `site` must be theirs."""
+        return self.tokens
 
 
 def _mesh(ranks: Ranks, kind: str) -> DeviceMesh:
