@@ -51,14 +51,14 @@ EFFICIENCY = {"bytes": 0.75, "flop": 0.6, "instructions": 0.5}  # assumptions
 
 # Instructions of a warp, by kernel and tile, and warps of a program: bfloat16, head dimension 64, causal, dropout.
 INSTRUCTIONS = {
-    ("short_forward", 16): (834, 1),
-    ("short_forward", 32): (1274, 2),
-    ("short_forward", 64): (1486, 4),
-    ("short_forward", 128): (2414, 8),
-    ("short_backward", 16): (1229, 1),
-    ("short_backward", 32): (1979, 2),
-    ("short_backward", 64): (2203, 4),
-    ("short_backward", 128): (3416, 8),
+    ("short_forward", 16): (572, 1),
+    ("short_forward", 32): (782, 2),
+    ("short_forward", 64): (1033, 4),
+    ("short_forward", 128): (1890, 8),
+    ("short_backward", 16): (898, 1),
+    ("short_backward", 32): (1219, 2),
+    ("short_backward", 64): (1450, 4),
+    ("short_backward", 128): (2559, 8),
     ("rows_loss", None): (492, 32),
 }
 _TILES = (16, 32, 64, 128)

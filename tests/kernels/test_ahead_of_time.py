@@ -19,19 +19,18 @@ SM_80_SHARED = 163 * 1024
 
 # Spilled bytes of a thread that are put up with, for kernels named with their tile, and why. All others spill nothing.
 SPILL_BUDGETS = {
-    # Backward holds four products of 128 x 128 in eight warps: 255 registers a thread, and a few bytes more on sm_80,
-    # whose matrix instructions take both operands from registers. Four tiles of 64 would recompute each softmax.
-    (80, "short_backward", 128): 24,
-    # The keys, values and both gradients of a tile stay in registers while queries stream by.
-    (80, "long_backward_keys", 64): 48,
+    # Backward holds three tiles of 128 x 128 in eight warps, 64 registers each, and what draws the dropout. Matrix
+    # instructions of sm_80 take both operands from registers. Four tiles of 64 would recompute each softmax.
+    (80, "short_backward", 128): 168,
+    (90, "short_backward", 128): 64,
 }
 # Registers of a thread where more would halve the programs on a multiprocessor: the classes that most sentences are in.
 REGISTER_LIMITS = {
-    ("short_forward", 16): 80,
-    ("short_forward", 32): 80,
-    ("short_forward", 64): 128,
-    ("short_backward", 16): 128,
-    ("short_backward", 32): 144,
+    ("short_forward", 16): 72,
+    ("short_forward", 32): 72,
+    ("short_forward", 64): 104,
+    ("short_backward", 16): 104,
+    ("short_backward", 32): 136,
     ("short_backward", 64): 200,
     ("self_attention", 32): 80,
     ("cross_attention", 16): 128,
@@ -111,7 +110,7 @@ def test_arguments_that_the_compiler_takes_for_constants_compile(pytestconfig: p
     assert pytestconfig.cache is not None
     usages = compiled("oddities", Path(pytestconfig.cache.mkdir("triton")))
     for usage in [*usages[80], *usages[90]]:
-        assert usage["spilled"] <= 128 and usage["shared"] <= SM_86_SHARED, usage
+        assert usage["spilled"] <= 192 and usage["shared"] <= SM_86_SHARED, usage
 
 
 def test_searches_of_all_sizes_share_five_compiled_kernels(pytestconfig: pytest.Config) -> None:

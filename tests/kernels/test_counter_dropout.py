@@ -25,6 +25,17 @@ def test_the_generator_gives_the_published_numbers(counter: list[int], key: int,
     assert [int(word) for word in words] == expected
 
 
+@pytest.mark.parametrize(("query", "key"), [(0, 0), (7, 1), (9, 17), (23, 46), (40, 31)])
+def test_a_weight_is_decided_by_its_documented_bits(query: int, key: int) -> None:
+    """It is kept up to the probability that they are as a fraction of 2^16."""
+    counter = [key // 32 * 8 + key % 16 // 2, query // 16 * 8 + query % 8, 0, 1]
+    words = _philox(torch.tensor([77]), [torch.tensor([number]) for number in counter])
+    word = int(words[key // 16 % 2 * 2 + query // 8 % 2])
+    bits = word >> 16 if key % 2 else word & 0xFFFF
+    for dropped, is_kept in ((bits, True), (bits + 1, False)):
+        assert kept_weights(torch.tensor([77]), 2, 41, 47, dropped / 2**16)[1, query, key] == is_kept
+
+
 @pytest.mark.parametrize("dropout_p", [0.1, 0.5, 0.9])
 def test_weights_are_dropped_at_the_requested_rate(dropout_p: float) -> None:
     kept = kept_weights(torch.tensor([3]), 8, 100, 100, dropout_p)

@@ -1,7 +1,11 @@
 """Counter-based dropout: the mask is a function of the position of a weight, so it is never stored.
 
 Weight (query i, key j) of head h is dropped or kept by 16 bits of Philox 4x32 with seven rounds (Salmon et al., 2011,
-"Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed of the sequence and its counter `(j // 8, i, 0, h)`.
+"Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed of the sequence and its counter `(j', i', 0, h)`,
+where j' is j without bits 0 and 4, and i' is i without bit 3. Bit 4 of j and bit 3 of i select one of its four words,
+and bit 0 of j the lower or the upper half. So one call decides on eight weights, queries i and i + 8 and keys j, j + 1,
+j + 16 and j + 17, which one thread of a GPU holds in the result of a matrix instruction.
+
 Positions count from the start of the sequence. So a mask does not depend on the other sequences of the batch, the
 offset in the packed batch, trailing padding, bounds, or the tiling of a kernel.
 """
@@ -12,7 +16,7 @@ import torch
 from torch import Tensor
 
 ROUNDS = 7  # the minimum that passes the statistical tests of the paper, section 5
-_KEYS_PER_DRAW = 8
+_QUERY_BLOCK, _KEY_BLOCK = 16, 32  # a block has eight groups of queries and eight of keys
 _LEVELS = 2**16
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL_STEPS = (0x9E3779B9, 0xBB67AE85)
@@ -38,15 +42,17 @@ def kept_weights(seed: Tensor, heads: int, num_queries: int, num_keys: int, drop
         `(heads, num_queries, num_keys)` bool, on the device of `seed`.
     """
     device = seed.device
-    groups = -(-num_keys // _KEYS_PER_DRAW)
-    group = torch.arange(groups, device=device)
-    query = torch.arange(num_queries, device=device)[:, None]
+    query_blocks, key_blocks = -(-num_queries // _QUERY_BLOCK), -(-num_keys // _KEY_BLOCK)
+    key_group = torch.arange(key_blocks * 8, device=device)
+    query_group = torch.arange(query_blocks * 8, device=device)[:, None]
     head = torch.arange(heads, device=device)[:, None, None]
-    shape = (heads, num_queries, groups)
-    counter = [x.expand(shape) for x in (group, query, torch.zeros_like(head), head)]
-    words = torch.stack(_philox(seed, counter), dim=-1)  # (heads, num_queries, groups, 4)
+    shape = (heads, query_blocks * 8, key_blocks * 8)
+    counter = [x.expand(shape) for x in (key_group, query_group, torch.zeros_like(head), head)]
+    words = torch.stack(_philox(seed, counter), dim=-1)
     halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1)  # the lower half belongs to the earlier key
-    bits = halves.reshape(heads, num_queries, groups * _KEYS_PER_DRAW)[..., :num_keys]
+    # (heads, block of queries, bits 0 to 2, block of keys, bits 1 to 3, bit 4 of the key, bit 3 of the query, bit 0)
+    halves = halves.view(heads, query_blocks, 8, key_blocks, 8, 2, 2, 2).permute(0, 1, 6, 2, 3, 5, 4, 7)
+    bits = halves.reshape(heads, query_blocks * _QUERY_BLOCK, key_blocks * _KEY_BLOCK)[:, :num_queries, :num_keys]
     return bits >= drop_threshold(dropout_p)
 
 

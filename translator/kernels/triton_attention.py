@@ -25,8 +25,6 @@ from translator.kernels.triton_attention_long_backward import long_backward_keys
 from translator.kernels.triton_attention_short import short_backward, short_forward
 from translator.kernels.triton_tiles import on_device_of
 
-_PARTS = "Q_PARTS", "K_PARTS", "V_PARTS"
-
 
 @dataclass(frozen=True)
 class LengthClass:
@@ -92,7 +90,8 @@ def tiling(dtype: torch.dtype, head_dim: int) -> Tiling:
 class _Call:
     """Arguments of one call, and the launches of kernels with them.
 
-    Kernels take, in this order: tensors, offsets and seeds, strides, sizes, numbers, and compile-time constants.
+    Kernels take, in this order: tensors, offsets and seeds, sizes, numbers, and compile-time constants. Strides are
+    constants: they have few values, and offsets inside a tile need no instructions and no registers then.
     """
 
     projections: Sequence[Tensor]
@@ -123,25 +122,24 @@ class _Call:
         return _tiling_of(self.projections)
 
     @property
-    def strides(self) -> tuple[int, ...]:
-        """Strides of tokens and heads of q, k and v, which may be views of one projection."""
-        return tuple(stride for x in self.inputs for stride in x.stride()[:2])
-
-    @property
     def numbers(self) -> tuple[float, ...]:
         """Factor on the scores for a softmax to base 2, faster in hardware; threshold and factor of dropout."""
         return self.scale * math.log2(math.e), drop_threshold(self.dropout_p), 1 / (1 - self.dropout_p)
 
     @property
     def constants(self) -> dict[str, Any]:
-        return {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0, "HEAD_DIM": self.projections[0].shape[3]}
+        constants: dict[str, Any] = {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0}
+        constants |= {"HEADS": self.heads, "HEAD_DIM": self.projections[0].shape[3]}
+        for name, x in zip("QKV", self.inputs, strict=True):  # which may be views of one projection
+            constants |= _strides(name, x)
+        return constants
 
-    def parts(self, names: Sequence[str]) -> dict[str, int]:
+    def parts(self, names: str) -> dict[str, int]:
         """Return constants of the kernels that write gradients: `Q_PARTS` is the number of parts of the projection that
-        holds the queries, and so the distance of rows in its gradient. Given as strides, they would take registers.
+        holds the queries, and so the distance of rows in its gradient.
         """
         parts = [projection.shape[1] for projection in self.projections for _ in range(projection.shape[1])]
-        return {name: number for name, number in zip(_PARTS, parts, strict=True) if name in names}
+        return {f"{name}_PARTS": number for name, number in zip("QKV", parts, strict=True) if name in names}
 
     @property
     def has_long(self) -> bool:
@@ -149,42 +147,28 @@ class _Call:
         return self.max_seqlen > self.tiling.short
 
     def launch_short(
-        self,
-        kernel: Any,
-        tensors: tuple[Tensor, ...],
-        strides: tuple[int, ...],
-        numbers: tuple[float, ...],
-        parts: Sequence[str] = (),
+        self, kernel: Any, tensors: tuple[Tensor, ...], numbers: tuple[float, ...], constants: dict[str, int]
     ) -> None:
         """Launch a kernel of the short path for each length class that the bounds admit, a program per sequence.
 
         The last launch has programs for the trailing padding too, so there is at least one launch.
         """
         num_sequences, heads = self.cu_seqlens_q.shape[0] - 1, self.heads
-        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds, *strides)
-        sizes = (heads, num_sequences, *self.num_tokens)
+        arguments = (*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds, num_sequences, *self.num_tokens)
+        constants = self.constants | constants
         classes = [each for each in self.tiling.classes if each.shorter < max(1, self.max_seqlen)]
         for length_class in classes:
             is_last = length_class is classes[-1]
             programs = (num_sequences + is_last) * heads
             zeroes_longer = int(is_last and not self.has_long)
-            kernel[(programs,)](
-                *arguments,
-                *sizes,
-                zeroes_longer,
-                *numbers,
-                **self.constants,
-                **self.parts(parts),
-                **length_class.constants(),
-            )
+            kernel[(programs,)](*arguments, zeroes_longer, *numbers, **constants, **length_class.constants())
 
     def launch_long(
         self,
         kernel: Any,
         tensors: tuple[Tensor, ...],
-        strides: tuple[int, ...],
         numbers: tuple[float, ...],
-        parts: Sequence[str] = (),
+        constants: dict[str, int],
         *,
         over_keys: bool = False,
     ) -> None:
@@ -195,9 +179,9 @@ class _Call:
         tiles = triton.cdiv(num_k_tokens, block.keys) if over_keys else triton.cdiv(num_q_tokens, block.queries)
         kernel[(tiles, heads)](
             *(*tensors, self.cu_seqlens_q, self.cu_seqlens_k, self.seeds),
-            *(*strides, heads, num_sequences, num_q_tokens, *numbers),
+            *(num_sequences, num_q_tokens, *numbers),
             **self.constants,
-            **self.parts(parts),
+            **constants,
             SHORT=self.tiling.short,
             **block.constants(),
         )
@@ -229,9 +213,9 @@ def triton_attention(
     call = _Call(projections, cu_seqlens_q, cu_seqlens_k, max_seqlen, causal, scale, dropout_p, seeds)
     out, log_sum = _outputs(projections, max_seqlen)
     with on_device_of(out):
-        call.launch_short(short_forward, (*call.inputs, out), call.strides, call.numbers)
+        call.launch_short(short_forward, (*call.inputs, out), call.numbers, {})
         if call.has_long:
-            call.launch_long(long_forward, (*call.inputs, out, log_sum), call.strides, call.numbers)
+            call.launch_long(long_forward, (*call.inputs, out, log_sum), call.numbers, {})
     return out, log_sum
 
 
@@ -265,15 +249,15 @@ def triton_attention_backward(
     grads = [_empty_like(x) for x in projections]
     grad_q, grad_k, grad_v = separated(grads)
     mean_grad = torch.empty_like(log_sum)
-    strides, numbers = (*grad_out.stride()[:2], *call.strides), (scale, *call.numbers)
+    numbers, strides = (scale, *call.numbers), _strides("GRAD_OUT", grad_out)
     with on_device_of(out):
         tensors = (grad_out, *call.inputs, grad_q, grad_k, grad_v)
-        call.launch_short(short_backward, tensors, strides, numbers, _PARTS)
+        call.launch_short(short_backward, tensors, numbers, strides | call.parts("QKV"))
         if call.has_long:
             tensors = (grad_out, out, *call.inputs, grad_q, log_sum, mean_grad)
-            call.launch_long(long_backward_queries, tensors, strides, numbers, ("Q_PARTS",))
+            call.launch_long(long_backward_queries, tensors, numbers, strides | call.parts("Q"))
             tensors = (grad_out, *call.inputs, grad_k, grad_v, log_sum, mean_grad)
-            call.launch_long(long_backward_keys, tensors, strides, numbers, ("K_PARTS", "V_PARTS"), over_keys=True)
+            call.launch_long(long_backward_keys, tensors, numbers, strides | call.parts("KV"), over_keys=True)
     return grads
 
 
@@ -300,6 +284,11 @@ def _backward(ctx: Any, grad_out: Tensor | None, _: Tensor | None) -> tuple[list
 
 
 triton_attention.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _strides(name: str, x: Tensor) -> dict[str, int]:
+    """Return the constants of a kernel that are the strides of tokens and heads of `x`."""
+    return {f"{name}_TOKEN_STRIDE": x.stride(0), f"{name}_HEAD_STRIDE": x.stride(1)}
 
 
 def _empty_like(x: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from translator.kernels.triton_tiles import (
     RUNTIME_NUMBERS,
     Dropout,
     Rows,
+    dropout_factors,
     first_tile,
-    keep_tile,
     load_tile,
     program_window,
     sequence_bounds,
@@ -64,15 +64,12 @@ def _attend(
         scores, visible = visible_scores(q, k, first, key, num_queries, num_keys, log2_scale, CAUSAL)
         scores = tl.where(visible, scores, -float("inf"))
         weights, correction, highest, total = softmax_step(scores, highest, total)
-        if dropout is not None:
-            weights = tl.where(keep_tile(dropout, first, key, BLOCK_Q, BLOCK_K), weights, 0.0)
+        weights *= dropout_factors(dropout, first, key, BLOCK_Q, BLOCK_K)
         out = tl.dot(weights.to(v.dtype), v, out * correction[:, None], input_precision="ieee")
     has_key = total > 0.0
     divisor = tl.where(has_key, total, 1.0)
     log_sum = tl.where(has_key, highest + tl.log2(divisor), 0.0)
-    if dropout is not None:
-        divisor = divisor / dropout.keep_scale
-    return out / divisor[:, None], log_sum
+    return out * (1.0 / divisor)[:, None], log_sum
 
 
 @triton.jit(do_not_specialize=RUNTIME_NUMBERS)
@@ -85,13 +82,6 @@ def long_forward(
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
     seeds_ptr,
-    q_stride_token,
-    q_stride_head,
-    k_stride_token,
-    k_stride_head,
-    v_stride_token,
-    v_stride_head,
-    num_heads,
     num_sequences,
     num_q_tokens,
     log2_scale,
@@ -99,7 +89,14 @@ def long_forward(
     keep_scale,
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
+    HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    Q_TOKEN_STRIDE: tl.constexpr,
+    Q_HEAD_STRIDE: tl.constexpr,
+    K_TOKEN_STRIDE: tl.constexpr,
+    K_HEAD_STRIDE: tl.constexpr,
+    V_TOKEN_STRIDE: tl.constexpr,
+    V_HEAD_STRIDE: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -113,15 +110,15 @@ def long_forward(
         k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
         first = first_tile(window, q_start, BLOCK_Q)
         if (tl.maximum(num_queries, num_keys) > SHORT) & (first < num_queries):
-            q_rows = Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries)
-            k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys)
-            v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys)
+            q_rows = Rows(q_ptr + head * Q_HEAD_STRIDE, Q_TOKEN_STRIDE, q_start, num_queries)
+            k_rows = Rows(k_ptr + head * K_HEAD_STRIDE, K_TOKEN_STRIDE, k_start, num_keys)
+            v_rows = Rows(v_ptr + head * V_HEAD_STRIDE, V_TOKEN_STRIDE, k_start, num_keys)
             q = load_tile(q_rows, first, BLOCK_Q, HEAD_DIM)
             dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
             out, log_sum = _attend(
                 q, first, num_queries, k_rows, v_rows, dropout, log2_scale, CAUSAL, HEAD_DIM, BLOCK_K
             )
-            out_rows = Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_queries)
+            out_rows = Rows(out_ptr + head * HEAD_DIM, HEADS * HEAD_DIM, q_start, num_queries)
             store_tile(out_rows, first, out, HEAD_DIM)
             head_log_sum_ptr = log_sum_ptr + head.to(tl.int64) * num_q_tokens
             store_numbers(head_log_sum_ptr + q_start, first, num_queries, log_sum)

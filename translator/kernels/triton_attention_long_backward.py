@@ -13,11 +13,11 @@ from translator.kernels.triton_tiles import (
     RUNTIME_NUMBERS,
     Dropout,
     Rows,
+    dropout_factors,
     first_tile,
     load_numbers,
     load_tile,
     program_window,
-    replay_dropout,
     sequence_bounds,
     store_numbers,
     store_tile,
@@ -50,9 +50,9 @@ def _query_gradient(
         v = load_tile(v_rows, key, BLOCK_K, HEAD_DIM)
         scores, visible = visible_scores(q, k, first, key, num_queries, num_keys, log2_scale, CAUSAL)
         weights = tl.where(visible, tl.exp2(scores - log_sum[:, None]), 0.0)
-        grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
-        _, grad_weights = replay_dropout(weights, grad_weights, dropout, first, key)
-        grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(k.dtype)
+        kept_weights = weights * dropout_factors(dropout, first, key, q.shape[0], BLOCK_K)
+        products = kept_weights * tl.dot(grad_out, tl.trans(v), input_precision="ieee")
+        grad_scores = ((products - weights * mean_grad[:, None]) * scale).to(k.dtype)
         grad_q = tl.dot(grad_scores, k, grad_q, input_precision="ieee")
     return grad_q
 
@@ -70,15 +70,6 @@ def long_backward_queries(
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
     seeds_ptr,
-    grad_out_stride_token,
-    grad_out_stride_head,
-    q_stride_token,
-    q_stride_head,
-    k_stride_token,
-    k_stride_head,
-    v_stride_token,
-    v_stride_head,
-    num_heads,
     num_sequences,
     num_q_tokens,
     scale,
@@ -87,7 +78,16 @@ def long_backward_queries(
     keep_scale,
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
+    HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    GRAD_OUT_TOKEN_STRIDE: tl.constexpr,
+    GRAD_OUT_HEAD_STRIDE: tl.constexpr,
+    Q_TOKEN_STRIDE: tl.constexpr,
+    Q_HEAD_STRIDE: tl.constexpr,
+    K_TOKEN_STRIDE: tl.constexpr,
+    K_HEAD_STRIDE: tl.constexpr,
+    V_TOKEN_STRIDE: tl.constexpr,
+    V_HEAD_STRIDE: tl.constexpr,
     Q_PARTS: tl.constexpr,
     SHORT: tl.constexpr,
     BLOCK_Q: tl.constexpr,
@@ -95,7 +95,7 @@ def long_backward_queries(
 ):
     """Compute the gradient of queries, and for the next kernel rowsum(dO O) = rowsum(P dP), `(heads, num_q_tokens)`."""
     head = tl.program_id(1)
-    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM  # of the output
+    first_column, stride_token = head * HEAD_DIM, HEADS * HEAD_DIM  # of the output
     window, window_end, sequence, q_start = program_window(cu_seqlens_q_ptr, num_sequences, BLOCK_Q)
     while q_start < window_end:
         q_end = tl.load(cu_seqlens_q_ptr + sequence + 1)
@@ -103,12 +103,12 @@ def long_backward_queries(
         k_start, num_keys = sequence_bounds(cu_seqlens_k_ptr, sequence)
         first = first_tile(window, q_start, BLOCK_Q)
         if (tl.maximum(num_queries, num_keys) > SHORT) & (first < num_queries):
-            grad_ptr = grad_out_ptr + head * grad_out_stride_head
-            grad_out_rows = Rows(grad_ptr, grad_out_stride_token, q_start, num_queries)
+            grad_ptr = grad_out_ptr + head * GRAD_OUT_HEAD_STRIDE
+            grad_out_rows = Rows(grad_ptr, GRAD_OUT_TOKEN_STRIDE, q_start, num_queries)
             out_rows = Rows(out_ptr + first_column, stride_token, q_start, num_queries)
-            q_rows = Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries)
-            k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys)
-            v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys)
+            q_rows = Rows(q_ptr + head * Q_HEAD_STRIDE, Q_TOKEN_STRIDE, q_start, num_queries)
+            k_rows = Rows(k_ptr + head * K_HEAD_STRIDE, K_TOKEN_STRIDE, k_start, num_keys)
+            v_rows = Rows(v_ptr + head * V_HEAD_STRIDE, V_TOKEN_STRIDE, k_start, num_keys)
             grad_out = load_tile(grad_out_rows, first, BLOCK_Q, HEAD_DIM)
             out = load_tile(out_rows, first, BLOCK_Q, HEAD_DIM)
             mean_grad = tl.sum(grad_out.to(tl.float32) * out.to(tl.float32), 1)
@@ -156,11 +156,10 @@ def _key_gradients(
         mean_grad = load_numbers(mean_grad_ptr, query, num_queries, BLOCK_Q)
         scores, visible = visible_scores(q, k, query, first, num_queries, num_keys, log2_scale, CAUSAL)
         weights = tl.where(visible, tl.exp2(scores - log_sum[:, None]), 0.0)
-        grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
-        kept_weights, grad_weights = replay_dropout(weights, grad_weights, dropout, query, first)
-        kept_weights = tl.trans(kept_weights.to(grad_out.dtype))
-        grad_v = tl.dot(kept_weights, grad_out, grad_v, input_precision="ieee")
-        grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(q.dtype)
+        kept_weights = weights * dropout_factors(dropout, query, first, BLOCK_Q, k.shape[0])
+        grad_v = tl.dot(tl.trans(kept_weights.to(grad_out.dtype)), grad_out, grad_v, input_precision="ieee")
+        products = kept_weights * tl.dot(grad_out, tl.trans(v), input_precision="ieee")
+        grad_scores = ((products - weights * mean_grad[:, None]) * scale).to(q.dtype)
         grad_k = tl.dot(tl.trans(grad_scores), q, grad_k, input_precision="ieee")
     return grad_k, grad_v
 
@@ -178,15 +177,6 @@ def long_backward_keys(
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
     seeds_ptr,
-    grad_out_stride_token,
-    grad_out_stride_head,
-    q_stride_token,
-    q_stride_head,
-    k_stride_token,
-    k_stride_head,
-    v_stride_token,
-    v_stride_head,
-    num_heads,
     num_sequences,
     num_q_tokens,
     scale,
@@ -195,7 +185,16 @@ def long_backward_keys(
     keep_scale,
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
+    HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    GRAD_OUT_TOKEN_STRIDE: tl.constexpr,
+    GRAD_OUT_HEAD_STRIDE: tl.constexpr,
+    Q_TOKEN_STRIDE: tl.constexpr,
+    Q_HEAD_STRIDE: tl.constexpr,
+    K_TOKEN_STRIDE: tl.constexpr,
+    K_HEAD_STRIDE: tl.constexpr,
+    V_TOKEN_STRIDE: tl.constexpr,
+    V_HEAD_STRIDE: tl.constexpr,
     K_PARTS: tl.constexpr,
     V_PARTS: tl.constexpr,
     SHORT: tl.constexpr,
@@ -211,11 +210,11 @@ def long_backward_keys(
         q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
         first = first_tile(window, k_start, BLOCK_K)
         if (tl.maximum(num_queries, num_keys) > SHORT) & (first < num_keys):
-            grad_ptr = grad_out_ptr + head * grad_out_stride_head
-            grad_out_rows = Rows(grad_ptr, grad_out_stride_token, q_start, num_queries)
-            q_rows = Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries)
-            k_rows = Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys)
-            v_rows = Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys)
+            grad_ptr = grad_out_ptr + head * GRAD_OUT_HEAD_STRIDE
+            grad_out_rows = Rows(grad_ptr, GRAD_OUT_TOKEN_STRIDE, q_start, num_queries)
+            q_rows = Rows(q_ptr + head * Q_HEAD_STRIDE, Q_TOKEN_STRIDE, q_start, num_queries)
+            k_rows = Rows(k_ptr + head * K_HEAD_STRIDE, K_TOKEN_STRIDE, k_start, num_keys)
+            v_rows = Rows(v_ptr + head * V_HEAD_STRIDE, V_TOKEN_STRIDE, k_start, num_keys)
             k = load_tile(k_rows, first, BLOCK_K, HEAD_DIM)
             v = load_tile(v_rows, first, BLOCK_K, HEAD_DIM)
             first_number = head.to(tl.int64) * num_q_tokens + q_start
@@ -224,7 +223,7 @@ def long_backward_keys(
             grad_k, grad_v = _key_gradients(
                 k, v, first, num_keys, *queries, dropout, scale, log2_scale, CAUSAL, HEAD_DIM, BLOCK_Q
             )
-            first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM
+            first_column, stride_token = head * HEAD_DIM, HEADS * HEAD_DIM
             grad_k_rows = Rows(grad_k_ptr + first_column, stride_token * K_PARTS, k_start, num_keys)
             grad_v_rows = Rows(grad_v_ptr + first_column, stride_token * V_PARTS, k_start, num_keys)
             store_tile(grad_k_rows, first, grad_k, HEAD_DIM)

@@ -18,9 +18,8 @@ from translator.kernels.triton_tiles import (
     RUNTIME_NUMBERS,
     Dropout,
     Rows,
-    keep_tile,
+    dropout_factors,
     load_tile,
-    replay_dropout,
     sequence_bounds,
     store_tile,
     visible_scores,
@@ -29,15 +28,16 @@ from translator.kernels.triton_tiles import (
 
 
 @triton.jit
-def _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
-    """Return the exponentials of the softmax, `(TILE, TILE)`, and their row sums, 1 if a query has no visible key."""
+def _softmax(q, k, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
+    """Return the attention weights before dropout, `(TILE, TILE)`; zero for a query without a visible key."""
     scores, visible = visible_scores(q, k, 0, 0, num_queries, num_keys, log2_scale, CAUSAL)
     scores = tl.where(visible, scores, -float("inf"))
     highest = tl.max(scores, 1)
     highest = tl.where(highest == -float("inf"), 0.0, highest)
     exponentials = tl.exp2(scores - highest[:, None])
     total = tl.sum(exponentials, 1)
-    return exponentials, tl.where(total == 0.0, 1.0, total)
+    inverse = 1.0 / tl.where(total == 0.0, 1.0, total)  # one division per row: each takes several instructions
+    return exponentials * inverse[:, None]
 
 
 @triton.jit(do_not_specialize=RUNTIME_NUMBERS)
@@ -49,13 +49,6 @@ def short_forward(
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
     seeds_ptr,
-    q_stride_token,
-    q_stride_head,
-    k_stride_token,
-    k_stride_head,
-    v_stride_token,
-    v_stride_head,
-    num_heads,
     num_sequences,
     num_q_tokens,
     num_k_tokens,
@@ -65,7 +58,14 @@ def short_forward(
     keep_scale,
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
+    HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    Q_TOKEN_STRIDE: tl.constexpr,
+    Q_HEAD_STRIDE: tl.constexpr,
+    K_TOKEN_STRIDE: tl.constexpr,
+    K_HEAD_STRIDE: tl.constexpr,
+    V_TOKEN_STRIDE: tl.constexpr,
+    V_HEAD_STRIDE: tl.constexpr,
     SHORTER: tl.constexpr,
     TILE: tl.constexpr,
 ):
@@ -73,11 +73,11 @@ def short_forward(
 
     With `zeroes_longer` the output of sequences of more than TILE tokens is zeroed; no other launch computes them.
     """
-    sequence = tl.program_id(0) // num_heads
-    head = tl.program_id(0) % num_heads
+    sequence = tl.program_id(0) // HEADS
+    head = tl.program_id(0) % HEADS
     if sequence == num_sequences:
         q_start = tl.load(cu_seqlens_q_ptr + num_sequences)
-        rows = Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_q_tokens - q_start)
+        rows = Rows(out_ptr + head * HEAD_DIM, HEADS * HEAD_DIM, q_start, num_q_tokens - q_start)
         zero_rows(rows, TILE, HEAD_DIM)
         return
     q_start, num_queries = sequence_bounds(cu_seqlens_q_ptr, sequence)
@@ -85,21 +85,19 @@ def short_forward(
     longest = tl.maximum(num_queries, num_keys)
     if longest > TILE:
         if zeroes_longer != 0:
-            rows = Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_queries)
+            rows = Rows(out_ptr + head * HEAD_DIM, HEADS * HEAD_DIM, q_start, num_queries)
             zero_rows(rows, TILE, HEAD_DIM)
         return
     if longest <= SHORTER:
         return
-    q = load_tile(Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
-    k = load_tile(Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
-    v = load_tile(Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
-    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL)
-    if IS_DROPPING:
-        dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale)
-        weights = tl.where(keep_tile(dropout, 0, 0, TILE, TILE), weights, 0.0)
-        total = total / keep_scale
-    out = tl.dot(weights.to(v.dtype), v, input_precision="ieee") / total[:, None]
-    store_tile(Rows(out_ptr + head * HEAD_DIM, num_heads * HEAD_DIM, q_start, num_queries), 0, out, HEAD_DIM)
+    q = load_tile(Rows(q_ptr + head * Q_HEAD_STRIDE, Q_TOKEN_STRIDE, q_start, num_queries), 0, TILE, HEAD_DIM)
+    k = load_tile(Rows(k_ptr + head * K_HEAD_STRIDE, K_TOKEN_STRIDE, k_start, num_keys), 0, TILE, HEAD_DIM)
+    v = load_tile(Rows(v_ptr + head * V_HEAD_STRIDE, V_TOKEN_STRIDE, k_start, num_keys), 0, TILE, HEAD_DIM)
+    dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
+    weights = _softmax(q, k, num_queries, num_keys, log2_scale, CAUSAL)
+    weights *= dropout_factors(dropout, 0, 0, TILE, TILE)
+    out = tl.dot(weights.to(v.dtype), v, input_precision="ieee")
+    store_tile(Rows(out_ptr + head * HEAD_DIM, HEADS * HEAD_DIM, q_start, num_queries), 0, out, HEAD_DIM)
 
 
 @triton.jit(do_not_specialize=RUNTIME_NUMBERS)
@@ -114,15 +112,6 @@ def short_backward(
     cu_seqlens_q_ptr,
     cu_seqlens_k_ptr,
     seeds_ptr,
-    grad_out_stride_token,
-    grad_out_stride_head,
-    q_stride_token,
-    q_stride_head,
-    k_stride_token,
-    k_stride_head,
-    v_stride_token,
-    v_stride_head,
-    num_heads,
     num_sequences,
     num_q_tokens,
     num_k_tokens,
@@ -133,7 +122,16 @@ def short_backward(
     keep_scale,
     CAUSAL: tl.constexpr,
     IS_DROPPING: tl.constexpr,
+    HEADS: tl.constexpr,
     HEAD_DIM: tl.constexpr,
+    GRAD_OUT_TOKEN_STRIDE: tl.constexpr,
+    GRAD_OUT_HEAD_STRIDE: tl.constexpr,
+    Q_TOKEN_STRIDE: tl.constexpr,
+    Q_HEAD_STRIDE: tl.constexpr,
+    K_TOKEN_STRIDE: tl.constexpr,
+    K_HEAD_STRIDE: tl.constexpr,
+    V_TOKEN_STRIDE: tl.constexpr,
+    V_HEAD_STRIDE: tl.constexpr,
     Q_PARTS: tl.constexpr,
     K_PARTS: tl.constexpr,
     V_PARTS: tl.constexpr,
@@ -142,12 +140,13 @@ def short_backward(
 ):
     """Compute all three gradients for one length class; one program per sequence and head.
 
-    With weights P, kept and scaled weights K(P) and gradients dO of the output: dV = K(P)' dO and dP = K(dO V'); then
-    dS = P (dP - rowsum(P dP)) scale, dQ = dS K and dK = dS' Q. `zeroes_longer` is as in `short_forward`.
+    With weights P, factors F of dropout and the gradient dO of the output: dV = (P F)' dO; with R = P F (dO V'), the
+    gradient of the scores is dS = (R - P rowsum(R)) scale; dQ = dS K and dK = dS' Q. `zeroes_longer` is as in
+    `short_forward`.
     """
-    sequence = tl.program_id(0) // num_heads
-    head = tl.program_id(0) % num_heads
-    first_column, stride_token = head * HEAD_DIM, num_heads * HEAD_DIM
+    sequence = tl.program_id(0) // HEADS
+    head = tl.program_id(0) % HEADS
+    first_column, stride_token = head * HEAD_DIM, HEADS * HEAD_DIM
     if sequence == num_sequences:
         q_start = tl.load(cu_seqlens_q_ptr + num_sequences)
         k_start = tl.load(cu_seqlens_k_ptr + num_sequences)
@@ -172,20 +171,20 @@ def short_backward(
         return
     if longest <= SHORTER:
         return
-    q = load_tile(Rows(q_ptr + head * q_stride_head, q_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
-    k = load_tile(Rows(k_ptr + head * k_stride_head, k_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
-    weights, total = _exponentials(q, k, num_queries, num_keys, log2_scale, CAUSAL)
-    weights = weights / total[:, None]
-    grad_out_ptr += head * grad_out_stride_head
-    grad_out = load_tile(Rows(grad_out_ptr, grad_out_stride_token, q_start, num_queries), 0, TILE, HEAD_DIM)
-    v = load_tile(Rows(v_ptr + head * v_stride_head, v_stride_token, k_start, num_keys), 0, TILE, HEAD_DIM)
-    grad_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
+    q = load_tile(Rows(q_ptr + head * Q_HEAD_STRIDE, Q_TOKEN_STRIDE, q_start, num_queries), 0, TILE, HEAD_DIM)
+    k = load_tile(Rows(k_ptr + head * K_HEAD_STRIDE, K_TOKEN_STRIDE, k_start, num_keys), 0, TILE, HEAD_DIM)
+    weights = _softmax(q, k, num_queries, num_keys, log2_scale, CAUSAL)
+    grad_out_ptr += head * GRAD_OUT_HEAD_STRIDE
+    grad_out = load_tile(Rows(grad_out_ptr, GRAD_OUT_TOKEN_STRIDE, q_start, num_queries), 0, TILE, HEAD_DIM)
+    v = load_tile(Rows(v_ptr + head * V_HEAD_STRIDE, V_TOKEN_STRIDE, k_start, num_keys), 0, TILE, HEAD_DIM)
     dropout = Dropout(tl.load(seeds_ptr + sequence), head, drop_below, keep_scale) if IS_DROPPING else None
-    kept_weights, grad_weights = replay_dropout(weights, grad_weights, dropout, 0, 0)
+    grad_kept_weights = tl.dot(grad_out, tl.trans(v), input_precision="ieee")
+    kept_weights = weights * dropout_factors(dropout, 0, 0, TILE, TILE)
     grad_v = tl.dot(tl.trans(kept_weights.to(grad_out.dtype)), grad_out, input_precision="ieee")
     store_tile(Rows(grad_v_ptr + first_column, stride_token * V_PARTS, k_start, num_keys), 0, grad_v, HEAD_DIM)
-    mean_grad = tl.sum(weights * grad_weights, 1)
-    grad_scores = (weights * (grad_weights - mean_grad[:, None]) * scale).to(q.dtype)
+    products = kept_weights * grad_kept_weights
+    mean_grad = tl.sum(products, 1)
+    grad_scores = ((products - weights * mean_grad[:, None]) * scale).to(q.dtype)
     grad_q = tl.dot(grad_scores, k, input_precision="ieee")
     store_tile(Rows(grad_q_ptr + first_column, stride_token * Q_PARTS, q_start, num_queries), 0, grad_q, HEAD_DIM)
     grad_k = tl.dot(tl.trans(grad_scores), q, input_precision="ieee")

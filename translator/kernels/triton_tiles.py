@@ -134,15 +134,17 @@ def store_numbers(ptr, first, length, numbers):
 
 @triton.jit
 def visible_scores(q, k, first_query, first_key, num_queries, num_keys, log2_scale, CAUSAL: tl.constexpr):
-    """Return the scores of two tiles for a softmax to base 2, and a mask of visible keys, both `(queries, keys)`.
+    """Return the scores `(queries, keys)` of two tiles for a softmax to base 2, and a mask of visible keys.
 
-    Causal attention is aligned at the bottom right.
+    The mask is `(1, keys)`, or `(queries, keys)` if CAUSAL, which is aligned at the bottom right. Rows after the last
+    query see keys, too. Their queries and gradients are zero, and their results are not stored.
     """
-    query = first_query + tl.arange(0, q.shape[0])[:, None]
     key = first_key + tl.arange(0, k.shape[0])[None, :]
-    visible = (query < num_queries) & (key < num_keys)
+    keys_end = num_keys
     if CAUSAL:
-        visible = visible & (key <= query + (num_keys - num_queries))
+        query = first_query + tl.arange(0, q.shape[0])[:, None]
+        keys_end = tl.minimum(num_keys, query + 1 + num_keys - num_queries)
+    visible = key < keys_end
     return tl.dot(q, tl.trans(k), input_precision="ieee") * log2_scale, visible
 
 
@@ -167,29 +169,26 @@ def softmax_step(scores, highest, total):
 
 
 @triton.jit
-def keep_tile(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Return a mask `(ROWS, COLUMNS)` of the weights that dropout keeps; `first_key` must be a multiple of 8.
+def dropout_factors(dropout, first_query, first_key, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    """Return the factors of dropout on attention weights, `(ROWS, COLUMNS)`: 0 or `keep_scale`; 1.0 without dropout.
 
-    One Philox call gives 128 bits, 16 for each of eight adjacent keys: a third of the work of one call per weight.
-    `counter_dropout` documents the counter and draws the same bits in plain torch.
+    One Philox call gives 128 bits, 16 for each of eight weights: rows i and i + 8, columns j, j + 1, j + 16 and j + 17.
+    One thread holds these weights in the result of a matrix instruction. So the compiler merges the calls for them,
+    which are written here once per weight, and no bits move between threads. `counter_dropout` draws the same bits in
+    plain torch.
     """
-    query = first_query + tl.arange(0, ROWS)[:, None]
-    group = first_key // 8 + tl.arange(0, COLUMNS // 8)[None, :]
-    a, b, c, d = tl.philox(dropout.seed, group + query * 0, query + group * 0, 0, dropout.head, _ROUNDS)
-    words = tl.reshape(tl.join(tl.join(a, c), tl.join(b, d)), (ROWS, COLUMNS // 2))  # a, b, c, d side by side
-    halves = tl.reshape(tl.join(words & 0xFFFF, words >> 16), (ROWS, COLUMNS))
-    return halves.to(tl.int32) >= dropout.drop_below
-
-
-@triton.jit
-def replay_dropout(weights, grad_weights, dropout, first_query, first_key):
-    """Return, for the backward pass, the weights after dropout and the gradient of the weights before dropout."""
-    kept_weights = weights
+    factors = 1.0
     if dropout is not None:
-        keep = keep_tile(dropout, first_query, first_key, weights.shape[0], weights.shape[1])
-        kept_weights = tl.where(keep, weights * dropout.keep_scale, 0.0)
-        grad_weights = tl.where(keep, grad_weights * dropout.keep_scale, 0.0)
-    return kept_weights, grad_weights
+        query = first_query + tl.arange(0, ROWS)[:, None]
+        key = first_key + tl.arange(0, COLUMNS)[None, :]
+        query_group = (query >> 4 << 3) + (query & 7) + key * 0  # without bit 3
+        key_group = (key >> 5 << 3) + ((key & 15) >> 1) + query * 0  # without bits 0 and 4
+        a, b, c, d = tl.philox(dropout.seed, key_group, query_group, 0, dropout.head, _ROUNDS)
+        is_later_row, is_later_column = query & 8 != 0, key & 16 != 0
+        word = tl.where(is_later_column, tl.where(is_later_row, d, c), tl.where(is_later_row, b, a))
+        bits = tl.where(key & 1 != 0, word, word << 16)  # the upper 16; those below do not change the comparison
+        factors = tl.where(bits >= dropout.drop_below.to(tl.uint32) << 16, dropout.keep_scale, 0.0)
+    return factors
 
 
 @triton.jit
