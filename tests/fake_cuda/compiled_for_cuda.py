@@ -110,8 +110,8 @@ def test_the_loss_compiles_and_nothing_in_it_forbids_cuda_graphs(
         packed = Packed(tokens, offsets, 64)
         batch = SimpleNamespace(source=packed, target_input=packed, labels=tokens, links=None)
         with pytest.raises(RuntimeError, match="compiled without support for the specified device"):  # it would run
-            seed = torch.zeros(1, dtype=torch.int64, device=CUDA)
-            torch.compile(model.loss, fullgraph=True, dynamic=False)(batch, seed)  # type: ignore[operator]
+            seeds = torch.zeros(8, dtype=torch.int64, device=CUDA)
+            torch.compile(model.loss, fullgraph=True, dynamic=False)(batch, seeds)  # type: ignore[operator]
     forward, backward = graphs
     for graph, operator in ((forward, "triton_attention"), (backward, "triton_attention_backward")):
         assert graph.disabled_cudagraphs_reason is None
