@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import torch
 from fake_model import FIRST_WORD, FakeModel, assert_same, sources_of
+from torch import Tensor
 
 from translator.config import DecodingOptions
 from translator.decoding.candidates import Candidate
+from translator.decoding.errors import DecodingError
 from translator.decoding.request import Request, Term, TokenSet
 from translator.decoding.search import search
 from translator.decoding.terms import TermBonus, required_length
@@ -46,6 +48,18 @@ def test_a_beam_that_holds_every_prefix_finds_the_best_translations_with_the_ter
         ]
         for left, right in zip(found, possible, strict=False):
             assert_same(left, right)
+
+
+@pytest.mark.parametrize("first_bad", [1, 2, 3])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_nan_logits_are_an_error_at_any_step(first_bad: int, beam_size: int) -> None:
+    class Broken(FakeModel):
+        def logits(self, source: tuple[int, ...], prefix: tuple[int, ...]) -> Tensor:
+            logits = super().logits(source, prefix)
+            return logits if len(prefix) < first_bad else torch.full_like(logits, math.nan)
+
+    with pytest.raises(DecodingError, match=r"A model must give finite logits\. Received: NaN"):
+        find(Broken(8), [Request(source, 7, terms=(Term(((4,),)),)) for source in sources_of(3, 4)], beam_size=beam_size)
 
 
 def test_the_form_of_the_beginning_is_found_there_alone() -> None:

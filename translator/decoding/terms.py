@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from translator.decoding.candidates import check_not_nan
 from translator.decoding.hypotheses import Hypotheses
 from translator.decoding.next_tokens import NextTokens
 from translator.decoding.request import Request, Term
@@ -75,6 +76,8 @@ class TermSelection:
         self._forbid(masked, histories, sentences)
         ranks, tokens = allowed.ranks(masked).topk(min(self._beam_size + 1, logits.shape[1]), dim=1)
         best = list(zip(ranks.tolist(), tokens.tolist(), strict=True))
+        for values, _ in best:
+            check_not_nan(values[0])  # a hypothesis of rank NaN would be dropped, and the error with it
         sums, given = live.rank.tolist(), self._given(own, forced, sentences, live.width)
         chosen, finished = [], []
         for place, sentence in enumerate(sentences):
