@@ -72,3 +72,13 @@ def test_the_totals_since_the_last_report_are_part_of_the_state(saved: Saved) ->
     state, resume = saved
     assert state["window"]["steps"] == 1  # step 4; step 3 was reported
     assert resume(state).state.window.state_dict() == state["window"]
+
+
+def test_the_options_of_the_optimizer_are_those_of_the_configuration(saved: Saved) -> None:
+    state, resume = saved
+    expected = [(group["weight_decay"], group["betas"], group["eps"]) for group in state["optimizer"]["param_groups"]]
+    changed = copy.deepcopy(state)
+    for group in changed["optimizer"]["param_groups"]:
+        group.update(weight_decay=0.7, betas=(0.5, 0.6), eps=0.1)
+    groups = resume(changed).state.optimizer.param_groups
+    assert [(group["weight_decay"], group["betas"], group["eps"]) for group in groups] == expected

@@ -160,7 +160,7 @@ class TrainingState:
             ) from error
 
     def _load_optimizer(self, state: dict[str, Any], origin: str, *, has_moments: bool) -> None:
-        """Load the state of the optimizer; without moments, zeros take their place."""
+        """Load the state of the optimizer; without moments, zeros take their place. Its options stay as configured."""
         groups = self.optimizer.param_groups
         if any(PARTS in group for group in groups) != any(PARTS in group for group in state["param_groups"]):
             raise CheckpointError(
@@ -177,7 +177,10 @@ class TrainingState:
                     name: part_of(own[name], parameter) if has_moments else torch.zeros_like(parameter.detach())
                     for name in moments
                 }
+        options = [{key: value for key, value in group.items() if key != "params"} for group in groups]
         self.optimizer.load_state_dict({**state, "state": placed})
+        for group, own in zip(self.optimizer.param_groups, options, strict=True):
+            group.update(own)  # those of the checkpoint may be of another configuration
 
     def _optimized(self) -> list[nn.Parameter]:
         """Return the parameters in the order of the optimizer."""
