@@ -174,6 +174,27 @@ def test_a_training_step_stays_on_the_device_and_waits_for_nothing(
         assert parameter.device == CUDA and parameter.grad is not None and parameter.grad.device == CUDA
 
 
+@pytest.mark.parametrize("compiles", [False, True])
+def test_batches_are_padded_to_one_size_only_for_compiled_code(
+    prepared: Prepared, compiles: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, run, tokenizers, corpus = prepared
+    config = validate(values | {"training": values["training"] | {"compile": compiles}}, "test")
+    shapes: set[tuple[torch.Size, ...]] = set()
+
+    def record(batch: Any, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        shapes.add((batch.source.values.shape, batch.target_input.values.shape, batch.labels.shape))
+        return torch.zeros((), device=CUDA), torch.ones((), device=CUDA)
+
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        trainer = Trainer(config, run, Ranks(0, 1, CUDA), Setup(tokenizers, corpus))
+        stream = _OnTheHost(trainer.state.stream, mode)
+        monkeypatch.setattr(trainer.gradients, "_forward_backward", record)
+        for _ in range(2):
+            trainer.gradients(next(stream))
+    assert (len(shapes) == 1) == compiles
+
+
 def test_what_is_refused_here_is_refused() -> None:
     """Two devices in one operation, numbers asked of the device, and copies that the host waits for."""
     with FakeTensorMode(), NothingWaits():

@@ -119,7 +119,8 @@ class Trainer:
         if self.options.optimizer == "muon":
             check_same_processor(ranks)
         self.options = self._with_batch_tokens(None if setup.state is None else setup.state.get("batch_tokens"))
-        static_shapes = ranks.device.type == "cuda"  # so that one compiled graph serves all steps
+        # So that one compiled graph serves all steps. In eager mode padding would only take memory and time.
+        static_shapes = self.options.compile and ranks.device.type == "cuda"
         shard(self.model, ranks, self.options, self.precision.dtype, static_shapes=static_shapes)
         self.is_sharded = any(is_sharded(parameter) for parameter in self.model.parameters())
         self.sharded_checkpoints: ShardedCheckpoints | None = None
