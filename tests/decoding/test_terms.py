@@ -59,7 +59,9 @@ def test_nan_logits_are_an_error_at_any_step(first_bad: int, beam_size: int) -> 
             return logits if len(prefix) < first_bad else torch.full_like(logits, math.nan)
 
     with pytest.raises(DecodingError, match=r"A model must give finite logits\. Received: NaN"):
-        find(Broken(8), [Request(source, 7, terms=(Term(((4,),)),)) for source in sources_of(3, 4)], beam_size=beam_size)
+        find(
+            Broken(8), [Request(source, 7, terms=(Term(((4,),)),)) for source in sources_of(3, 4)], beam_size=beam_size
+        )
 
 
 def test_the_form_of_the_beginning_is_found_there_alone() -> None:
