@@ -44,6 +44,14 @@ def test_they_are_those_of_a_full_sort(vocab_size: int, count: int, is_tied: boo
     torch.testing.assert_close(values, expected, atol=1e-5, rtol=1e-6)
 
 
+def test_logits_that_require_gradients_are_left_as_they_are() -> None:
+    logits = random_logits(4, 50, is_tied=False)
+    given = logits.clone().requires_grad_()
+    for found, expected in zip(top_tokens(given, 3), sorted_tokens(logits, 3, 0), strict=True):
+        torch.testing.assert_close(found.detach(), expected)
+    assert torch.equal(given, logits)
+
+
 @pytest.mark.parametrize(("rows", "vocab_size"), [(1, 10), (1, 8001), (5, 6000), (33, 1000), (320, 257)])
 def test_log_probabilities_in_the_memory_of_the_logits_have_the_same_bits(rows: int, vocab_size: int) -> None:
     logits = random_logits(rows, vocab_size, is_tied=False)

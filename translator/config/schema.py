@@ -343,7 +343,7 @@ class Config(Section):
         return problems
 
     def _guided_alignment_problems(self) -> list[str]:
-        """Return why the alignment head cannot learn from word alignments, if it shall and cannot."""
+        """Return the reasons that guided alignment, if it is enabled, is not possible."""
         if not self.training.guided_alignment_weight:
             return []
         problems, name = [], "training.guided_alignment_weight"

@@ -55,7 +55,7 @@ class Request:
         max_length: maximum number of output tokens, EOS included; at least 1.
         min_length: minimum number of output tokens before EOS.
         prefix: ids that the output begins with, without BOS; shorter than `max_length`.
-        terms: what the output contains besides its prefix; the tokens and EOS fit `max_length`.
+        terms: terms that the output contains besides its prefix; the tokens and EOS fit `max_length`.
         soft_terms: token ids of terms that get a bonus, see `TermBonus`.
     """
 

@@ -22,7 +22,8 @@ def top_tokens(
     equal log-probabilities, which rounding makes more frequent.
 
     Args:
-        logits: `(rows, vocab_size)` floating point. Where there is no kernel, float32 logits are overwritten.
+        logits: `(rows, vocab_size)` floating point. Without a kernel, contiguous float32 logits are overwritten, unless
+            they require gradients.
         count: tokens per row; at most `vocab_size`.
         first_token: tokens below it get log-probability minus infinity. The others keep the probabilities of the
             model, which are not normalized again.
@@ -52,11 +53,11 @@ def top_tokens(
 
 
 def _log_softmax_in_place(logits: Tensor) -> Tensor:
-    """Return float32 log-probabilities, in the memory of the logits if they are float32.
+    """Return float32 log-probabilities, in the memory of the logits if these are float32 and require no gradients.
 
     A second tensor of this size leaves the caches of a CPU. torch reads a row completely before it writes it.
     """
-    if logits.dtype == torch.float32 and logits.is_contiguous():
+    if logits.dtype == torch.float32 and logits.is_contiguous() and not logits.requires_grad:
         return torch.log_softmax(logits, dim=-1, out=logits)
     return logits.log_softmax(dim=-1, dtype=torch.float32)
 

@@ -1,4 +1,4 @@
-"""What a decoder attends to while it produces tokens: keys and values of its own tokens and of the encoder's output."""
+"""Keys and values in decoding: those of the tokens produced so far, and those of the encoder's output."""
 
 from __future__ import annotations
 
