@@ -152,6 +152,7 @@ def test_a_run_keeps_its_optimizer_and_another_run_begins_with_its_weights(tiny:
     run = train(tiny("one", training={"optimizer": first, "max_steps": 4}))
     with pytest.raises(CheckpointError, match=r"must resume with the optimizer that the run began with.*start_from"):
         train(tiny("one", training={"optimizer": second}), allow_config_change=True)
+    train(tiny("one", training={"optimizer": first, "max_steps": 5}))  # the refusal has not changed config.yaml
     options = {"optimizer": second, "start_from": str(run), "max_steps": 1, "learning_rate": 1e-9}
     other = train(tiny("other", training=options))
     for name, weight in weights(run).items():

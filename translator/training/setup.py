@@ -103,7 +103,10 @@ def set_up(run: Path, config: Config, ranks: Ranks, *, allow_config_change: bool
         check_attention(config.model, ranks.device)
         check_reporters(config.training.report_to)
         found = newest_checkpoint(run)
-        claim_directory(run, config, allow_config_change)
+        if found is None:
+            claim_directory(run, config, allow_config_change)
+        else:  # its configuration is replaced once its state has been read
+            check_directory(run, config, allow_config_change)
         tokenizers = prepare_tokenizers(run, config, say)
         corpora.append(prepare_corpus(config, tokenizers, say))
         fingerprint = corpora[0].fingerprint
@@ -164,6 +167,11 @@ def claim_directory(run: Path, config: Config, allow_config_change: bool) -> Non
         TrainingError: as `check_directory`.
     """
     check_directory(run, config, allow_config_change)
+    write_config(run, config)
+
+
+def write_config(run: Path, config: Config) -> None:
+    """Write the configuration of a run into its directory."""
     atomic_write(run / CONFIG_FILE, to_yaml(config))
 
 

@@ -38,7 +38,7 @@ from translator.training.parallel import Ranks, is_lost_rank, is_sharded, lost_r
 from translator.training.precision import check_same_processor, choose_precision
 from translator.training.reporters import make_reporters
 from translator.training.schedule import learning_rate
-from translator.training.setup import Setup, TrainingError, set_up
+from translator.training.setup import Setup, TrainingError, set_up, write_config
 from translator.training.sharding import gather, shard
 from translator.training.state import TrainingState
 from translator.training.step_gradients import StepGradients
@@ -81,6 +81,7 @@ def train(config: Config, allow_config_change: bool = False) -> Path:
                 config, run, ranks, set_up(run, config, ranks, allow_config_change=allow_config_change, say=say)
             )
             try:
+                ranks.on_main(lambda: write_config(run, config))
                 trainer.run()
             finally:
                 trainer.close()
