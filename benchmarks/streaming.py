@@ -53,6 +53,7 @@ WORDS = [
     "monde",
 ]
 SHARD = 500_000
+SMALLEST_LIMIT = 20_000  # memory is sampled after each tenth
 COLUMNS = ("pairs", "read", "first batch s", "(CPU s)", "pairs/CPU s", "tokens/CPU s", "MiB, smallest", "MiB, largest")
 
 
@@ -65,6 +66,10 @@ def main() -> None:
     parser.add_argument("--rows-only", action="store_true", help="do not tokenize")
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if min(arguments.sizes) < SHARD or any(size % SHARD for size in arguments.sizes):
+        parser.error(f"--sizes must be multiples of {SHARD:,}. Received: {arguments.sizes}.")
+    if 0 < arguments.limit < SMALLEST_LIMIT or arguments.limit < 0:
+        parser.error(f"--limit must be 0 or at least {SMALLEST_LIMIT:,}. Received: {arguments.limit}.")
     if arguments.folder:
         measure(Path(arguments.folder), arguments.sizes[0], arguments.limit, arguments.alpha, arguments.rows_only)
         return
@@ -122,13 +127,15 @@ def read_rows(data: DataConfig, folder: Path, size: int, wanted: int, alpha: flo
     from translator.data.source_stream import SourceStream
 
     begin, busy = time.perf_counter(), time.process_time()
+    count = 1024
     stream = SourceStream(data.train[0], 0, data, "pairs", seed=1)
-    stream.take(1024)
+    stream.take(count)
     first = time.perf_counter() - begin, time.process_time() - busy
     sizes: list[float] = []
     busy = time.process_time()
-    for count in range(1024, wanted, 1024):
+    while count < wanted:
         stream.take(1024)
+        count += 1024
         sample_memory(sizes, count / wanted)
     report(size, count, first, time.process_time() - busy, 0, sizes)
 
