@@ -70,14 +70,15 @@ assert ranks.exchange(("item", mine)) == [("item", 0), ("item", 1)]
 
 def damaged():
     if mine == 1:
-        raise UserError("a damaged file")
+        raise kind("a damaged file")
     return mine
 
-try:
-    ranks.exchange_results(damaged)
-    raise AssertionError("nothing was raised")
-except UserError as error:
-    assert str(error) == ("a damaged file" if mine == 1 else "rank 1 stopped: a damaged file")
+for kind in (UserError, OSError):
+    try:
+        ranks.exchange_results(damaged)
+        raise AssertionError("nothing was raised")
+    except (UserError, OSError) as error:
+        assert str(error) == ("a damaged file" if mine == 1 else "rank 1 stopped: a damaged file")
 assert ranks.exchange_results(lambda: mine) == [0, 1]
 
 here = pathlib.Path("shared").resolve()

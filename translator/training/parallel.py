@@ -188,15 +188,15 @@ class Ranks:
             work: called once on each rank.
 
         Raises:
-            UserError: if `work` raised one on some rank. The other ranks then raise a RankError.
+            UserError or OSError: if `work` raised one on this rank. The other ranks then raise a RankError.
         """
         if self.world_size == 1:
             return [work()]
         own: list[T] = []  # empty if the work fails
-        failure: UserError | None = None
+        failure: UserError | OSError | None = None
         try:
             own.append(work())
-        except UserError as error:
+        except (UserError, OSError) as error:
             failure = error
         found = self.exchange(own)
         if not all(found):
