@@ -129,7 +129,7 @@ class Source(Section):
         return None if self.alignment_column is None else "alignment_column"
 
     def problems(self, form: Form) -> list[str]:
-        """Return the reason that rows of this form cannot be read from this source; None if they can."""
+        """Return the reasons that rows of this form cannot be read from this source."""
         columns: dict[Form, tuple[str, ...]] = {
             "pairs": ("source_column", "target_column"),
             "aligned": ("source_column", "target_column"),

@@ -103,11 +103,11 @@ class ModelConfig(Section):
 
     @property
     def names_alignment(self) -> bool:
-        """True if the configuration gives the layer or the head of word alignments, be it with null."""
+        """True if the configuration gives the layer or the head of word alignments; null counts as given."""
         return not self.model_fields_set.isdisjoint(("alignment_layer", "alignment_head"))
 
     def _alignment_problems(self) -> list[str]:
-        """Return the reason that no word alignment can be read from the given layer and head; None if one can."""
+        """Return the reasons that no word alignment can be read from the given layer and head."""
         layer = self.decoder_layers if self.alignment_layer is None else self.alignment_layer
         given = [key for key in ("alignment_layer", "alignment_head") if getattr(self, key) is not None]
         if given and self.architecture != "encoder_decoder":

@@ -61,7 +61,7 @@ class NextTokens:
         """Return the allowed tokens of highest rank, best first; ties: the lower id.
 
         Args:
-            logits: `(rows, vocab_size)` floating point.
+            logits: `(rows, vocab_size)` floating point; may be overwritten, see `kernels.top_tokens`.
             count: tokens per row.
 
         Returns:

@@ -318,8 +318,7 @@ class Translator:
         fragments = read_fragments(given, html=html, protect=options.protect)
         sources = [fragment.masked for fragment in fragments]
         found = self._translated(sources, [""] * len(sources), aligned, matcher)
-        pairs = zip(fragments, found, strict=True)
-        translations = [with_tags(*pair, options.alignment) for pair in pairs]
+        translations = [with_tags(*pair, options.alignment) for pair in zip(fragments, found, strict=True)]
         return translations[0] if isinstance(texts, str) else translations
 
     @overload

@@ -119,6 +119,7 @@ class _Call:
 
     @property
     def tiling(self) -> Tiling:
+        """Tile sizes of the kernels."""
         return _tiling_of(self.projections)
 
     @property
@@ -128,6 +129,7 @@ class _Call:
 
     @property
     def constants(self) -> dict[str, Any]:
+        """Compile-time constants of all kernels."""
         constants: dict[str, Any] = {"CAUSAL": self.causal, "IS_DROPPING": self.dropout_p > 0}
         constants |= {"HEADS": self.heads, "HEAD_DIM": self.projections[0].shape[3]}
         for name, x in zip("QKV", self.inputs, strict=True):  # which may be views of one projection
