@@ -17,7 +17,7 @@ from torch import Tensor
 from translator import Translator
 from translator.checkpoint import read_weights
 from translator.cli import main
-from translator.config import Config, load_config, to_yaml, validate
+from translator.config import Config, ConfigError, load_config, to_yaml, validate
 from translator.data.batch import Batch
 from translator.inference.alignment import align
 from translator.model import EncoderDecoder
@@ -218,6 +218,17 @@ def test_a_run_inherits_the_alignment_head_of_the_model_that_it_starts_from_or_r
     mean = guided("mean", data=plain, model={"alignment_head": None}, training={"guided_alignment_weight": 0})
     run = train(mean.model_copy(update={"training": mean.training.model_copy(update={"start_from": earlier})}))
     assert load_config(run / "config.yaml").model.alignment_head is None  # given, as null
+    assert "inherited" not in capfd.readouterr().err
+
+
+def test_no_head_is_inherited_from_a_model_with_other_heads_which_is_refused(
+    guided: Tiny, capfd: pytest.CaptureFixture[str]
+) -> None:
+    earlier = str(train(guided("earlier")))
+    config = without_head(guided("tuned", model={"decoder_heads": 1, "alignment_head": 1}), start_from=earlier)
+    capfd.readouterr()
+    with pytest.raises(ConfigError, match=r"must be that of training\.start_from(.*\n)*.*decoder_heads"):
+        train(config)
     assert "inherited" not in capfd.readouterr().err
 
 
