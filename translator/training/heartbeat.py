@@ -10,7 +10,38 @@ import time
 from torch._C._distributed_c10d import Store
 
 _BEAT_SECONDS = 3.0
-_LIMIT = 45.0  # seconds without a beat after which a rank is lost
+_TICK_SECONDS = 1.0
+_LIMIT = 30.0  # seconds without a sign of life after which a rank or the store is lost
+_MIN_TICKS = 12  # of this process in the same time, so that a process that was stopped itself first looks again
+
+
+class Silence:
+    """The time since the last sign of life of each rank and of the store, in seconds and in ticks of this process.
+
+    Seconds alone would count the time in which this process was stopped, when it could see no sign. Ticks alone would
+    have no bound on a busy machine, where a tick may take several seconds.
+
+    Args:
+        count: number of those whose signs are noted.
+        now: time in seconds.
+    """
+
+    def __init__(self, count: int, now: float) -> None:
+        self._ticks = 0
+        self._signs = [(now, 0)] * count  # time and tick of the last sign
+
+    def note(self, who: int, now: float) -> None:
+        """Note a sign of life."""
+        self._signs[who] = (now, self._ticks)
+
+    def tick(self, now: float) -> list[int]:
+        """Count a tick; return those that are lost, which is after `_LIMIT` seconds and `_MIN_TICKS` ticks."""
+        self._ticks += 1
+        return [
+            who
+            for who, (since, tick) in enumerate(self._signs)
+            if now - since > _LIMIT and self._ticks - tick >= _MIN_TICKS
+        ]
 
 
 class Heartbeat:
@@ -27,10 +58,8 @@ class Heartbeat:
 
     def __init__(self, store: Store, rank: int, world_size: int) -> None:
         self._store, self._rank, self._world_size = store, rank, world_size
-        now = time.monotonic()
-        self._last_contact = now  # with the store
         self._counts = [b""] * world_size
-        self._last_beats = [now] * world_size
+        self._silence = Silence(world_size + 1, time.monotonic())  # the last is the store
         self._has_stopped = threading.Event()
         for work in (self._beat, self._watch):
             threading.Thread(target=work, name=f"heartbeat {work.__name__}", daemon=True).start()
@@ -52,26 +81,22 @@ class Heartbeat:
             except RuntimeError:  # the store has ended or does not answer
                 self._has_stopped.wait(_BEAT_SECONDS)
                 continue
-            now = self._last_contact = time.monotonic()
+            now = time.monotonic()
+            self._silence.note(self._world_size, now)
             for rank, value in zip(present, counts, strict=True):
                 if value != self._counts[rank]:
-                    self._counts[rank], self._last_beats[rank] = value, now
+                    self._counts[rank] = value
+                    self._silence.note(rank, now)
             self._has_stopped.wait(_BEAT_SECONDS)
 
     def _watch(self) -> None:
-        """End this process if the store or another rank has been silent for too long."""
-        last_look = time.monotonic()
-        while not self._has_stopped.wait(1.0):
-            now = time.monotonic()
-            if now - last_look > 1.0 + _BEAT_SECONDS:  # this process was stopped itself
-                self._last_contact = now
-                self._last_beats = [now] * self._world_size
-            last_look = now
-            if now - self._last_contact > _LIMIT:
+        """End this process if the store or another rank is lost."""
+        while not self._has_stopped.wait(_TICK_SECONDS):
+            lost = self._silence.tick(time.monotonic())
+            if self._world_size in lost:
                 self._end("The rank or torchrun that holds the store")
-            silent = [rank for rank, last in enumerate(self._last_beats) if now - last > _LIMIT]
-            if silent:
-                self._end(f"Rank {', '.join(map(str, silent))}")
+            elif lost:
+                self._end(f"Rank {', '.join(map(str, lost))}")
 
     def _end(self, who: str) -> None:
         if self._has_stopped.is_set():

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 # For one collective operation. What takes longer on one rank than on the others is waited for through the store.
 _TIMEOUT = timedelta(minutes=15)
-_JOIN_TIMEOUT = timedelta(minutes=1)  # between the first and the last rank that starts
+_JOIN_TIMEOUT = timedelta(seconds=45)  # between the first and the last rank that starts
 _MAX_PAUSE = 0.1  # seconds between two looks into the store
 _READ_TIMEOUT = 10.0  # seconds for which a rank that fails stays until the others have read its message
 
@@ -93,15 +93,20 @@ class Ranks:
             raise _never_came(f"of {place.world_size} ranks, {shorten(str(error).splitlines()[0])}") from error
         ranks = cls(rank, world_size, device, PrefixStore("meetings", store), place.local_world_size)
         ranks._check_same_code()
-        with communication():
-            dist.init_process_group(
-                "cpu:gloo,cuda:nccl" if is_cuda else "gloo",
-                store=PrefixStore("collectives", store),
-                rank=rank,
-                world_size=world_size,
-                timeout=_TIMEOUT,
-            )
-        ranks._heartbeat = Heartbeat(PrefixStore("heartbeats", store), rank, world_size)
+        # A connection of its own: on one that is shared, a count would wait while the main thread waits for a key.
+        ranks._heartbeat = Heartbeat(PrefixStore("heartbeats", store.clone()), rank, world_size)
+        try:
+            with communication():
+                dist.init_process_group(
+                    "cpu:gloo,cuda:nccl" if is_cuda else "gloo",
+                    store=PrefixStore("collectives", store),
+                    rank=rank,
+                    world_size=world_size,
+                    timeout=_TIMEOUT,
+                )
+        except RankError:
+            ranks._heartbeat.stop()
+            raise
         return ranks
 
     def leave(self) -> None:

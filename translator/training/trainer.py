@@ -200,8 +200,9 @@ class Trainer:
                     return
         self._wait_for_checkpoint()
         self._finish(metrics)
-        if metrics is not None:
-            metrics.close()
+        with self.ranks.together():  # a rank that ends before the others is taken for a lost one
+            if metrics is not None:
+                metrics.close()
         if state.step > first_step:
             seconds, tokens = time.monotonic() - started, state.target_tokens - first_tokens
             self.progress.say(summary(state, options, self.ranks.device, seconds, tokens))
