@@ -153,9 +153,38 @@ def test_a_stream_that_breaks_off_is_one_clear_error(kind: str, tmp_path: Path, 
     stream = SourceStream(data.train[0], 0, data, "pairs", seed=1)
     stream.take(100)
     for path in (tmp_path / "set").iterdir():
-        path.write_bytes(path.read_bytes()[:-200])
+        path.write_bytes(path.read_bytes()[:-200] + bytes(200 if kind == "jsonl.gz" else 0))
     with pytest.raises(DataError, match=r"(must be a readable file|must be reachable).* Received: "):
         stream.take(6000)
+
+
+@pytest.mark.parametrize("change", ["cut in a row", "cut after a row", "longer", "missing"])
+@pytest.mark.parametrize("kind", ["jsonl.gz", "tsv", "text", "hub-tsv"])
+def test_a_streamed_file_that_changes_during_a_run_is_an_error_and_resumes_when_it_is_restored(
+    kind: str, change: str, tmp_path: Path, pairs: Pairs
+) -> None:
+    source = write_shards(tmp_path / "set", pairs, 2, kind)
+    data = data_config(tmp_path / "cache", source, shuffle_rows=300)
+    stream = SourceStream(data.train[0], 0, data, "pairs", seed=1)
+    stream.take(100)
+    place = stream.position
+    contents = {path: path.read_bytes() for path in (tmp_path / "set").iterdir()}
+    for path, content in contents.items():
+        if change == "missing":
+            path.unlink()
+        elif change == "longer":
+            path.write_bytes(2 * content)
+        else:
+            half = content[: len(content) // 2 + 1]
+            path.write_bytes(half if change == "cut in a row" else half.rpartition(b"\n")[0] + b"\n")
+    found = "which cannot be found any more" if change == "missing" else r"of [\d,]+ bytes and of [\d,]+ at the start"
+    with pytest.raises(DataError, match=rf"must not change during a run\. Received: .*part-\d\.\S+, {found}.* Restore"):
+        stream.take(6000)
+    for path, content in contents.items():
+        path.write_bytes(content)
+    again = SourceStream(data.train[0], 0, data, "pairs", seed=1)
+    again.seek(place)
+    assert len(again.take(6000)) == 6000
 
 
 def test_patterns_that_match_nothing_or_differently_are_refused(tmp_path: Path, pairs: Pairs) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from translator.atomic_io import atomic_write
 from translator.config import Source
 from translator.data.files import DataError, Row, columns_of, missing_column, read_delimited
+from translator.data.unchanged import UnchangedFiles
 from translator.errors import shorten
 from translator.file_input import expand_user
 
@@ -68,7 +69,8 @@ class HubShards:
         self._columns, self._integer_columns, self._origin = columns, integer_columns, origin
         with _hub_errors(origin):
             loaded = _load(source)
-            self._rows = loaded if isinstance(loaded, list) else _selected(loaded, columns, origin)
+            self._rows: Any = loaded if isinstance(loaded, list) else _selected(loaded, columns, origin)
+            self._unchanged = UnchangedFiles(file.path for file in loaded) if isinstance(loaded, list) else None
 
     def __len__(self) -> int:
         return len(self._rows) if isinstance(self._rows, list) else int(self._rows.num_shards)
@@ -81,9 +83,11 @@ class HubShards:
             state: state after the last batch that was read, as plain values; None for the beginning.
         """
         with _hub_errors(self._origin):
-            if isinstance(self._rows, list):
-                rows = islice(_read_csv_file(self._rows[shard], self._columns), state or 0, None)
-                yield from numbered_batches(rows, state or 0)
+            if self._unchanged is not None:
+                file = self._rows[shard]
+                with self._unchanged.read([file.path]):
+                    rows = islice(_read_csv_file(file, self._columns), state or 0, None)
+                    yield from numbered_batches(rows, state or 0)
                 return
             data = self._rows.shard(len(self), shard)
             if state is not None:

@@ -23,6 +23,7 @@ from translator.data.files import DataError, Row
 from translator.data.hub import BATCH_ROWS, HubShards, numbered_batches
 from translator.data.seen import SeenTable
 from translator.data.sources import columns_to_read, describe, read_shard, shards_of, with_links
+from translator.data.unchanged import UnchangedFiles
 from translator.errors import shorten
 from translator.tokenizer.invisible import remove_invisible
 
@@ -44,8 +45,8 @@ class SourceStream:
         is_logged: True if the end of the first pass is logged.
 
     Raises:
-        DataError: if the source cannot be opened; while reading, if it is damaged, breaks off, lacks a column, or holds
-            no row that can be used.
+        DataError: if the source cannot be opened; while reading, if it is damaged, breaks off, has changed, lacks a
+            column, or holds no row that can be used.
     """
 
     def __init__(
@@ -237,15 +238,18 @@ class _FileShards:
     ) -> None:
         self._source, self._columns, self._integer_columns = source, columns, integer_columns
         self._files = shards_of(source, data)
+        self._unchanged = UnchangedFiles(path for shard in self._files for path in shard)
 
     def __len__(self) -> int:
         return len(self._files)
 
     def batches(self, shard: int, state: Any) -> Iterator[tuple[list[Row], Any]]:
         """Yield batches of the rows of a shard, each with the state after it."""
-        start = state or 0
-        rows = read_shard(self._source, self._files[shard], self._columns, self._integer_columns, start)
-        return numbered_batches(rows, start)
+        start, files = state or 0, self._files[shard]
+        with self._unchanged.read(files):
+            yield from numbered_batches(
+                read_shard(self._source, files, self._columns, self._integer_columns, start), start
+            )
 
 
 def _open_shards(
