@@ -35,6 +35,20 @@ def test_nan_logits_are_an_error(way: dict[str, Any]) -> None:
         run(Broken(8), sources_of(3), [5], **way)
 
 
+@pytest.mark.parametrize("way", [*WAYS, {"beam_size": 4, "num_beam_groups": 2, "num_hypotheses": 2}])
+@pytest.mark.parametrize("num_good", [0, 1, 5])
+def test_nan_logits_of_one_sentence_end_the_search_at_their_step(num_good: int, way: dict[str, Any]) -> None:
+    class Broken(FakeModel):
+        def logits(self, source: tuple[int, ...], prefix: tuple[int, ...]) -> Tensor:
+            logits = super().logits(source, prefix)
+            return logits.fill_(math.nan) if len(source) == 4 and len(prefix) > num_good else logits
+
+    model = Broken(vocab_size=20, eos_bias=-99.0)
+    with pytest.raises(DecodingError, match=r"A model must give finite logits\. Received: NaN"):
+        run(model, sources_of(3, 4), [30, 30], **way)
+    assert len(model.rows_stepped) == num_good + 1
+
+
 def test_the_model_is_reordered_only_where_rows_move() -> None:
     class Counting(FakeModel):
         num_reordered = 0

@@ -148,6 +148,8 @@ def decode(
         ended, live = selection(live, logits, constraints.next_tokens(rules, live.tokens.flatten(0, 1)), active)
         if ended is not None:
             finished = finished.with_ended(ended, alpha)
+        if device.type == "cpu":  # elsewhere this would synchronize; `_partition` reports NaN a few steps later
+            check_not_nan(live.rank.sum().item())
         remaining, limits = None, [requests[sentence].max_length for sentence in active]
         # Before a hypothesis has ended, a sentence is over at its maximum length only.
         if (finished.length or live.length in limits) and is_sync_step(live.length, limits, device):
