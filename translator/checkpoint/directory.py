@@ -175,7 +175,9 @@ def locked(run: Path) -> Iterator[None]:
         run.mkdir(parents=True, exist_ok=True)
         file = (run / ".lock").open("w")
     except OSError as error:
-        raise CheckpointError(f"output must be a writable directory. Received: {run} ({error.strerror}).") from error
+        raise CheckpointError(
+            f"output must be a writable directory. Received: {run} ({error.strerror}). Choose another output."
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
