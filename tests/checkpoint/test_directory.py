@@ -55,7 +55,12 @@ def test_a_directory_that_cannot_be_written_is_named(tokenizers: Tokenizers, tmp
     (tmp_path / "checkpoints").touch()  # a file where a folder must be: fails for every user
     with pytest.raises(CheckpointError, match="could not be written to"):
         write_checkpoint(tmp_path, "step-1", WEIGHTS, tokenizers)
-    with pytest.raises(CheckpointError, match=r"output must be a writable directory\. Received: .* Choose another output"), locked(tmp_path / "checkpoints"):
+    with (
+        pytest.raises(
+            CheckpointError, match=r"output must be a writable directory\. Received: .* Choose another output"
+        ),
+        locked(tmp_path / "checkpoints"),
+    ):
         pass
 
 

@@ -117,7 +117,9 @@ def test_a_cut_entry_of_a_killed_rank_is_passed_over(tmp_path: Path) -> None:
 def test_an_output_that_cannot_be_written_is_reported(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(StreamError, match=r"--output must be a writable file. Received: "),
+        pytest.raises(
+            StreamError, match=r"--output must be a writable file\. Received: .* Give a file in a folder that exists"
+        ),
         Parts(str(tmp_path / place), Rank(0, 2, 0), JOB).opened(),
     ):
         pass

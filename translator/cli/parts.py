@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from translator.atomic_io import atomic_write
-from translator.cli.streams import StreamError, full_disk_named, open_output
+from translator.cli.streams import StreamError, full_disk_named, open_output, unwritable
 from translator.errors import UserError, shorten
 from translator.file_input import expand_user
 from translator.ranks import Rank
@@ -104,8 +104,7 @@ class Parts:
             self._require_same_job()
             file = os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b")
         except OSError as error:
-            message = f"--output must be a writable file. Received: {self._output} ({error.strerror})."
-            raise StreamError(message) from error
+            raise unwritable(str(self._output), error) from error
         with full_disk_named(str(self._output)), file:
             self._lock_part(file)
             known = _read_json(self._record)

@@ -246,7 +246,7 @@ def _open_descriptor(descriptor: int, path: str, sources: Sequence[int]) -> Iter
     try:
         _require_mode(descriptor, os.O_WRONLY)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     _refuse_reading(os.fstat(descriptor), sources, path)
     raw = DescriptorWriter(descriptor)
     file = io.BufferedWriter(raw)
@@ -265,7 +265,7 @@ def _open_file(path: str, sources: Sequence[int]) -> Iterator[BinaryIO]:
         try:
             special = final.open("wb")
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         with special:
             yield special
         return
@@ -279,7 +279,7 @@ def _open_file(path: str, sources: Sequence[int]) -> Iterator[BinaryIO]:
     try:
         file = _open_partial(partial, final)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     try:
         with file:
             yield file
@@ -336,5 +336,9 @@ def _refuse_reading(output: os.stat_result, sources: Sequence[int], received: st
         raise StreamError(f"--output must not be the file that is read. Received: {received}.")
 
 
-def _unwritable(path: str, error: OSError) -> StreamError:
-    return StreamError(f"--output must be a writable file. Received: {path} ({error.strerror}).")
+def unwritable(path: str, error: OSError) -> StreamError:
+    """Return the error to raise if an output cannot be opened."""
+    return StreamError(
+        f"--output must be a writable file. Received: {path} ({error.strerror}). "
+        "Give a file in a folder that exists and can be written."
+    )

@@ -110,7 +110,7 @@ class _Checker:
         run = expand_user(self._config.output)
         existing = next(path for path in (run, *run.absolute().parents) if path.exists())
         if not existing.is_dir() or not os.access(existing, os.W_OK):
-            self._problem(f"output must be a writable directory. Received: {run}.")
+            self._problem(f"output must be a writable directory. Received: {run}. Choose another output.")
         else:
             self._try(check_directory, run, self._config, allow_config_change=False)
         self._try(check_reporters, self._config.training.report_to)
