@@ -60,7 +60,9 @@ INSTRUCTIONS = {
     ("short_backward", 64): (1450, 4),
     ("short_backward", 128): (2559, 8),
     ("rows_loss", None): (492, 32),
+    ("relu_gradient", 16): (659, 8),
 }
+_RELU_BLOCK = (64, 256)  # rows and columns of a program of `relu_gradient`
 _TILES = (16, 32, 64, 128)
 
 # Estimates, written down before the first run: fraction of the rate of matrix products, by size and implementation.
@@ -106,6 +108,22 @@ def loss_kernel(num_tokens: int, vocab_size: int) -> Work:
     count, warps = INSTRUCTIONS["rows_loss", None]
     scale = math.ceil(vocab_size / 32768)
     return Work(2 * 2 * num_tokens * vocab_size, 0, num_tokens * count * warps * scale)
+
+
+def relu_linear_products(num_tokens: int, d_model: int, d_ff: int, is_backward: bool) -> Work:
+    """Return the work of the product of linear layer and ReLU or, with `is_backward`, of all three."""
+    operands = (num_tokens * (d_model + d_ff) + d_model * d_ff) * 2
+    products = 3 if is_backward else 1
+    return Work(products * operands, products * 2 * num_tokens * d_model * d_ff)
+
+
+def relu_gradient(num_tokens: int, d_ff: int) -> Work:
+    """Return the work of the kernel that masks the gradient before ReLU and sums its columns by blocks of rows."""
+    count, warps = INSTRUCTIONS["relu_gradient", 16]
+    rows, columns = _RELU_BLOCK
+    row_blocks = math.ceil(num_tokens / rows)
+    instructions = row_blocks * math.ceil(d_ff / columns) * count * warps
+    return Work(3 * 2 * num_tokens * d_ff + 4 * row_blocks * d_ff, 0, instructions)
 
 
 def decode_self(rows: int, positions: int, heads: int, head_dim: int) -> Work:
@@ -174,6 +192,7 @@ def works() -> dict[str, Work]:
         "attention backward, one layer": backward,
         "loss: products, 32k tokens": loss_products(25_000, 32_000, 512),
         "loss: kernel, 32k tokens": loss_kernel(25_000, 32_000),
+        "feed-forward: gradient of ReLU, one layer": relu_gradient(25_000, 2048),
         "decoding: self-attention, 1,024 rows, 15 positions": decode_self(1024, 15, 8, 64),
         "decoding: cross-attention, 256 x 4 rows, 28 tokens": decode_cross(256, 4, 28, 8, 64),
         "decoding: top tokens, 1,024 rows, 32k tokens": top_tokens(1024, 32_000),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Test and benchmark the kernels on a machine with a GPU, from a checkout, with the machine's own torch and triton.
 # Usage: bash scripts/gpu_check.sh [--wheels DIR] [--out DIR] [--config FILE] [--rehearse] [CALL | STAGE...]
-#   CALL           call-a (at most 450 s, the default): card, smoke, tests, attention, step, loss, decode.
+#   CALL           call-a (at most 450 s, the default): card, smoke, tests, attention, relu, step, loss, decode.
 #                  call-b (at most 270 s), which reads the results of call-a in --out: train and peers if its tests
 #                  passed; otherwise retest and step-eager
 #   STAGE          one or more of these, or step-big and step-small; each has its own time limit
@@ -22,11 +22,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 declare -A limits=(  # seconds
-    [card]=15 [smoke]=30 [tests]=130 [attention]=60 [step]=150 [loss]=25 [decode]=40
+    [card]=15 [smoke]=30 [tests]=130 [attention]=50 [relu]=20 [step]=140 [loss]=25 [decode]=40
     [train]=170 [peers]=100 [retest]=130 [step-eager]=140 [step-big]=480 [step-small]=480
 )
-call_a=(card smoke tests attention step loss decode)
-names="call-a call-b card smoke tests attention step loss decode train peers retest step-eager step-big step-small"
+call_a=(card smoke tests attention relu step loss decode)
+names="call-a call-b card smoke tests attention relu step loss decode train peers retest step-eager step-big step-small"
 
 out=gpu_check
 config=configs/multi30k.yaml
@@ -108,6 +108,7 @@ run_stage() {
             ;;
         retest) TRANSLATOR_CHECK=1 run_tests retest --last-failed "${selection[@]}" ;;
         attention) "$python" benchmarks/attention.py $rehearse --json "$out/attention.json" ;;
+        relu) "$python" benchmarks/gpu_relu_linear.py $rehearse --json "$out/relu.json" ;;
         step)
             "$python" benchmarks/gpu_training_step.py $rehearse --size base --ours --json "$out/step-base.json" \
                 --kernels "$out/step-base-kernels.json"

@@ -113,8 +113,12 @@ def test_the_loss_compiles_and_nothing_in_it_forbids_cuda_graphs(
             seeds = torch.zeros(8, dtype=torch.int64, device=CUDA)
             torch.compile(model.loss, fullgraph=True, dynamic=False)(batch, seeds)  # type: ignore[operator]
     forward, backward = graphs
-    for graph, operator in ((forward, "triton_attention"), (backward, "triton_attention_backward")):
+    operators = (
+        (forward, ("translator.triton_attention", "aten._addmm_activation")),
+        (backward, ("translator.triton_attention_backward", "translator.relu_gradient")),
+    )
+    for graph, names in operators:
         assert graph.disabled_cudagraphs_reason is None
         assert graph.device_types == {"cuda"}
-        assert f"translator.{operator}.default(" in graph.source_code
+        assert all(f"{name}.default(" in graph.source_code for name in names)
         assert "partition_1" not in graph.source_code  # one CUDA graph, not several with the host between

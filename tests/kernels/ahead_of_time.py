@@ -40,6 +40,7 @@ class Usage:
         spilled: bytes of stack of a thread, which is where registers are spilled to.
         instructions: number of instructions in the code of a warp, including branches that it may not take.
         half_word_accesses: loads and stores of two bytes in global memory, the narrowest there are in half precision.
+        global_bytes: bytes that a thread loads and stores in global memory; an access in a loop counts once.
         shared: bytes of shared memory of a program.
         matrix_instructions: of the tensor cores.
         warp_group_instructions: those of them that four warps share.
@@ -53,6 +54,7 @@ class Usage:
     spilled: int
     instructions: int
     half_word_accesses: int
+    global_bytes: int
     shared: int
     matrix_instructions: int
     warp_group_instructions: int
@@ -150,6 +152,10 @@ def _usage(kernel: Any, constants: dict[str, Any]) -> Usage:
         spilled=int(resources["STACK"]),
         instructions=len(re.findall(r"^\s*/\*[0-9a-f]+\*/\s+(?!NOP)\S.*;", disassembly, re.MULTILINE)),
         half_word_accesses=len(re.findall(r"\b(?:ld|st)\.global(?:\.\w+)*\.b16\b", code)),
+        global_bytes=sum(
+            int(count or 1) * int(bits) // 8
+            for count, bits in re.findall(r"\b(?:ld|st)\.global(?:\.[a-z]\w*)*?(?:\.v(\d))?\.b(\d+)\b", code)
+        ),
         shared=kernel.metadata.shared,
         matrix_instructions=len(re.findall(r"\b(mma\.sync|wgmma\.mma_async)", code)),
         warp_group_instructions=len(re.findall(r"\bwgmma\.mma_async", code)),
@@ -213,6 +219,14 @@ def launch_loss(dtype: torch.dtype = torch.bfloat16, vocab_size: int = 32000, *,
     replace_by_gradient(logits, labels, torch.empty(2), torch.empty(2), 0.1, -100, needs_grad, padding)
 
 
+def launch_relu_gradient(dtype: torch.dtype = torch.bfloat16, d_ff: int = 2048) -> None:
+    """The gradient of ReLU and dropout in the feed-forward network."""
+    from translator.kernels.triton_relu_linear import _relu_gradient
+
+    out = torch.empty(1000, d_ff, dtype=dtype)
+    _relu_gradient(out, out, 1.0)
+
+
 def launch_odd_vocabulary() -> None:
     """The loss over a vocabulary that is no multiple of 16."""
     launch_loss(vocab_size=37003)
@@ -231,6 +245,7 @@ def launch_representatives() -> None:
     launch_decoding()
     launch_decoding(rows=4)
     launch_loss()
+    launch_relu_gradient()
     launch_top_tokens()
 
 
@@ -244,6 +259,9 @@ def launch_oddities() -> None:
     launch_loss(vocab_size=2)
     launch_loss(vocab_size=8001, needs_grad=False)
     launch_loss(vocab_size=33001)
+    launch_relu_gradient(d_ff=1)
+    launch_relu_gradient(d_ff=1000)
+    launch_relu_gradient(torch.float32, d_ff=37)
 
 
 def launch_everything() -> None:
@@ -255,6 +273,7 @@ def launch_everything() -> None:
                     launch_attention(dtype, head_dim, causal=causal, dropout_p=dropout_p)
             launch_decoding(dtype, head_dim)
             launch_decoding(dtype, head_dim, rows=4)
+        launch_relu_gradient(dtype)
         for vocab_size in (500, 8000, 32000, 60000):
             launch_loss(dtype, vocab_size)
             launch_loss(dtype, vocab_size, needs_grad=False)

@@ -36,6 +36,7 @@ REGISTER_LIMITS = {
     ("cross_attention", 16): 128,
     ("merge", None): 40,
     ("rows_loss", None): 64,
+    ("relu_gradient", 16): 72,
 }
 FOR_HOPPER = ("short_forward", 64), ("short_backward", 64), ("long_forward", 64), ("long_backward_queries", 64)
 
@@ -75,7 +76,7 @@ def usages(pytestconfig: pytest.Config) -> dict[int, list[dict[str, Any]]]:
 @pytest.mark.parametrize("arch", [80, 90])
 def test_kernels_fit_the_registers_and_the_shared_memory(usages: dict[int, list[dict[str, Any]]], arch: int) -> None:
     names = {usage["name"] for usage in usages[arch]}
-    assert len(names) == 11, names
+    assert len(names) == 12, names
     for usage in usages[arch]:
         name, tile = usage["name"], tile_of(usage)
         assert usage["spilled"] <= SPILL_BUDGETS.get((arch, name, tile), 0), usage
@@ -111,6 +112,15 @@ def test_arguments_that_the_compiler_takes_for_constants_compile(pytestconfig: p
     usages = compiled("oddities", Path(pytestconfig.cache.mkdir("triton")))
     for usage in [*usages[80], *usages[90]]:
         assert usage["spilled"] <= 192 and usage["shared"] <= SM_86_SHARED, usage
+
+
+@pytest.mark.parametrize("arch", [80, 90])
+def test_the_gradient_of_relu_moves_six_bytes_per_element(usages: dict[int, list[dict[str, Any]]], arch: int) -> None:
+    """It reads two numbers and writes one, in whole words, and a thread writes at most four sums of its columns."""
+    (usage,) = [usage for usage in usages[arch] if usage["name"] == "relu_gradient"]
+    elements = usage["constants"]["BLOCK_ROWS"] * usage["constants"]["COLUMNS"] / (32 * usage["warps"])
+    assert 6 * elements < usage["global_bytes"] <= 6 * elements + 16, usage
+    assert usage["half_word_accesses"] == 0, usage
 
 
 def test_searches_of_all_sizes_share_five_compiled_kernels(pytestconfig: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from triton_cases import Attention, assert_as_exact_as_naive
 from translator.config import DecodingOptions, ModelConfig, TrainingConfig
 from translator.decoding.request import Request
 from translator.decoding.search import search
-from translator.kernels import decode_attention, linear_cross_entropy, packed_attention, reference
+from translator.kernels import decode_attention, linear_cross_entropy, packed_attention, reference, relu_linear
 from translator.model import build_model
 from translator.model.encoder_decoder import EncoderDecoder
 from translator.model.static_decoding import StaticDecoder
@@ -149,6 +149,23 @@ def test_the_loss_holds_one_copy_of_the_logits_at_most() -> None:
     assert abs(loss - right) < 1e-3 * right
     for mine, exact in zip(gradients, torch.autograd.grad(right, leaves), strict=True):
         assert (mine.float() - exact).norm() < 2e-2 * exact.norm()
+
+
+def test_linear_and_relu_of_a_real_batch_are_exact_and_give_the_same_bits_twice() -> None:
+    x = torch.randn(8001, 512, device="cuda", dtype=torch.bfloat16).requires_grad_()
+    weight = torch.randn(2048, 512, device="cuda", dtype=torch.bfloat16).mul_(0.002).requires_grad_()
+    bias = torch.randn(2048, device="cuda").sign().bfloat16().requires_grad_()  # rounding changes the sign of no sum
+    keys, grad_out = torch.arange(8001, device="cuda"), torch.randn(8001, 2048, device="cuda", dtype=torch.bfloat16)
+    runs = []
+    for _ in range(2):
+        out = relu_linear(x, weight, bias, keys, 0.1)
+        runs.append([out.detach(), *torch.autograd.grad(out, (x, weight, bias), grad_out)])
+    assert all(torch.equal(first, second) for first, second in zip(*runs, strict=True))
+    leaves = [tensor.detach().float().requires_grad_() for tensor in (x, weight, bias)]
+    right = reference.relu_linear(*leaves, keys, 0.1)
+    exact = [right.detach(), *torch.autograd.grad(right, leaves, grad_out.float())]
+    for mine, wanted in zip(runs[0], exact, strict=True):
+        assert (mine.float() - wanted).norm() < 1e-2 * wanted.norm()
 
 
 @dataclass(frozen=True)

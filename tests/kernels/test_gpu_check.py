@@ -66,6 +66,7 @@ def test_without_a_gpu_rehearse_is_suggested(tmp_path: Path) -> None:
     [
         ("card", ("card",), ()),
         ("loss", ("loss",), ()),
+        ("relu", ("relu",), ()),
         ("step", ("step-base", "step-base-kernels"), ()),
         ("step-eager", ("step-eager", "step-eager-kernels"), ()),
         ("step-big", ("step-big",), ("transformers",)),

@@ -21,7 +21,7 @@ def results(backend: str = "auto", dtype: torch.dtype = torch.float32) -> list[K
 def test_every_kernel_of_the_cpu_passes(backend: str, dtype: torch.dtype) -> None:
     found = results(backend, dtype)
     assert [result for result in found if not result.has_passed] == []
-    assert len(found) == 7  # three kinds of attention for each head size, and the loss
+    assert len(found) == 8  # three kinds of attention for each head size, linear and ReLU, and the loss
 
 
 def test_a_kernel_that_is_wrong_by_a_thousandth_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,14 +32,14 @@ def test_a_kernel_that_is_wrong_by_a_thousandth_fails(monkeypatch: pytest.Monkey
         return out if backend == "reference" else out * 1.001
 
     monkeypatch.setattr(self_test, "packed_attention", wrong)
-    assert [result.has_passed for result in results()] == [False] * 6 + [True]
+    assert [result.has_passed for result in results()] == [False] * 6 + [True] * 2
 
 
 def test_a_kernel_that_returns_nan_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         self_test, "linear_cross_entropy", lambda hidden, weight, *a, **b: (hidden @ weight.T).sum() * torch.nan
     )
-    assert [result.has_passed for result in results()] == [True] * 6 + [False]
+    assert [result.has_passed for result in results()] == [True] * 7 + [False]
 
 
 def test_a_kernel_that_raises_fails_with_its_message(monkeypatch: pytest.MonkeyPatch) -> None:

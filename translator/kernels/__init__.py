@@ -1,4 +1,4 @@
-"""Kernels of attention, of the loss and of candidate selection.
+"""Kernels of attention, of feed-forward networks, of the loss and of candidate selection.
 
 All backends compute what `reference` computes and differ in speed only.
 """
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from translator.kernels import reference
-from translator.kernels.backends import BACKENDS, choose_backend
+from translator.kernels.backends import BACKENDS, choose_backend, triton_obstacle
 from translator.kernels.checks import check_attention, check_labels, check_loss, check_offsets, is_checking_values
 from translator.kernels.cross_entropy import chunked_linear_cross_entropy
 from translator.kernels.decoding import decode_attention, decode_cross_attention
@@ -30,6 +30,7 @@ __all__ = [
     "largest",
     "linear_cross_entropy",
     "packed_attention",
+    "relu_linear",
     "top_tokens",
 ]
 
@@ -149,6 +150,28 @@ def _places(cu_seqlens: Tensor, max_seqlen: int) -> tuple[Tensor, Tensor]:
     position = torch.arange(max_seqlen, device=cu_seqlens.device)
     is_real = position < cu_seqlens.diff()[:, None]
     return torch.where(is_real, cu_seqlens[:-1, None] + position, 0), is_real
+
+
+def relu_linear(x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None = None, dropout_p: float = 0.0) -> Tensor:
+    """Return `relu(x @ weight.T + bias)` after dropout; on CUDA as one operator.
+
+    Args:
+        x: `(num_tokens, in_features)`, floating point.
+        weight: `(out_features, in_features)`, same dtype.
+        bias: `(out_features,)`, same dtype.
+        keys: `(num_tokens,)` int64, keys of dropout (see `keyed_dropout`); None without dropout.
+        dropout_p: probability that an element is dropped.
+
+    Returns:
+        `(num_tokens, out_features)`.
+    """
+    if x.is_cuda and triton_obstacle(x.device.type, x.dtype) is None:
+        from translator.kernels.triton_relu_linear import triton_relu_linear  # triton is optional
+
+        x, weight, bias = _as_autocast(x, weight, bias)
+        return triton_relu_linear(x, weight, bias, keys, dropout_p)
+    out = F.relu(F.linear(x, weight, bias))
+    return out if keys is None else keyed_dropout(out, keys, dropout_p)
 
 
 def linear_cross_entropy(

@@ -50,11 +50,6 @@ def backend_obstacle(backend: str, device_type: str, dtype: torch.dtype, head_di
     return _obstacle(device_type, dtype, head_dim) if backend == "triton" else None
 
 
-# As torch.compiler.assume_constant_result(choose_backend), without importing the compiler, which takes seconds. The
-# selection is made, and logged, while a graph is traced, and is a constant in it.
-setattr(choose_backend, "_dynamo_marked_constant", True)  # noqa: B010
-
-
 @cache
 def _automatic(device_type: str, dtype: torch.dtype, head_dim: int) -> str:
     if device_type == "cpu":
@@ -94,3 +89,9 @@ def triton_obstacle(device_type: str, dtype: torch.dtype) -> str | None:
 def is_interpreted() -> bool:
     """Return True if Triton runs in its interpreter on the CPU, with TRITON_INTERPRET=1."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "yes", "on")
+
+
+# As torch.compiler.assume_constant_result, without importing the compiler, which takes seconds. The selection is made,
+# and logged, while a graph is traced, and is a constant in it.
+for _function in (choose_backend, triton_obstacle):
+    setattr(_function, "_dynamo_marked_constant", True)  # noqa: B010

@@ -10,8 +10,10 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from translator.kernels.counter_dropout import kept_weights
+from translator.kernels.dropout import is_kept
 
 
 def attention_weights(q: Tensor, k: Tensor, *, causal: bool, scale: float) -> Tensor:
@@ -65,6 +67,12 @@ def packed_attention(
             weights = weights * kept / (1 - dropout_p)
         out[q_start:q_end] = torch.einsum("hqk,khd->qhd", weights.to(v.dtype), v[k_start:k_end])
     return out
+
+
+def relu_linear(x: Tensor, weight: Tensor, bias: Tensor, keys: Tensor | None = None, dropout_p: float = 0.0) -> Tensor:
+    """Linear layer, ReLU and dropout; arguments as in `kernels.relu_linear`."""
+    out = F.relu(x @ weight.T + bias)
+    return out if keys is None else out * is_kept(keys, out.shape[1], dropout_p) / (1 - dropout_p)
 
 
 def linear_cross_entropy(

@@ -1,4 +1,4 @@
-"""Self-test: attention and loss, with gradients, against the plain formulas in float64."""
+"""Self-test: attention, linear layer with ReLU, and loss, with gradients, against the plain formulas in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from translator.kernels import linear_cross_entropy, packed_attention, reference
+from translator.kernels import linear_cross_entropy, packed_attention, reference, relu_linear
 
 # Lengths of the sequences of queries and of keys; empty sequences, single tokens and more than one tile.
 _QUERIES = (3, 17, 1, 0, 33, 70, 5)
@@ -79,6 +79,12 @@ def run_self_test(
     generator = torch.Generator().manual_seed(1)
     hidden = torch.randn(sum(_KEYS), d_model, generator=generator, dtype=torch.float64)
     weight = torch.randn(_VOCAB_SIZE, d_model, generator=generator, dtype=torch.float64) * d_model**-0.5
+    # A tenth of the weights' size and biases of 1 and -1: rounding changes the sign of no sum.
+    bias = torch.randn(_VOCAB_SIZE, generator=generator, dtype=torch.float64).sign()
+    layer = (hidden, weight / 10, bias)
+    results.append(
+        _compare(f"linear and ReLU, d_model {d_model}", layer, relu_linear, reference.relu_linear, device, dtype)
+    )
     name = f"cross entropy, d_model {d_model}"
     results.append(_compare(name, (hidden, weight), _loss, _reference_loss, device, dtype))
     return results

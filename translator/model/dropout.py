@@ -92,16 +92,18 @@ class Dropout(nn.Module):
         Raises:
             ValueError: if `keys` are required and missing.
         """
-        return keyed_dropout(x, _required(keys).tokens_at(site), self.p) if self.training and self.p else x
+        drawn = self.keys_at(site, keys)
+        return x if drawn is None else keyed_dropout(x, drawn, self.p)
 
     def added_to(self, residual: Tensor, x: Tensor, keys: DropoutKeys | None = None, site: int = 0) -> Tensor:
         """Return `residual` plus `x` after dropout, in one pass; arguments as in `forward`."""
+        drawn = self.keys_at(site, keys)
+        return residual + x if drawn is None else keyed_dropout(x, drawn, self.p, residual)
+
+    def keys_at(self, site: int, keys: DropoutKeys | None) -> Tensor | None:
+        """Return the key of each token, `(num_tokens,)` int64; None if nothing is dropped. See `forward`."""
         if not self.training or not self.p:
-            return residual + x
-        return keyed_dropout(x, _required(keys).tokens_at(site), self.p, residual)
-
-
-def _required(keys: DropoutKeys | None) -> DropoutKeys:
-    if keys is None:
-        raise ValueError("Dropout in training requires the seeds of the examples. Pass seeds to forward or loss.")
-    return keys
+            return None
+        if keys is None:
+            raise ValueError("Dropout in training requires the seeds of the examples. Pass seeds to forward or loss.")
+        return keys.tokens_at(site)

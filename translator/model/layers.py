@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from translator.kernels import relu_linear
 from translator.model.attention import CrossAttention, MultiHeadAttention, SelfAttention
 from translator.model.caches import Cache, Memory
 from translator.model.dropout import Dropout, DropoutKeys
@@ -70,14 +71,23 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, keys: DropoutKeys | None = None) -> Tensor:
         """Transform `(num_tokens, d_model)`, same shape out; `keys` as in `Dropout.forward`."""
-        inner: Tensor = self.inner_projection(x)  # (num_tokens, d_ff), or 2 * d_ff if gated
+        out: Tensor = self.output_projection(self._inner(x, keys))
+        return out
+
+    def _inner(self, x: Tensor, keys: DropoutKeys | None) -> Tensor:
+        """Return the input of the second layer, `(num_tokens, d_ff)`."""
+        projection = self.inner_projection
+        if self.activation is F.relu and isinstance(projection, nn.Linear):
+            keys_of_tokens = self.dropout.keys_at(self.site, keys)
+            return relu_linear(x, projection.weight, projection.bias, keys_of_tokens, self.dropout.p)
+        inner: Tensor = projection(x)
         if self.is_gated:
             gate, inner = inner.chunk(2, dim=-1)
             inner = self.activation(gate) * inner
         else:
             inner = self.activation(inner)
-        out: Tensor = self.output_projection(self.dropout(inner, keys, self.site))
-        return out
+        inner = self.dropout(inner, keys, self.site)
+        return inner
 
 
 class TransformerLayer(nn.Module):
