@@ -6,7 +6,7 @@ to the machine code (torch 2.13).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +24,8 @@ from triton.runtime import driver
 
 from translator.config import ModelConfig
 from translator.model import build_model
+from translator.model.dropout import DropoutKeys
+from translator.model.layers import FeedForward
 from translator.packing import Packed
 from translator.training.bfloat16_copy import Bfloat16Copy
 
@@ -95,11 +97,30 @@ def _compile_only(kernel: CachingAutotuner, *_: Any, **__: Any) -> None:
         kernel._precompile_config(config)
 
 
+def compile_and_call(function: Callable[..., Any], *arguments: Any) -> None:
+    """Compile a call on CUDA tensors that hold nothing. The compiled code is called, too, and its first step fails."""
+    torch._dynamo.reset()
+    with pytest.raises(RuntimeError, match=r"compiled without support for the specified device|at least two devices"):
+        torch.compile(function, fullgraph=True, dynamic=False)(*arguments)
+
+
+def test_the_feed_forward_network_compiles_to_one_operator_in_each_direction(
+    graphs: list[CompiledFxGraph],
+) -> None:
+    """With dropout, whose 64-bit arithmetic over columns must not become an index of 32 bits."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        network = moved(FeedForward(32, 64, dropout=0.1), CUDA).train()
+        x, tokens = torch.zeros(160, 32, device=CUDA), torch.zeros(160, dtype=torch.int64, device=CUDA)
+        compile_and_call(network, x.requires_grad_(), DropoutKeys(tokens, tokens))
+    forward, backward = graphs
+    assert "aten._addmm_activation.default(" in forward.source_code
+    assert "translator.relu_gradient.default(" in backward.source_code
+
+
 @pytest.mark.parametrize("architecture", ["encoder_decoder", "decoder_only", "encoder_only"])
 def test_the_loss_compiles_and_nothing_in_it_forbids_cuda_graphs(
     graphs: list[CompiledFxGraph], architecture: str
 ) -> None:
-    torch._dynamo.reset()
     config = ModelConfig(**MODEL | DROPOUT, architecture=architecture, positions="rotary")  # type: ignore[arg-type]
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = Bfloat16Copy(moved(build_model(config, 500, 500, 0.1), CUDA).train()).model
@@ -109,9 +130,7 @@ def test_the_loss_compiles_and_nothing_in_it_forbids_cuda_graphs(
         )
         packed = Packed(tokens, offsets, 64)
         batch = SimpleNamespace(source=packed, target_input=packed, labels=tokens, links=None)
-        with pytest.raises(RuntimeError, match="compiled without support for the specified device"):  # it would run
-            seeds = torch.zeros(8, dtype=torch.int64, device=CUDA)
-            torch.compile(model.loss, fullgraph=True, dynamic=False)(batch, seeds)  # type: ignore[operator]
+        compile_and_call(model.loss, batch, torch.zeros(8, dtype=torch.int64, device=CUDA))  # type: ignore[arg-type]
     forward, backward = graphs
     operators = (
         (forward, ("translator.triton_attention", "aten._addmm_activation")),

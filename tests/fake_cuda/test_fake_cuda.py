@@ -28,11 +28,11 @@ def absent_gpu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def assert_passes(absent_gpu: Path, file: str) -> None:
+def assert_passes(absent_gpu: Path, file: str, *options: str) -> None:
     """Run the tests of a file in a process of its own, into which the library is loaded before torch."""
     program = (
         f"import ctypes, sys; ctypes.CDLL({str(absent_gpu)!r}); import pytest;"
-        f"sys.exit(pytest.main([{str(HERE / file)!r}, '--durations=5', '-p', 'no:cacheprovider']))"
+        f"sys.exit(pytest.main([{str(HERE / file)!r}, '--durations=5', '-p', 'no:cacheprovider', *{options!r}]))"
     )
     environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
@@ -42,6 +42,11 @@ def assert_passes(absent_gpu: Path, file: str) -> None:
 
 def test_training_and_decoding_keep_to_the_device_and_never_wait_for_it(absent_gpu: Path) -> None:
     assert_passes(absent_gpu, "on_fake_cuda.py")
+
+
+def test_the_feed_forward_network_is_compiled_for_a_gpu(absent_gpu: Path) -> None:
+    pytest.importorskip("triton")
+    assert_passes(absent_gpu, "compiled_for_cuda.py", "-k", "feed_forward")
 
 
 @pytest.mark.skipif(
