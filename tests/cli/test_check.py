@@ -60,7 +60,7 @@ def test_a_run_without_faults_is_ready_and_the_report_has_every_part(capsys: pyt
     shown = report(capsys, 0)
     assert shown.endswith("verdict     ready to train\n")
     assert "output      run: a new run" in shown
-    assert "kernels     4 of 4 agree with the reference" in shown
+    assert "kernels     5 of 5 agree with the reference" in shown
     assert re.search(r"train\.tsv +240 +240\n", shown)
     assert re.search(r"valid valid\.tsv +40 +UTF-8 +\d+ \d+ / \d+ \d+ +fr en +0 +0\n", shown)
     assert re.search(r"test en +900 +\d+% +\d\.\d\d +\d\.\d\d +0\.\d\d%", shown)
