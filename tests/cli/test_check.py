@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -156,15 +157,26 @@ def test_a_changed_configuration_of_a_run_is_a_problem(capsys: pytest.CaptureFix
     assert "model.d_ff: 32 -> 64" in shown
 
 
-def test_a_wrong_kernel_is_a_problem(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = self_test.linear_cross_entropy
+@pytest.mark.parametrize(
+    ("function", "name", "remedy"),
+    [
+        ("linear_cross_entropy", "cross entropy, d_model 16", "Train on another device, and report this."),
+        ("packed_attention", "self-attention, head_dim 8", "Set model.attention=sdpa, and report this."),
+    ],
+)
+def test_a_wrong_kernel_is_a_problem(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, function: str, name: str, remedy: str
+) -> None:
+    right = getattr(self_test, function)
 
-    def wrong(*arguments: Tensor, **options: float) -> Tensor:
-        return right(*arguments, **options) * 1.01  # type: ignore[arg-type]
+    def wrong(*arguments: Tensor, **options: Any) -> Tensor:
+        out: Tensor = right(*arguments, **options)
+        return out if options.get("backend") == "reference" else out * 1.01
 
-    monkeypatch.setattr(self_test, "linear_cross_entropy", wrong)
-    shown = report(capsys, 2)
-    assert "problem: kernel: cross entropy, d_model 16 in float32 differs from the reference" in shown
+    monkeypatch.setattr(self_test, function, wrong)
+    shown = " ".join(report(capsys, 2).split())
+    assert f"problem: kernel: {name} in float32 differs from the reference" in shown
+    assert remedy in shown
     assert "steps per epoch" not in shown
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -33,11 +33,13 @@ class KernelResult:
         name: kernel, backend and sizes.
         error: largest absolute error of outputs and gradients, divided by the allowed error.
         failure: message of the exception that the kernel raised; None without one.
+        is_attention: whether `model.attention` can replace the kernel.
     """
 
     name: str
     error: float
     failure: str | None = None
+    is_attention: bool = False
 
     @property
     def has_passed(self) -> bool:
@@ -65,17 +67,15 @@ def run_self_test(
     results = []
     for head_dim in sorted(set(head_dims)):
         for name, queries, causal in cases:
-            inputs = _attention_inputs(queries, head_dim)
-            results.append(
-                _compare(
-                    f"{name}, head_dim {head_dim}",
-                    inputs,
-                    partial(_attention, queries, causal, backend),
-                    partial(_attention, queries, causal, "reference"),
-                    device,
-                    dtype,
-                )
+            result = _compare(
+                f"{name}, head_dim {head_dim}",
+                _attention_inputs(queries, head_dim),
+                partial(_attention, queries, causal, backend),
+                partial(_attention, queries, causal, "reference"),
+                device,
+                dtype,
             )
+            results.append(replace(result, is_attention=True))
     generator = torch.Generator().manual_seed(1)
     hidden = torch.randn(sum(_KEYS), d_model, generator=generator, dtype=torch.float64)
     weight = torch.randn(_VOCAB_SIZE, d_model, generator=generator, dtype=torch.float64) * d_model**-0.5

@@ -136,9 +136,10 @@ class _Checker:
         failed = [result for result in results if not result.has_passed]
         for result in failed:
             reason = shorten(result.failure or f"its error is {result.error:.3g} times the allowed error")
+            remedy = "Set model.attention=sdpa" if result.is_attention else "Train on another device"
             self._problem(
                 f"kernel: {result.name} in {precision.name} differs from the reference: {reason}. "
-                "Set model.attention=sdpa, and report this."
+                f"{remedy}, and report this."
             )
         self._has_kernels = not failed
         self._show(f"kernels     {len(results) - len(failed)} of {len(results)} agree with the reference")
