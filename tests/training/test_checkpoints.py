@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from translator.checkpoint import follow, point
+from translator.checkpoint import SHARDS_FOLDER, SHARDS_KEY, CheckpointError, follow, point, shard_record
 from translator.config import TrainingConfig
 from translator.tokenizer import Tokenizers
 from translator.training.checkpoints import RunCheckpoints
@@ -75,3 +75,23 @@ def test_the_checkpoint_to_go_back_to_outlives_newer_ones_and_going_back_deletes
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-10", "step-3"]
     assert follow(tmp_path, "last") == tmp_path / "checkpoints" / "step-10"
     assert follow(tmp_path, "best") == tmp_path / "checkpoints" / "step-3"
+
+
+@pytest.mark.parametrize("damage", ["damaged", "missing"])
+def test_going_back_to_a_checkpoint_with_a_damaged_shard_is_refused_and_deletes_nothing(
+    checkpoints: RunCheckpoints, tmp_path: Path, damage: str
+) -> None:
+    with checkpoints.new(10, is_best=False) as folder:
+        shard = folder / SHARDS_FOLDER / "shard"
+        shard.parent.mkdir()
+        shard.write_bytes(b"tensors")
+        checkpoints.write(folder, WEIGHTS, {**STATE, SHARDS_KEY: {"shard": shard_record(shard)}})
+    checkpoints.save(20, WEIGHTS, STATE, is_best=False)
+    shard = tmp_path / "checkpoints" / "step-10" / SHARDS_FOLDER / "shard"
+    if damage == "missing":
+        shard.unlink()
+    else:
+        shard.write_bytes(b"tensorz")
+    with pytest.raises(CheckpointError, match=f"its shard shard is {damage}"):
+        checkpoints.go_back(10)
+    assert follow(tmp_path, "last") == tmp_path / "checkpoints" / "step-20"

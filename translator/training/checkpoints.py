@@ -12,6 +12,7 @@ from torch import Tensor
 
 from translator.checkpoint import (
     average_weights,
+    check_shards,
     follow,
     new_checkpoint,
     point,
@@ -109,6 +110,7 @@ class RunCheckpoints:
             CheckpointError: if it is missing or damaged.
         """
         state = read_training_state(self._path(step))
+        check_shards(self._path(step), state)
         for path in step_checkpoints(self._run):
             if step_of(path) > step:
                 shutil.rmtree(path)
