@@ -108,7 +108,7 @@ def test_a_rank_that_is_killed_ends_the_other_with_one_message(
         for process in processes:
             process.kill()
     assert len([line for line in error.splitlines() if line.startswith("translator: ")]) == 1, error
-    assert "Another rank ended, or did not answer" in error or "has not answered for 10 seconds" in error, error
+    assert "Another rank ended (" in error or "has not answered for 10 seconds" in error, error
     assert "The same command resumes the run" in error
     assert "Traceback" not in error
     found = newest_checkpoint(tmp_path / "run")

@@ -131,7 +131,7 @@ def test_ranks_with_different_code_all_stop_with_the_versions() -> None:
 
 
 def test_a_rank_that_never_starts_is_not_waited_for_longer_than_a_minute() -> None:
-    assert timedelta(seconds=60) >= parallel._JOIN_TIMEOUT
+    assert timedelta(seconds=45) >= parallel._JOIN_TIMEOUT
     first, _ = rank_environments(2)
     process = subprocess.Popen([sys.executable, "-c", JOIN, "2", "abc"], env=first, stderr=subprocess.PIPE, text=True)
     ((code, error),) = finish([process])
@@ -167,6 +167,30 @@ def test_rank_0_stays_until_a_slow_rank_has_read_why_it_failed() -> None:
     (_, first), (_, second) = finish(processes)
     assert first.strip() == "the disk is full"
     assert second.strip() == "rank 0 stopped: the disk is full"
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (
+            "[/source/gloo/pair.cc:537] Read error [127.0.0.1]:22193: Connection reset by peer",
+            "Another rank ended (Read error [127.0.0.1]:22193: Connection reset by peer). ",
+        ),
+        (
+            "[/source/gloo/buffer.cc:84] Timed out waiting 900000ms for recv operation to complete",
+            "Another rank did not answer for 15 minutes (Timed out waiting 900000ms for recv operation to complete). ",
+        ),
+        (
+            "Connection closed by peer. This is typically a fault.\nC++ stack",
+            "ended (Connection closed by peer). Its own",
+        ),
+    ],
+)
+def test_a_lost_rank_is_reported_with_what_happened_to_it(reason: str, said: str) -> None:
+    with pytest.raises(parallel.RankError) as caught, parallel.communication():
+        raise RuntimeError(reason)
+    assert said in str(caught.value)
+    assert str(caught.value).endswith("The same command resumes the run.")
 
 
 def test_the_fingerprint_of_code_is_that_of_its_files(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -38,6 +39,7 @@ T = TypeVar("T")
 _TIMEOUT = timedelta(minutes=15)
 _JOIN_TIMEOUT = timedelta(seconds=45)  # between the first and the last rank that starts
 _MAX_PAUSE = 0.1  # seconds between two looks into the store
+_SOURCE_PLACE = re.compile(r"\[/\S+:\d+\] ")  # in torch's messages: the line of C++ that reports an error
 _READ_TIMEOUT = 10.0  # seconds for which a rank that fails stays until the others have read its message
 
 
@@ -337,10 +339,12 @@ def is_lost_rank(error: Exception) -> bool:
 
 def lost_rank(error: Exception) -> RankError:
     """Return the error to raise in place of one that reports a lost rank."""
-    reason = shorten(str(error).splitlines()[0].split(". This is typically")[0])
+    reason = shorten(_SOURCE_PLACE.sub("", str(error).splitlines()[0]).split(". This is typically")[0])
+    is_timeout = "timed out" in reason.lower() or "timeout" in reason.lower()
+    what = f"did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes" if is_timeout else "ended"
     return RankError(
-        f"Another rank ended, or did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes ({reason}). "
-        "Its own message says why. The same command resumes the run."
+        f"Another rank {what} ({reason}). Its own message, or that of the program that started it, says why. "
+        "The same command resumes the run."
     )
 
 
