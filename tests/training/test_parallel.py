@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
+import torch.distributed as dist
 from launching import environment, finish, rank_environments
 
+from translator.errors import UserError
 from translator.training import parallel
 from translator.training.parallel import Ranks, scale_and_clip
 
@@ -202,6 +206,58 @@ def test_the_fingerprint_of_code_is_that_of_its_files(tmp_path: Path) -> None:
     assert parallel._code_fingerprint(tmp_path) == first
     (tmp_path / "package" / "a.py").write_text("x = 2\n")
     assert parallel._code_fingerprint(tmp_path) != first
+
+
+def meet(faults: Sequence[Exception | None], arriving: Sequence[int]) -> dict[int, Exception | None]:
+    """Let some ranks, as threads, leave a block of `together`, some by an error; return what each raised."""
+    store, found = dist.HashStore(), dict[int, Exception | None]()
+
+    def leave(rank: int) -> None:
+        found[rank] = None
+        try:
+            with Ranks(rank, len(faults), torch.device("cpu"), store).together():
+                if (fault := faults[rank]) is not None:
+                    raise fault
+        except Exception as error:
+            found[rank] = error
+
+    threads = [Thread(target=leave, args=(rank,), daemon=True) for rank in arriving]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+    return found
+
+
+@pytest.mark.parametrize("failed", [0, 1])
+def test_ranks_do_not_wait_for_a_busy_one_if_another_fails(failed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_READ_TIMEOUT", 0.5)
+    faults = [UserError("no such file") if rank == failed else None for rank in range(3)]
+    found = meet(faults, arriving=[0, 1])  # rank 2 is still busy
+    assert found[failed] is faults[failed]
+    other = found[1 - failed]
+    assert isinstance(other, parallel.RankError) and str(other) == f"rank {failed} stopped: no such file"
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (OSError(28, "No space left on device", "a file"), "[Errno 28] No space left on device: 'a file'"),
+        (MemoryError(), "Out of memory."),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "Out of memory."),
+        (KeyError("internal"), "KeyError: 'internal'"),
+    ],
+)
+def test_an_error_of_any_class_ends_the_other_ranks_with_its_reason(fault: Exception, said: str) -> None:
+    found = meet([None, fault], arriving=[0, 1])
+    assert found[1] is fault
+    assert isinstance(found[0], parallel.RankError) and str(found[0]) == f"rank 1 stopped: {said}"
+
+
+def test_a_lost_rank_is_not_waited_for() -> None:
+    fault = parallel.lost_rank(RuntimeError("Connection closed by peer"))
+    assert meet([fault, None], arriving=[0]) == {0: fault}
 
 
 def test_one_rank_does_everything_itself() -> None:

@@ -43,6 +43,10 @@ _SOURCE_PLACE = re.compile(r"\[/\S+:\d+\] ")  # in torch's messages: the line of
 _READ_TIMEOUT = 10.0  # seconds for which a rank that fails stays until the others have read its message
 
 
+class LostRankError(RankError):
+    """A rank that ended or does not answer, as a collective operation reports it."""
+
+
 class Ranks:
     """This process and the other ranks of the run.
 
@@ -133,7 +137,7 @@ class Ranks:
             Its result, on every rank.
 
         Raises:
-            UserError, OSError: on rank 0, if `work` raised one. The other ranks then raise a RankError.
+            Exception: on rank 0, what `work` raised. The other ranks then raise a RankError.
         """
         if self.world_size == 1:
             return work()
@@ -147,22 +151,26 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Wait at the end of a block until all ranks are there.
+        """Wait at the end of a block until all ranks are there, or one of them has failed.
 
-        A UserError or an OSError on one of them is raised there, and as a RankError on the others.
+        An error on one of them is raised there, and as a RankError on the others, at once: a rank that fails does not
+        wait for those that are still busy. The loss of a rank is raised without a wait, because others notice it, too.
 
-        There is no time limit: a rank that ends closes its connections, which ends the wait.
+        There is no time limit: a rank that ends closes its connections, which ends the wait, or is noticed by its
+        silence.
         """
-        failure: UserError | OSError | None = None
+        failure: Exception | None = None
         try:
             yield
-        except (UserError, OSError) as error:
+        except LostRankError:
+            raise
+        except Exception as error:  # of any class, so that the other ranks do not wait; raised below
             if self.world_size == 1:
                 raise
             failure = error
         if self.world_size == 1:
             return
-        messages = self._exchange("" if failure is None else f"!{failure}")
+        messages = self._exchange("" if failure is None else f"!{_reason(failure)}", is_failure=failure is not None)
         if any(messages):
             self._wait_for_readers()
         if failure is not None:
@@ -195,15 +203,15 @@ class Ranks:
             work: called once on each rank.
 
         Raises:
-            UserError or OSError: if `work` raised one on this rank. The other ranks then raise a RankError.
+            Exception: what `work` raised on this rank. The other ranks then raise a RankError.
         """
         if self.world_size == 1:
             return [work()]
         own: list[T] = []  # empty if the work fails
-        failure: UserError | OSError | None = None
+        failure: Exception | None = None
         try:
             own.append(work())
-        except (UserError, OSError) as error:
+        except Exception as error:  # of any class, so that the other ranks get its message; raised below
             failure = error
         found = self.exchange(own)
         if not all(found):
@@ -264,12 +272,13 @@ class Ranks:
                 "Install the same versions on every machine."
             )
 
-    def _exchange(self, message: str, limit: float | None = None) -> list[str]:
-        """Return the messages of all ranks, which wait for each other.
+    def _exchange(self, message: str, limit: float | None = None, *, is_failure: bool = False) -> list[str]:
+        """Return the messages of all ranks, which wait for each other unless one of them fails.
 
         Args:
             message: message of this rank.
             limit: seconds to wait; None to wait for as long as all ranks are alive.
+            is_failure: whether this rank fails. The other ranks then get its message, and empty ones.
 
         Raises:
             RankError: if the limit is exceeded.
@@ -277,11 +286,17 @@ class Ranks:
         assert self._store is not None
         self._meetings += 1
         keys = [f"{self._meetings}/{rank}" for rank in range(self.world_size)]
+        failure = f"{self._meetings}/failure"  # a key of its own: to look at those of all ranks would take long
         with communication():
             self._store.set(keys[self.rank], message)
+            if is_failure:
+                self._store.set(failure, f"{self.rank} {message}")
             pause = 0.001
             start = time.monotonic()
             while not self._store.check(keys):  # in Python, so that signals are handled
+                if self._store.check([failure]):
+                    failed, _, reason = self._store.get(failure).decode().partition(" ")
+                    return [reason if rank == int(failed) else "" for rank in range(self.world_size)]
                 if limit is not None and time.monotonic() - start > limit:
                     missing = [str(rank) for rank, key in enumerate(keys) if not self._store.check([key])]
                     raise _never_came(f"of {self.world_size} ranks, {', '.join(missing)} did not")
@@ -337,12 +352,19 @@ def is_lost_rank(error: Exception) -> bool:
     return isinstance(error, dist.DistError) or any(name in str(error) for name in ("gloo", "NCCL"))
 
 
-def lost_rank(error: Exception) -> RankError:
+def _reason(error: Exception) -> str:
+    """Return what the other ranks are told of an error."""
+    if isinstance(error, (UserError, OSError)):
+        return str(error)
+    return "Out of memory." if is_out_of_memory(error) else shorten(f"{type(error).__name__}: {error}")
+
+
+def lost_rank(error: Exception) -> LostRankError:
     """Return the error to raise in place of one that reports a lost rank."""
     reason = shorten(_SOURCE_PLACE.sub("", str(error).splitlines()[0]).split(". This is typically")[0])
     is_timeout = "timed out" in reason.lower() or "timeout" in reason.lower()
     what = f"did not answer for {_TIMEOUT.total_seconds() / 60:.0f} minutes" if is_timeout else "ended"
-    return RankError(
+    return LostRankError(
         f"Another rank {what} ({reason}). Its own message, or that of the program that started it, says why. "
         "The same command resumes the run."
     )
