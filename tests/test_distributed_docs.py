@@ -14,6 +14,7 @@ from launching import environment
 from pages import ROOT, commands
 
 from translator.training import heartbeat, parallel
+from translator.training.rendezvous import JOIN_TIMEOUT
 
 # One step on little data, of a schedule that needs no warm-up
 SHORT = [
@@ -51,7 +52,7 @@ def test_the_messages_and_times_of_faults_are_those_of_the_program() -> None:
     lost = str(parallel.lost_rank(RuntimeError("Connection closed by peer")))
     limits = {
         "has not answered for 30 seconds": heartbeat._LIMIT,
-        "All ranks must start within 45 seconds.": parallel._JOIN_TIMEOUT.total_seconds(),
+        "All ranks must start within 45 seconds.": JOIN_TIMEOUT.total_seconds(),
     }
     code = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "translator").rglob("*.py")))
     for message in messages:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -110,38 +109,6 @@ def test_ranks_share_what_rank_0_has_and_fail_together(tmp_path: Path) -> None:
     assert sorted(done.stdout.split()) == ["0", "1", "done", "done"]
 
 
-JOIN = """
-import sys
-from datetime import timedelta
-from translator.training import parallel
-from translator.training.parallel import RankError, Ranks
-parallel._JOIN_TIMEOUT = timedelta(seconds=int(sys.argv[1]))
-parallel._code_fingerprint = lambda folder: sys.argv[2]
-try:
-    Ranks.join()
-except RankError as error:
-    sys.exit(str(error))
-"""
-
-
-def test_ranks_with_different_code_all_stop_with_the_versions() -> None:
-    processes = [
-        subprocess.Popen([sys.executable, "-c", JOIN, "60", f"abc{rank}"], env=place, stderr=subprocess.PIPE, text=True)
-        for rank, place in enumerate(rank_environments(2))
-    ]
-    for code, error in finish(processes):
-        assert code == 1
-        assert f"rank 0 has torch {torch.__version__}, code abc0; rank 1 has torch" in error, error
-
-
-def test_a_rank_that_never_starts_is_not_waited_for_longer_than_a_minute() -> None:
-    assert timedelta(seconds=45) >= parallel._JOIN_TIMEOUT
-    first, _ = rank_environments(2)
-    process = subprocess.Popen([sys.executable, "-c", JOIN, "2", "abc"], env=first, stderr=subprocess.PIPE, text=True)
-    ((code, error),) = finish([process])
-    assert code == 1 and "All ranks must start within 2 seconds. Received: of 2 ranks, " in error, error
-
-
 # Rank 0, which holds the store, fails and ends while rank 1 looks into the store once a second only.
 FAIL = """
 import sys, time, types
@@ -195,17 +162,6 @@ def test_a_lost_rank_is_reported_with_what_happened_to_it(reason: str, said: str
         raise RuntimeError(reason)
     assert said in str(caught.value)
     assert str(caught.value).endswith("The same command resumes the run.")
-
-
-def test_the_fingerprint_of_code_is_that_of_its_files(tmp_path: Path) -> None:
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "a.py").write_text("x = 1\n")
-    (tmp_path / "notes.txt").write_text("1")
-    first = parallel._code_fingerprint(tmp_path)
-    (tmp_path / "notes.txt").write_text("2")
-    assert parallel._code_fingerprint(tmp_path) == first
-    (tmp_path / "package" / "a.py").write_text("x = 2\n")
-    assert parallel._code_fingerprint(tmp_path) != first
 
 
 def meet(faults: Sequence[Exception | None], arriving: Sequence[int]) -> dict[int, Exception | None]:
@@ -270,14 +226,6 @@ def test_one_rank_does_everything_itself() -> None:
     assert ranks.is_main and tensor.tolist() == [1, 1]
     with pytest.raises(ZeroDivisionError):
         ranks.on_main(lambda: 1 / 0)
-
-
-def test_several_ranks_without_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    with pytest.raises(parallel.RankError, match=r"must be started with torchrun \(.*MASTER_ADDR"):
-        Ranks.join()
 
 
 def test_gradients_are_scaled_and_their_joint_norm_is_clipped() -> None:

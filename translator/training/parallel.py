@@ -7,7 +7,6 @@ reads and writes the run directory, and the other ranks receive what they need.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import shutil
@@ -22,13 +21,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch._C._distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
 from translator.checkpoint import weights_of
 from translator.errors import UserError, shorten
 from translator.ranks import Rank, RankError
 from translator.training.heartbeat import Heartbeat
 from translator.training.memory import is_out_of_memory
+from translator.training.rendezvous import JOIN_TIMEOUT, code_fingerprint, join_store, never_came
 
 if TYPE_CHECKING:  # a slow import, which only sharded runs need
     from torch.distributed.tensor import DTensor
@@ -37,7 +36,6 @@ T = TypeVar("T")
 
 # For one collective operation. What takes longer on one rank than on the others is waited for through the store.
 _TIMEOUT = timedelta(minutes=15)
-_JOIN_TIMEOUT = timedelta(seconds=45)  # between the first and the last rank that starts
 _MAX_PAUSE = 0.1  # seconds between two looks into the store
 _SOURCE_PLACE = re.compile(r"\[/\S+:\d+\] ")  # in torch's messages: the line of C++ that reports an error
 _READ_TIMEOUT = 10.0  # seconds for which a rank that fails stays until the others have read its message
@@ -91,16 +89,11 @@ class Ranks:
             torch.cuda.set_device(device)
         if place.world_size == 1:
             return cls(0, 1, device)
-        try:
-            store, rank, world_size = next(iter(rendezvous("env://", timeout=_JOIN_TIMEOUT)))
-        except ValueError as error:
-            raise RankError(f"Several ranks must be started with torchrun ({error}).") from error
-        except dist.DistError as error:
-            raise _never_came(f"of {place.world_size} ranks, {shorten(str(error).splitlines()[0])}") from error
+        store, beats = join_store(place)
+        rank, world_size = place.rank, place.world_size
         ranks = cls(rank, world_size, device, PrefixStore("meetings", store), place.local_world_size)
         ranks._check_same_code()
-        # A connection of its own: on one that is shared, a count would wait while the main thread waits for a key.
-        ranks._heartbeat = Heartbeat(PrefixStore("heartbeats", store.clone()), rank, world_size)
+        ranks._heartbeat = Heartbeat(beats, rank, world_size)
         try:
             with communication():
                 dist.init_process_group(
@@ -261,8 +254,8 @@ class Ranks:
 
     def _check_same_code(self) -> None:
         """Raise RankError, on every rank, if a rank has not started, or runs another torch or other code."""
-        own = f"torch {torch.__version__}, code {_code_fingerprint(Path(__file__).parents[1])}"
-        found = self._exchange(own, _JOIN_TIMEOUT.total_seconds())
+        own = f"torch {torch.__version__}, code {code_fingerprint(Path(__file__).parents[1])}"
+        found = self._exchange(own, JOIN_TIMEOUT.total_seconds())
         others = [f"rank {rank} has {version}" for rank, version in enumerate(found) if version != found[0]]
         if others:
             self._wait_for_readers()
@@ -299,7 +292,7 @@ class Ranks:
                     return [reason if rank == int(failed) else "" for rank in range(self.world_size)]
                 if limit is not None and time.monotonic() - start > limit:
                     missing = [str(rank) for rank, key in enumerate(keys) if not self._store.check([key])]
-                    raise _never_came(f"of {self.world_size} ranks, {', '.join(missing)} did not")
+                    raise never_came(f"of {self.world_size} ranks, {', '.join(missing)} did not")
                 time.sleep(pause)
                 pause = min(2 * pause, _MAX_PAUSE)
             return [self._store.get(key).decode() for key in keys]
@@ -316,21 +309,6 @@ class Ranks:
             self._store.set(keys[self.rank], "")
             while self.is_main and not self._store.check(keys) and time.monotonic() < end:
                 time.sleep(_MAX_PAUSE)
-
-
-def _never_came(what: str) -> RankError:
-    return RankError(
-        f"All ranks must start within {_JOIN_TIMEOUT.total_seconds():.0f} seconds. Received: {what.rstrip('.')}. "
-        "Start the same command on every machine, and see its messages there."
-    )
-
-
-def _code_fingerprint(folder: Path) -> str:
-    """Return a hash of the source files of a package, given its folder."""
-    digest = hashlib.blake2b(digest_size=6)
-    for path in sorted(folder.rglob("*.py")):
-        digest.update(f"{path.relative_to(folder)} ".encode() + path.read_bytes())
-    return digest.hexdigest()
 
 
 @contextmanager
