@@ -7,15 +7,16 @@ message on stderr.
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import tempfile
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from workload import LABEL_SMOOTHING, PAD_ID, PaddedBatch, Shape, model_config, our_model
 
-from translator.engines.ctranslate2_model import specification_of
 from translator.tokenizer import BOS_ID, EOS_ID
 
 MAX_POSITIONS = 512
@@ -91,6 +92,20 @@ class Marian(nn.Module):
         return found[:, 1:].numel()  # after BOS
 
 
+def save_for_ctranslate2(shape: Shape, vocab_size: int, folder: Path) -> list[str]:
+    """Write this project's model, with random weights, in CTranslate2's format, and its tokens to `names.json`."""
+    from translator.engines.ctranslate2_model import specification_of
+
+    names = ["<unk>", "<s>", "</s>", *(f"token {i}" for i in range(3, vocab_size))]
+    spec = specification_of(model_config(shape), our_model(shape, vocab_size), names, names)
+    spec.validate()
+    spec.optimize()
+    folder.mkdir(exist_ok=True)
+    spec.save(str(folder))
+    (folder / "names.json").write_text(json.dumps(names), encoding="utf-8")
+    return names
+
+
 class CTranslate2:
     """A CTranslate2 translator of this project's model, with random weights.
 
@@ -104,12 +119,8 @@ class CTranslate2:
     def __init__(self, shape: Shape, vocab_size: int, device: str, compute_type: str) -> None:
         import ctranslate2
 
-        self.names = ["<unk>", "<s>", "</s>", *(f"token {i}" for i in range(3, vocab_size))]
-        spec = specification_of(model_config(shape), our_model(shape, vocab_size), self.names, self.names)
-        spec.validate()
-        spec.optimize()
         with tempfile.TemporaryDirectory() as folder:
-            spec.save(folder)
+            self.names = save_for_ctranslate2(shape, vocab_size, Path(folder))
             # As ours on the CPU: batches in parallel, one thread each.
             options = {"compute_type": compute_type, "inter_threads": torch.get_num_threads(), "intra_threads": 1}
             self.translator = ctranslate2.Translator(folder, device=device, **options)

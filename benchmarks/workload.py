@@ -172,9 +172,14 @@ def packed_batches(pairs: list[Pair], batch_tokens: int) -> list[PackedBatch]:
 
 def padded_batches(pairs: list[Pair], batch_tokens: int) -> list[PaddedBatch]:
     """Return padded batches of up to `batch_tokens` real target tokens, of similar length, in random order."""
-    groups = _groups(sorted(pairs, key=lambda pair: (len(pair[1]), len(pair[0]))), batch_tokens)
+    groups = groups_of_similar_length(pairs, batch_tokens)
     order = torch.randperm(len(groups), generator=torch.Generator().manual_seed(2)).tolist()
     return [_padded(groups[index]) for index in order]
+
+
+def groups_of_similar_length(pairs: list[Pair], batch_tokens: int) -> list[list[Pair]]:
+    """Cut pairs, shortest first, into groups of up to `batch_tokens` target tokens."""
+    return _groups(sorted(pairs, key=lambda pair: (len(pair[1]), len(pair[0]))), batch_tokens)
 
 
 def _groups(pairs: list[Pair], batch_tokens: int) -> list[list[Pair]]:
