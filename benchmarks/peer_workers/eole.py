@@ -78,21 +78,12 @@ def prepare(job: Job) -> Prepared:
         return Prepared(steps, count(model))
     model.eval()
 
-    def translate(batches: list[DecodingBatch], beams: int) -> int:
-        produced = 0
-        for batch in batches:
-            found = translator_of(batch, beams).predict_batch(to_batch(batch.sources), attn_debug=False)
-            produced += sum(len(each[0]) for each in found["predictions"])
-        return produced
-
-    def translator_of(batch: DecodingBatch, beams: int) -> Any:
+    def translator_of(beams: int) -> Any:
         options = PredictConfig(
             model_path=["none"],
             src="none",
             model=config.model,
             compute_dtype=DTYPES[job.precision],
-            min_length=batch.length,
-            max_length=batch.length,
             max_length_ratio=0,
             beam_size=beams,
             top_k=1 if beams == 1 else 0,  # its greedy search
@@ -100,6 +91,16 @@ def prepare(job: Job) -> Prepared:
         )
         scorer = GNMTGlobalScorer.from_config(options)
         return Translator(model, vocabs, options, config.model, device_id=-1, global_scorer=scorer)
+
+    translators = {search.beams: translator_of(search.beams) for search in job.searches.values()}
+
+    def translate(batches: list[DecodingBatch], beams: int) -> int:
+        produced = 0
+        for batch in batches:
+            translators[beams].update_settings(min_length=batch.length, max_length=batch.length)
+            found = translators[beams].predict_batch(to_batch(batch.sources), attn_debug=False)
+            produced += sum(len(each[0]) for each in found["predictions"])
+        return produced
 
     return Prepared(translate, count(model))
 
@@ -112,6 +113,8 @@ def to_batch(sources: Any, targets: Any = ()) -> dict[str, Any]:
         "ind_in_bucket": torch.arange(len(sources)),
         "images": None,
         "prefix_len": None,
+        "cid": ["corpus"] * len(sources),
+        "cid_line_number": list(range(len(sources))),
     }
     if targets:
         batch["tgt"] = torch.tensor(padded([[BOS, *ids, EOS] for ids in targets]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -81,29 +80,27 @@ def prepare(job: Job) -> Prepared:
         return Prepared(steps, count(model))
     model.eval()
 
+    def translator_of(beams: int) -> Translator:
+        return Translator(
+            model,
+            vocabs,
+            max_length_ratio=0,
+            beam_size=beams,
+            random_sampling_topk=1 if beams == 1 else 0,  # its greedy search
+            dump_beam="",
+            global_scorer=GNMTGlobalScorer(0.0, 0.0, "none", "none"),
+        )
+
+    translators = {search.beams: translator_of(search.beams) for search in job.searches.values()}
+
     def translate(batches: list[DecodingBatch], beams: int) -> int:
         produced = 0
-        for translator, batch in with_translators(batches, beams):
+        for batch in batches:
+            translator = translators[beams]
+            translator.min_length = translator.max_length = batch.length
             found = translator.translate_batch(to_batch(batch.sources), attn_debug=False)
             produced += sum(len(each[0]) for each in found["predictions"])
         return produced
-
-    def with_translators(batches: list[DecodingBatch], beams: int) -> Iterator[tuple[Any, DecodingBatch]]:
-        for batch in batches:
-            yield (
-                Translator(
-                    model,
-                    vocabs,
-                    min_length=batch.length,
-                    max_length=batch.length,
-                    max_length_ratio=0,
-                    beam_size=beams,
-                    random_sampling_topk=1 if beams == 1 else 0,  # its greedy search
-                    dump_beam="",
-                    global_scorer=GNMTGlobalScorer(0.0, 0.0, "none", "none"),
-                ),
-                batch,
-            )
 
     return Prepared(translate, count(model))
 
