@@ -5,8 +5,8 @@
 
 Creates the environments that are missing, with the current release of each toolkit and the torch of this one. A toolkit
 that cannot be installed, started or measured gets a row with the reason. All have the same shape, vocabulary size,
-dropout, label smoothing, batches and threads; the random sentences have the lengths of Multi30k. A process per toolkit,
-precision and task waits while the others are measured; each round asks all of them, every other one in reverse.
+dropout, label smoothing, batches and threads; the random sentences have the lengths of Multi30k. Each toolkit,
+precision and task has a process. Those of one precision take turns: each round asks all, every other one in reverse.
 
 Training: forward and backward pass, clipping and the optimizer of the toolkit, on batches of sentences of similar
 length; target tokens per second, padding not counted. Tensors are made before, except by toolkits that make them in
@@ -33,7 +33,7 @@ from baseline_models import save_for_ctranslate2
 from decoding import batches_of, output_lengths
 from measuring import Table
 from peer_workers.environments import PEERS, CannotBeInstalledError, Peer, python_of
-from peer_workers.process import FailedError, WorkerProcess
+from peer_workers.process import FailedError, WorkerProcess, require_memory
 from workload import LABEL_SMOOTHING, SHAPES, VOCAB_SIZE, Pair, Shape, groups_of_similar_length, sentence_pairs
 
 from translator.config.decoding import PRECISIONS
@@ -61,10 +61,10 @@ class Workload:
     singles: int
 
 
-WORKLOADS = {"tiny": Workload(4096, 2, 256, 64, 16), "base": Workload(2048, 1, 64, 32, 8)}
+WORKLOADS = {"tiny": Workload(4096, 2, 128, 64, 8), "base": Workload(1024, 1, 32, 32, 4)}
 SMOKE_TEST = Workload(128, 1, 4, 2, 1)
 SMOKE_SHAPE = Shape(16, 32, 1, 2)
-Key = tuple[str, str]  # toolkit and precision
+Answers = dict[tuple[str, str], dict[str, list[dict[str, Any]]]]  # by toolkit and precision, then by request
 
 
 class Benchmark:
@@ -110,48 +110,48 @@ class Benchmark:
             "decoding": [{"run": name} for name in search_names(beams)],
         }
         for task in self._options.tasks:
-            print_summary(size, task, self._measure(size, shape, task, data, requests[task]))
+            found: Answers = {}
+            for precision in self._options.precisions:
+                row = {"size": size, "task": task, "precision": precision}
+                found |= self._measure(row, shape, data, requests[task])
+            print_summary(size, task, found)
 
-    def _measure(
-        self, size: str, shape: Shape, task: str, data: Path, requests: list[dict[str, Any]]
-    ) -> dict[Key, dict[str, list[dict[str, Any]]]]:
-        """Return all answers by toolkit, precision and request."""
-        found: dict[Key, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    def _measure(self, group: dict[str, Any], shape: Shape, data: Path, requests: list[dict[str, Any]]) -> Answers:
+        """Return all answers of the toolkits that have a precision. Their processes share the memory."""
+        found: Answers = defaultdict(lambda: defaultdict(list))
         with ExitStack() as stack:
             processes = {}
             for name, python in self._pythons.items():
-                peer = PEERS[name]
-                for precision in peer.training if task == "training" else peer.decoding:
-                    if precision not in self._options.precisions:
-                        continue
-                    row = {"size": size, "task": task, "toolkit": name, "precision": precision}
-                    try:
-                        process = self._start(name, python, row, shape, data)
-                    except (FailedError, ImportError, OSError) as error:
-                        self._fail(row, error)
-                        continue
-                    stack.callback(process.close)
-                    processes[name, precision] = process
-                    self._add(row | {"ready": process.facts["versions"], "parameters": process.facts["parameters"]})
+                peer, row = PEERS[name], {"toolkit": name, **group}
+                if group["precision"] not in (peer.training if group["task"] == "training" else peer.decoding):
+                    continue
+                try:
+                    process = self._start(peer, python, row, shape, data)
+                except (FailedError, ImportError, OSError) as error:
+                    self._fail(row, error)
+                    continue
+                stack.callback(process.close)
+                processes[name] = process
+                self._add(row | {"ready": process.facts["versions"], "parameters": process.facts["parameters"]})
             failed = set()  # not asked again
             for number in range(self._options.rounds):
-                for key in list(processes) if number % 2 == 0 else reversed(list(processes)):
+                for name in list(processes) if number % 2 == 0 else reversed(list(processes)):
                     for request in requests:
-                        row = {"size": size, "toolkit": key[0], "precision": key[1], **request, "round": number}
-                        if (key, request["run"]) in failed:
+                        if (name, request["run"]) in failed:
                             continue
+                        row = {"toolkit": name, **group, **request, "round": number}
                         try:
-                            answer = processes[key].ask(request)
+                            answer = processes[name].ask(request)
                         except FailedError as error:
-                            failed.add((key, request["run"]))
+                            failed.add((name, request["run"]))
                             self._fail(row, error)
                             continue
-                        found[key][request["run"]].append(answer)
+                        found[name, group["precision"]][request["run"]].append(answer)
                         self._add(row | rates(answer))
         return found
 
-    def _start(self, name: str, python: Path, row: dict[str, Any], shape: Shape, data: Path) -> WorkerProcess:
-        peer: Peer = PEERS[name]
+    def _start(self, peer: Peer, python: Path, row: dict[str, Any], shape: Shape, data: Path) -> WorkerProcess:
+        require_memory(self._options.memory)
         model = None
         if peer.module == "ctranslate2":
             model = str(self._folder / f"ctranslate2-{row['size']}")
@@ -224,7 +224,7 @@ def rates(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def print_summary(size: str, task: str, found: dict[Key, dict[str, list[dict[str, Any]]]]) -> None:
+def print_summary(size: str, task: str, found: Answers) -> None:
     """Print Markdown tables of medians, with the range in parentheses: in wall-clock time and in CPU time."""
     if not found:
         return
@@ -276,6 +276,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--beam", type=int, default=4)
     parser.add_argument("--limit", type=float, default=300, help="seconds that a toolkit may take for one answer")
+    parser.add_argument("--memory", type=int, default=4096, help="MiB that must be available before a process starts")
     parser.add_argument("--json", type=Path, help="file of all rows (default: peers.json beside the environments)")
     parser.add_argument("--smoke-test", action="store_true", help="a model and batches of minimal size")
     options = parser.parse_args()

@@ -21,7 +21,7 @@ def rows(environments: Path, *arguments: str) -> list[dict[str, Any]]:
     script = str(ROOT / "benchmarks" / "peers.py")
     offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, script, "--environments", str(environments), "--smoke-test", "--rounds", "1"]
-    command += ["--sizes", "tiny", "--precisions", "float32", *arguments]
+    command += ["--sizes", "tiny", "--precisions", "float32", "--memory", "500", *arguments]
     done = subprocess.run(command, env=os.environ | offline, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found: list[dict[str, Any]] = json.loads((environments / "peers.json").read_text(encoding="utf-8"))["rows"]
@@ -52,3 +52,11 @@ def test_a_toolkit_that_cannot_be_installed_or_started_is_a_row_with_the_reason(
     found = {row["toolkit"]: row["not measured"] for row in rows(tmp_path, "--peers", "CTranslate2", "eole")}
     assert found["CTranslate2"].startswith("pip install ctranslate2: ERROR: ")
     assert found["eole"].startswith("the process ended with 1: ModuleNotFoundError: No module named ")
+
+
+def test_a_toolkit_that_takes_too_long_or_too_much_memory_is_a_row_with_the_reason(tmp_path: Path) -> None:
+    training = ["--peers", "nn.Transformer", "--tasks", "training"]
+    (late,) = rows(tmp_path, *training, "--limit", "0.01")
+    assert late["not measured"] == "no answer within 0.01 s"
+    (large,) = rows(tmp_path, *training, "--memory", str(2**30))
+    assert large["not measured"].startswith(f"{2**30} MiB of available memory are required. Received: ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import subprocess
 from pathlib import Path
@@ -70,7 +71,7 @@ class WorkerProcess:
             selector.register(answers, selectors.EVENT_READ)
             if not selector.select(self._limit):
                 self._process.kill()
-                raise FailedError(f"no answer within {self._limit:.0f} s")
+                raise FailedError(f"no answer within {self._limit:g} s")
         line = answers.readline()
         if not line:
             raise FailedError(self._last_words())
@@ -93,6 +94,16 @@ class WorkerProcess:
         self._process.wait()
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8", errors="replace").splitlines()]
         return f"the process ended with {self._process.returncode}: {next(filter(None, reversed(lines)), '')[:300]}"
+
+
+def require_memory(mebibytes: int) -> None:
+    """Raise FailedError if less memory is available, before the system ends processes."""
+    information = Path("/proc/meminfo")
+    if not information.exists():
+        return
+    found = re.search(r"MemAvailable: *(\d+) kB", information.read_text(encoding="utf-8"))
+    if found is not None and int(found[1]) >> 10 < mebibytes:
+        raise FailedError(f"{mebibytes} MiB of available memory are required. Received: {int(found[1]) >> 10} MiB.")
 
 
 def _open(stream: IO[str] | None) -> IO[str]:
