@@ -49,8 +49,9 @@ def training(model: EncoderDecoder, job: Job) -> Steps:
     def steps(number: int) -> None:
         for _ in range(number):
             batch = next(batches)
-            learn(batch, 0, torch.arange(batch.source.num_sequences))  # type: ignore[arg-type]
-            torch._foreach_div_([parameter.grad for parameter in parameters], len(batch.labels))
+            learn(batch, 0, torch.arange(batch.source.num_sequences))
+            gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            torch._foreach_div_(gradients, len(batch.labels))
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             optimizer.zero_grad()
