@@ -19,8 +19,6 @@ from workload import LABEL_SMOOTHING, PAD_ID, PaddedBatch, Shape, model_config, 
 
 from translator.tokenizer import BOS_ID, EOS_ID
 
-MAX_POSITIONS = 512
-
 
 def is_installed(package: str) -> bool:
     """Return True if the package of a baseline can be imported; otherwise print why not."""
@@ -42,29 +40,10 @@ class Marian(nn.Module):
 
     def __init__(self, shape: Shape, vocab_size: int, dropout: float) -> None:
         super().__init__()
-        from transformers import MarianConfig, MarianMTModel
+        from marian import build_marian  # transformers may be missing
 
-        config = MarianConfig(
-            vocab_size=vocab_size,
-            d_model=shape.d_model,
-            encoder_layers=shape.layers,
-            decoder_layers=shape.layers,
-            encoder_attention_heads=shape.heads,
-            decoder_attention_heads=shape.heads,
-            encoder_ffn_dim=shape.d_ff,
-            decoder_ffn_dim=shape.d_ff,
-            activation_function="relu",
-            scale_embedding=True,
-            dropout=dropout,
-            attention_dropout=dropout,
-            max_position_embeddings=MAX_POSITIONS,
-            pad_token_id=PAD_ID,
-            eos_token_id=EOS_ID,
-            decoder_start_token_id=BOS_ID,
-            forced_eos_token_id=None,
-            attn_implementation="sdpa",
-        )
-        self.marian = MarianMTModel(config)
+        ids = (PAD_ID, BOS_ID, EOS_ID)
+        self.marian = build_marian(shape, vocab_size, ids, dropout=dropout, activation_dropout=0.0)
 
     def loss(self, batch: PaddedBatch) -> tuple[Tensor, int]:
         """Return the summed, smoothed loss and its number of tokens. Padding is not projected onto the vocabulary."""

@@ -6,43 +6,19 @@ from itertools import cycle
 from typing import Any
 
 import torch
+from marian import build_marian
 from peer_workers.worker import BOS, EOS, PAD, DecodingBatch, Job, Prepared, Steps, count, padded, serve
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import MarianConfig, MarianMTModel
-
-MAX_POSITIONS = 512
+from transformers import MarianMTModel
 
 
 def model_of(job: Job) -> MarianMTModel:
-    """Return the model of a job, post-norm, with tied embeddings and `scaled_dot_product_attention`."""
+    """Return the model of a job."""
     torch.set_num_threads(job.threads)
     torch.manual_seed(1)
-    shape = job.shape
-    return MarianMTModel(
-        MarianConfig(
-            vocab_size=job.vocab_size,
-            d_model=shape.d_model,
-            encoder_layers=shape.layers,
-            decoder_layers=shape.layers,
-            encoder_attention_heads=shape.heads,
-            decoder_attention_heads=shape.heads,
-            encoder_ffn_dim=shape.d_ff,
-            decoder_ffn_dim=shape.d_ff,
-            activation_function="relu",
-            scale_embedding=True,
-            dropout=job.dropout,
-            attention_dropout=job.dropout,
-            activation_dropout=job.dropout,
-            max_position_embeddings=MAX_POSITIONS,
-            bos_token_id=BOS,
-            pad_token_id=PAD,
-            eos_token_id=EOS,
-            decoder_start_token_id=BOS,
-            forced_eos_token_id=None,
-            attn_implementation="sdpa",
-        )
-    )
+    rate = job.dropout
+    return build_marian(job.shape, job.vocab_size, (PAD, BOS, EOS), dropout=rate, activation_dropout=rate)
 
 
 def to_inputs(pairs: list[tuple[list[int], list[int]]]) -> dict[str, Tensor]:
