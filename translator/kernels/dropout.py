@@ -17,8 +17,8 @@ from translator.kernels.counter_dropout import drop_threshold
 COLUMN_STEP = 0x9E3779B97F4A7C15  # between the states of neighbouring groups of columns
 MIX_FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 MIX_SHIFTS = (30, 27, 31)
-COLUMNS_PER_STATE = 4
 _COLUMN_BITS = 2  # columns that differ in these bits alone share a state
+COLUMNS_PER_STATE = 1 << _COLUMN_BITS
 _WORDS_AT_ONCE = 1 << 14  # states of this many bytes / 8 stay in the cache of a core
 
 
